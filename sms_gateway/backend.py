@@ -1,0 +1,61 @@
+"""The one contract between the faces and the gateway."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
+
+from .codes import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What every face answers: error, sent and id, as in the WSDL."""
+
+    #: A reply code; 0 means accepted and durably stored.
+    error: Code
+    #: How many recipients were accepted; 0 on any error.
+    sent: int = 0
+    #: The message's name (UUIDv7, 32 hex digits); empty on an error.
+    id: str = ""
+    #: Why, in words of this very case; empty stands for the code's own sentence.
+    note: str = ""
+    #: Seconds after which the same request may succeed; set only when the gateway is overloaded
+    #: or its store cannot be reached (the HTTP face answers 503 with Retry-After then).
+    retry_after: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """The words that go with the code."""
+        return self.note or self.error.sentence
+
+
+class Backend(Protocol):
+    """Takes messages. In process it is the gateway; over HTTP any server that speaks /sendsms/.
+
+    No method raises: whatever goes wrong is a Reply with the code that says so.
+    A parameter that did not come is the empty string.
+    """
+
+    async def sendsms(
+        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
+    ) -> Reply:
+        """Accept one text for one to four numbers; all of them or none.
+
+        A repeat with the same idempotency key and content within 24 hours gets the first reply
+        again and sends nothing; the key with other content is refused (code 7).
+        """
+        ...
+
+
+def content_key(source: str, recipients: str, message: str) -> str:
+    """An idempotency key for sources whose own ids may recur with other content.
+
+    `source` is a wsa:MessageID or a mail's Message-ID: the same id with the same content is a
+    repeat, with other content it is another message.
+    """
+    digest = hashlib.sha256()
+    for field in (source, recipients, message):
+        encoded = field.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:" % len(encoded))
+        digest.update(encoded)
+    return "content-" + digest.hexdigest()

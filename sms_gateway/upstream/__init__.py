@@ -1,0 +1,151 @@
+"""Ways out: one file per kind of carrier connection, all speaking the protocol defined here.
+
+The worker gives an upstream what it may write at once; the upstream answers through a `Sink`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from ..sms.encoding import Encoding
+from ..sms.message import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One text for one recipient, claimed and ready to be submitted."""
+
+    #: The delivery's number in the store; every answer carries it back.
+    id: int
+    #: The message's id (UUIDv7 hex), an idempotency key for carriers that know such a thing.
+    message_id: str
+    #: Who the handset shows: digits or up to 11 letters; empty leaves it to the carrier.
+    sender: str
+    #: E.164 with the plus sign.
+    recipient: str
+    text: str
+    encoding: Encoding
+    #: How many parts the text has.
+    parts: int
+    #: The parts a carrier accepted in an earlier attempt (1-based); they are not submitted again.
+    accepted: frozenset[int] = field(default_factory=frozenset)
+    #: When it is too old to be worth delivering, Unix time in milliseconds.
+    expires_at: int
+    #: True when this may be the second copy of parts that an SMSC never answered for.
+    possible_duplicate: bool = False
+
+
+class Outcome(StrEnum):
+    """How a carrier answered for one part."""
+
+    ACCEPTED = "accepted"
+    #: Refused for now (throttled, queue full, system error): worth another try.
+    RETRY = "retry"
+    #: Refused for good (bad number, bad sender, no credit for this destination).
+    REFUSED = "refused"
+    #: Written, and no answer came: nobody knows.
+    UNANSWERED = "unanswered"
+    #: Never written: as if it had not been claimed.
+    NOT_WRITTEN = "not written"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A carrier's answer for one part of a delivery.
+
+    After UNANSWERED a later answer for the same part may still come (late submit_sm_resp).
+    """
+
+    delivery_id: int
+    #: 1-based number of the part.
+    part: int
+    outcome: Outcome
+    #: The carrier's name for the part; what its receipt will carry. Only with ACCEPTED.
+    smsc_id: str = ""
+    #: Why, in the carrier's terms ("0x00000058 throttling error"); never a number or a text.
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A delivery receipt (DLR) as a carrier sent it."""
+
+    #: The id the carrier gave the part, as it stands in the receipt.
+    smsc_id: str
+    #: DELIVERED, UNDELIVERABLE, EXPIRED, FAILED (rejected or deleted) or SUBMITTED (intermediate).
+    state: State
+    #: The recipient's number as the carrier wrote it, digits only; empty when it did not.
+    recipient: str
+    #: The carrier's error code, as it came ("000", "00B"); empty when there was none.
+    error: str
+    #: When the carrier says it happened, Unix milliseconds; 0 when it did not say.
+    done_at: int
+    #: The receipt as it came, for people: no text of the message in it.
+    raw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A received message (MO), or one part of one."""
+
+    sender: str
+    recipient: str
+    text: str
+    #: Concatenation reference, total and number (1-based); 0, 1, 1 for a single message.
+    reference: int = 0
+    total: int = 1
+    number: int = 1
+
+
+class Sink(Protocol):
+    """Where an upstream reports. Answers never block; receipts and incoming messages are
+    acknowledged to the carrier only after these coroutines return."""
+
+    def answered(self, answer: Answer) -> None: ...
+
+    async def received_receipt(self, receipt: Receipt) -> None:
+        """Returns once the receipt is stored; raises StoreUnavailable when it cannot be."""
+        ...
+
+    async def received_message(self, incoming: Incoming) -> None:
+        """Returns once the message is stored; raises StoreUnavailable when it cannot be."""
+        ...
+
+
+class StoreUnavailable(Exception):
+    """The store cannot take anything at the moment; the carrier is to offer it again later."""
+
+
+class Upstream(Protocol):
+    """A way out to a carrier."""
+
+    #: The upstream's name in the settings.
+    name: str
+
+    def free(self) -> int:
+        """How many parts it would write at once now: 0 while it is not bound, its window is full
+        or its rate is used up."""
+        ...
+
+    async def ready(self) -> None:
+        """Returns when `free()` may have become greater than 0."""
+        ...
+
+    def submit(self, delivery: Delivery) -> None:
+        """Hand over one claimed delivery. Each part not yet accepted is answered once through the
+        sink, whatever happens (and may be answered again late after UNANSWERED)."""
+        ...
+
+    async def run(self, sink: Sink) -> None:
+        """Connect, stay connected, reconnect, until cancelled.
+
+        Cancelling stops cleanly: answers still awaited get a few seconds, then every part that
+        has no answer is reported UNANSWERED or NOT_WRITTEN before this returns.
+        """
+        ...
+
+
+def pending_parts(delivery: Delivery) -> Sequence[int]:
+    """The parts still to be submitted, in order."""
+    return [n for n in range(1, delivery.parts + 1) if n not in delivery.accepted]
