@@ -32,6 +32,10 @@ class Delivery:
     accepted: frozenset[int] = field(default_factory=frozenset)
     #: When it is too old to be worth delivering, Unix time in milliseconds.
     expires_at: int
+    #: The prefix of the route it goes by.
+    route: str = ""
+    #: The how-manieth attempt this is, from 1.
+    attempt: int = 1
     #: True when this may be the second copy of parts that an SMSC never answered for.
     possible_duplicate: bool = False
 

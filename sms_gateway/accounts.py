@@ -1,0 +1,84 @@
+"""Accounts: who may send, how much and where to. One account has one API key."""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+
+_PERIODS = {"s": 1_000, "min": 60_000, "h": 3_600_000, "day": 86_400_000}
+_RATE = re.compile(r"([1-9][0-9]{0,6})/(s|min|h|day)")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `count` messages in every `period` milliseconds."""
+
+    count: int
+    period: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Rate | None":
+        """Read `1/min`, `20/s`, `100/h`, `1000/day` or `none`; ValueError says what is allowed."""
+        if text == "none":
+            return None
+        match = _RATE.fullmatch(text)
+        if match is None:
+            raise ValueError("a rate is written 1/min, 20/s, 100/h, 1000/day or none")
+        return cls(int(match[1]), _PERIODS[match[2]])
+
+    def __str__(self) -> str:
+        unit = next(name for name, period in _PERIODS.items() if period == self.period)
+        return f"{self.count}/{unit}"
+
+    def admit(self, next_free: int, now: int, messages: int) -> int | None:
+        """Charge `messages` to a limiter, or return None when its limit is reached.
+
+        The limiter is the generic cell rate algorithm (ITU-T I.371): its whole state is one
+        time, `next_free`, at which it will be empty again; `now` and the result are in
+        microseconds too. A request is admitted while any allowance is left and then pays for
+        all its messages, so that a request for four is not refused for ever at 1/min.
+        """
+        interval = self.period * 1_000 // self.count
+        busy_until = max(next_free, now)
+        if busy_until - now > interval * (self.count - 1):
+            return None
+        return busy_until + interval * messages
+
+
+#: What a free key may do.
+FREE_RATE = Rate(1, _PERIODS["min"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A sender, with the options of its key."""
+
+    id: int
+    name: str
+    #: The last characters of the key, so that people can tell keys apart.
+    key_hint: str
+    enabled: bool
+    #: May name several recipients in one request.
+    multi: bool
+    #: Sends to the sandbox only.
+    test: bool
+    #: None is no limit.
+    rate: Rate | None
+    #: ISO 3166 codes of the countries it may send to; None is all.
+    countries: frozenset[str] | None
+    #: Who the handset shows; empty leaves it to the route.
+    sender: str
+    #: Raised with every change, so that a copy in memory can be told from the row.
+    version: int
+    #: Unix milliseconds.
+    created_at: int
+
+
+def new_key() -> str:
+    """A new API key: 160 random bits, letters and digits only."""
+    return secrets.token_hex(20)
+
+
+def key_hash(key: str) -> bytes:
+    """What is stored of a key. Its 160 bits cannot be guessed, so a plain digest is enough."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

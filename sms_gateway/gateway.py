@@ -1,0 +1,348 @@
+"""The rules: who may send what where, and that an accepted message is on disk."""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from .accounts import Account, key_hash
+from .backend import Reply
+from .codes import MAX_RECIPIENTS, Code
+from .routes import TEST, Route, Routes
+from .sms.address import Address, BadAddress, parse_recipients
+from .sms.encoding import Encoding
+from .sms.ids import new_id
+from .sms.message import State
+from .sms.segments import BadText, count, validate_text
+from .store import GroupCommit, QueueFull, Store, intake
+from .store import accounts as account_statements
+
+log = logging.getLogger(__name__)
+
+#: The longest accept request that is worth reading, characters of text.
+MAX_TEXT = 5_000
+
+
+class Refused(Exception):
+    """A request that is answered with a code other than 0."""
+
+    def __init__(self, code: Code, note: str = "") -> None:
+        super().__init__(code.name)
+        self.reply = Reply(code, note=note)
+
+
+class _Stale(Exception):
+    """An account has changed since it was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request that passed every check but those that need the transaction."""
+
+    account: Account
+    message_id: str
+    recipients: tuple[tuple[Address, Route], ...]
+    text: str
+    encoding: Encoding
+    parts: int
+    #: Hashes of the idempotency key and the content; None when no key came.
+    repeat: tuple[bytes, bytes] | None
+    #: Unix milliseconds.
+    now: int
+
+
+class Gateway:
+    """The Backend in process. Use `start` on the running loop first, and `aclose` at the end."""
+
+    def __init__(
+        self,
+        store: Store,
+        routes: Routes,
+        *,
+        default_region: str | None = None,
+        max_parts: int = 10,
+        validity: int = 48 * 3_600_000,
+        queue_limit: int = 10_000,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._store = store
+        self._routes = routes
+        self._region = default_region
+        self._max_parts = max_parts
+        self._validity = validity
+        self._queue_limit = queue_limit
+        self._clock = clock
+        self._accounts: dict[bytes, Account] = {}
+        self._commits: GroupCommit[Request, Reply | None] | None = None
+
+    async def start(self) -> None:
+        """Begin to accept on the running loop."""
+        self._commits = GroupCommit(self._store, self._accept, limit=self._queue_limit)
+
+    async def aclose(self) -> None:
+        """Finish what was accepted."""
+        if self._commits is not None:
+            await self._commits.aclose()
+
+    async def sendsms(
+        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
+    ) -> Reply:
+        """See `Backend.sendsms`."""
+        try:
+            return await self._sendsms(recipients, message, apikey, idempotency_key)
+        except Refused as refused:
+            return refused.reply
+        except QueueFull:
+            return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
+        except Exception as error:
+            # Its words may hold what was sent; its kind does not.
+            log.error("request failed", extra={"error": type(error).__name__})
+            return Reply(Code.INTERNAL, retry_after=5)
+
+    async def _sendsms(
+        self, recipients: str, message: str, apikey: str, idempotency_key: str
+    ) -> Reply:
+        assert self._commits is not None, "start() comes first"
+        if not apikey:
+            raise Refused(Code.KEY_MISSING)
+        hashed = key_hash(apikey)
+        account = self._accounts.get(hashed)
+        while True:
+            fresh = account is None
+            if account is None:
+                account = await self._load(hashed)
+            repeat = _repeat(idempotency_key, recipients, message)
+            try:
+                request = self._check(account, recipients, message, repeat)
+            except Refused as refused:
+                if fresh:
+                    return await self._refusal(account, repeat, refused)
+            else:
+                reply = await self._commits.submit(request)
+                if reply is not None:
+                    return reply
+            # The copy in memory is out of date, or may be the reason for a refusal.
+            account = None
+
+    async def _load(self, hashed: bytes) -> Account:
+        def read() -> Account | None:
+            with self._store.read() as connection:
+                return account_statements.by_key(connection, hashed)
+
+        account = await asyncio.to_thread(read)
+        if account is None:
+            self._accounts.pop(hashed, None)
+            raise Refused(Code.KEY_WRONG)
+        while len(self._accounts) >= 10_000:
+            self._accounts.pop(next(iter(self._accounts)))
+        self._accounts[hashed] = account
+        return account
+
+    def _check(
+        self,
+        account: Account,
+        recipients: str,
+        message: str,
+        repeat: tuple[bytes, bytes] | None,
+    ) -> Request:
+        """Everything that can be told without the transaction, in the order of the contract."""
+        if not account.enabled:
+            raise Refused(Code.KEY_DISABLED)
+        try:
+            addresses = parse_recipients(recipients, self._region)
+            validate_text(message)
+            segments = count(message)
+        except (BadAddress, BadText) as bad:
+            raise Refused(Code.NOT_SENT, str(bad)) from None
+        if segments.parts > self._max_parts:
+            raise Refused(
+                Code.NOT_SENT,
+                f"The message is too long: {segments.parts} parts, at most {self._max_parts}",
+            )
+        if len(addresses) > 1 and not account.multi:
+            raise Refused(Code.NOT_MULTIPLE)
+        if len(addresses) > MAX_RECIPIENTS:
+            raise Refused(Code.TOO_MANY)
+        now = self._clock()
+        return Request(
+            account=account,
+            message_id=new_id(now),
+            recipients=tuple((address, self._route(account, address)) for address in addresses),
+            text=message,
+            encoding=segments.encoding,
+            parts=segments.parts,
+            repeat=repeat,
+            now=now,
+        )
+
+    def _route(self, account: Account, address: Address) -> Route:
+        if account.countries is not None and address.country not in account.countries:
+            raise Refused(Code.UNREACHABLE)
+        if account.test:
+            return TEST
+        route = self._routes.find(address.number)
+        if route is None or route.closed:
+            raise Refused(Code.UNREACHABLE)
+        return route
+
+    async def _refusal(
+        self, account: Account, repeat: tuple[bytes, bytes] | None, refused: Refused
+    ) -> Reply:
+        """The reply to a refused request: that of its first copy, if that one was accepted."""
+        if repeat is None or refused.reply.error is Code.KEY_DISABLED:
+            return refused.reply
+        key = (account.id, repeat[0])
+
+        def read() -> intake.Accepted | None:
+            with self._store.read() as connection:
+                return intake.accepted_before(connection, [key], self._clock()).get(key)
+
+        first = await asyncio.to_thread(read)
+        return refused.reply if first is None else _again(first, repeat[1])
+
+    def _accept(
+        self, connection: Connection, requests: Sequence[Request]
+    ) -> Sequence[Reply | None]:
+        """Accept a batch within one transaction; None for requests with an outdated account."""
+        limited = {r.account.id for r in requests if r.account.rate is not None}
+        unlimited = {r.account.id for r in requests} - limited
+        current = {
+            id: state
+            for ids, lock in ((limited, True), (unlimited, False))
+            if ids
+            for id, state in account_statements.current(connection, ids, lock=lock).items()
+        }
+        keys = {(r.account.id, r.repeat[0]) for r in requests if r.repeat is not None}
+        before = intake.accepted_before(connection, keys, self._clock()) if keys else {}
+
+        replies: dict[int, Reply | None] = {}
+        accepted: dict[int, Request] = {}
+        busy_until: dict[int, int] = {}
+        for number, request in enumerate(requests):
+            account = request.account
+            version, next_free = current.get(account.id, (None, 0))
+            if version != account.version:
+                replies[number] = None
+                continue
+            if request.repeat is not None:
+                first = before.get((account.id, request.repeat[0]))
+                if first is not None:
+                    replies[number] = _again(first, request.repeat[1])
+                    continue
+            if account.rate is not None:
+                charged = account.rate.admit(
+                    busy_until.get(account.id, next_free),
+                    request.now * 1_000,
+                    len(request.recipients),
+                )
+                if charged is None:
+                    replies[number] = Reply(Code.TOO_FAST, note=_limit(account))
+                    continue
+                busy_until[account.id] = charged
+            accepted[number] = request
+            if request.repeat is not None:
+                before[account.id, request.repeat[0]] = intake.Accepted(
+                    content_hash=request.repeat[1],
+                    message_id=request.message_id,
+                    sent=len(request.recipients),
+                )
+        if accepted:
+            self._insert(connection, accepted, replies)
+        if busy_until:
+            account_statements.charge(connection, busy_until)
+        return [replies[number] for number in range(len(requests))]
+
+    def _insert(
+        self,
+        connection: Connection,
+        accepted: dict[int, Request],
+        replies: dict[int, Reply | None],
+    ) -> None:
+        recorded = [_repeat_row(r) for r in accepted.values() if r.repeat is not None]
+        if recorded:
+            new = intake.remember(connection, recorded)
+            for number, request in list(accepted.items()):
+                if request.repeat is not None:
+                    key = (request.account.id, request.repeat[0])
+                    if key not in new:  # another process was first; read its reply anew
+                        del accepted[number]
+                        first = intake.accepted_before(connection, [key], request.now)
+                        replies[number] = _again(first[key], request.repeat[1])
+        if not accepted:
+            return
+        intake.add_messages(
+            connection,
+            [
+                {
+                    "id": r.message_id,
+                    "account_id": r.account.id,
+                    "sender": r.account.sender,
+                    "text": r.text,
+                    "encoding": r.encoding,
+                    "parts": r.parts,
+                    "accepted_at": r.now,
+                }
+                for r in accepted.values()
+            ],
+        )
+        intake.add_deliveries(
+            connection,
+            [
+                {
+                    "message_id": r.message_id,
+                    "recipient": address.number,
+                    "route": route.prefix,
+                    "parts": r.parts,
+                    "state": State.QUEUED,
+                    "due_at": r.now,
+                    "expires_at": r.now + self._validity,
+                    "attempts": 0,
+                    "possible_duplicate": False,
+                }
+                for r in accepted.values()
+                for address, route in r.recipients
+            ],
+        )
+        for number, r in accepted.items():
+            replies[number] = Reply(Code.SENT, sent=len(r.recipients), id=r.message_id)
+
+
+def _repeat(idempotency_key: str, recipients: str, message: str) -> tuple[bytes, bytes] | None:
+    if not idempotency_key:
+        return None
+    content = f"{len(recipients)}:{recipients}{message}"
+    return _digest(idempotency_key), _digest(content)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _repeat_row(request: Request) -> dict[str, Any]:
+    assert request.repeat is not None
+    return {
+        "account_id": request.account.id,
+        "key_hash": request.repeat[0],
+        "content_hash": request.repeat[1],
+        "message_id": request.message_id,
+        "sent": len(request.recipients),
+        "created_at": request.now,
+    }
+
+
+def _again(first: intake.Accepted, content_hash: bytes) -> Reply:
+    """The first reply once more, unless the key came back with something else."""
+    if first.content_hash != content_hash:
+        return Reply(Code.NOT_SENT, note="This idempotency key was used before for another message")
+    return Reply(Code.SENT, sent=first.sent, id=first.message_id)
+
+
+def _limit(account: Account) -> str:
+    """The words of code 100; the table's own for the limit that they name."""
+    limit = str(account.rate)
+    return "" if limit == "1/min" else f"Exceeding the limit of {limit}"

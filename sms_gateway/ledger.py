@@ -1,0 +1,425 @@
+"""What a worker writes down: outcomes, receipts, incoming messages and claims, in one batch.
+
+The worker's group commit hands `Ledger.apply` everything that happened since the last commit.
+Within a batch outcomes come before receipts, so that a receipt finds the part it is for, and
+claims come last.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from .routes import Routes
+from .sms.message import State
+from .sms.receipt import Receipt, id_candidates, id_key
+from .store import intake, queue, receipts, workers
+from .upstream import Answer, Delivery, Incoming, Outcome
+
+#: How long a receipt waits for its part before it may be taken as the answer that never came, ms.
+_ANSWER_OVERDUE = 60_000
+#: How long a receipt that fits nothing is kept for people to look at, ms.
+_RECEIPT_KEPT = 7 * 86_400_000
+
+#: Delivery, time, part (0: all), event, detail: a row of the journal.
+Step = tuple[int, int, int, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Take what is due; the result is a list of deliveries."""
+
+    upstream: str
+    #: Room in parts.
+    parts: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """An attempt has ended."""
+
+    delivery_id: int
+    upstream: str
+    state: State
+    #: When to try again (QUEUED); otherwise of no matter.
+    due: int
+    possible_duplicate: bool
+    #: One answer for each part of the attempt.
+    answers: Sequence[Answer]
+    #: Why it ended so, when the answers do not say it.
+    reason: str = ""
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateAnswer:
+    """An answer that came after its part had been given up."""
+
+    upstream: str
+    answer: Answer
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptCame:
+    upstream: str
+    receipt: Receipt
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageCame:
+    upstream: str
+    incoming: Incoming
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """Time has passed: stay alive, and tidy up what time ends."""
+
+    now: int
+
+
+Event = Claim | Settled | LateAnswer | ReceiptCame | MessageCame | Beat
+
+
+class Ledger:
+    """Writes what happens at one worker."""
+
+    def __init__(self, routes: Routes, *, worker: int, lease: int) -> None:
+        self._routes = routes
+        self._worker = worker
+        self._lease = lease
+        self._overdue_from = 0
+        # The order in which the kinds of events of a batch are written.
+        self._writers: tuple[tuple[type, Callable[[Connection, Sequence[Any]], object]], ...] = (
+            (Settled, self._settle),
+            (LateAnswer, self._settle_late),
+            (ReceiptCame, self._take_receipts),
+            (MessageCame, self._take_messages),
+            (Beat, self._tidy),
+        )
+
+    def apply(
+        self, connection: Connection, events: Sequence[Event]
+    ) -> Sequence[list[Delivery] | None]:
+        """Write a batch; claims result in deliveries, everything else in None."""
+        for kind, write in self._writers:
+            chosen = [event for event in events if isinstance(event, kind)]
+            if chosen:
+                write(connection, chosen)
+        return [
+            self._claim(connection, event) if isinstance(event, Claim) else None for event in events
+        ]
+
+    def _claim(self, connection: Connection, claim: Claim) -> list[Delivery]:
+        return queue.claim(
+            connection,
+            routes=self._routes.served_by(claim.upstream),
+            upstream=claim.upstream,
+            worker=self._worker,
+            parts=claim.parts,
+            now=claim.now,
+        )
+
+    def _settle(self, connection: Connection, events: Sequence[Settled]) -> None:
+        parts = [
+            _part_row(answer, event.upstream)
+            for event in events
+            for answer in event.answers
+            if answer.outcome is Outcome.ACCEPTED
+        ]
+        if parts:
+            queue.add_parts(connection, parts)
+        queue.settle(
+            connection,
+            [
+                {
+                    "delivery_id": event.delivery_id,
+                    "worker": self._worker,
+                    "new_state": event.state,
+                    "due": event.due,
+                    "duplicate": event.possible_duplicate,
+                }
+                for event in events
+            ],
+        )
+        steps: list[Step] = []
+        for event in events:
+            steps += (_answer_step(answer, event.now) for answer in event.answers)
+            if event.state is not State.SUBMITTED:
+                steps.append((event.delivery_id, event.now, 0, event.state, event.reason))
+        queue.record_steps(connection, steps)
+
+    def _settle_late(self, connection: Connection, events: Sequence[LateAnswer]) -> None:
+        # One by one: these are rare, and the order in which they came matters.
+        for event in events:
+            answer = event.answer
+            if answer.outcome is Outcome.ACCEPTED:
+                queue.add_parts(connection, [_part_row(answer, event.upstream)])
+                queue.settle_late(connection, [answer.delivery_id])
+            else:
+                refused = answer.outcome is Outcome.REFUSED
+                queue.settle(
+                    connection,
+                    [
+                        {
+                            "delivery_id": answer.delivery_id,
+                            "worker": self._worker,
+                            "new_state": State.FAILED if refused else State.QUEUED,
+                            "due": event.now,
+                            "duplicate": False,
+                        }
+                    ],
+                )
+            step = _answer_step(answer, event.now)
+            queue.record_steps(connection, [(*step[:4], f"{step[4]} (late)")])
+
+    def _take_receipts(self, connection: Connection, events: Sequence[ReceiptCame]) -> None:
+        early = [
+            event
+            for upstream in {event.upstream for event in events}
+            for event in self._join(connection, upstream, events)
+        ]
+        if early:
+            receipts.keep_early(
+                connection,
+                [
+                    {
+                        "upstream": event.upstream,
+                        "smsc_id": event.receipt.smsc_id,
+                        "state": event.receipt.state,
+                        "recipient": event.receipt.recipient,
+                        "error": event.receipt.error,
+                        "done_at": event.receipt.done_at,
+                        "raw": event.receipt.raw,
+                        "received_at": event.now,
+                    }
+                    for event in early
+                ],
+            )
+
+    def _join(
+        self, connection: Connection, upstream: str, events: Iterable[ReceiptCame]
+    ) -> list[ReceiptCame]:
+        """Record the receipts of an upstream whose parts are known; returns the others."""
+        own = [event for event in events if event.upstream == upstream]
+        candidates = {event.receipt.smsc_id: id_candidates(event.receipt.smsc_id) for event in own}
+        known: dict[str, list[Any]] = {}
+        keys = {key for forms in candidates.values() for key in forms}
+        for row in receipts.parts_by_key(connection, upstream, keys):
+            known.setdefault(row.smsc_key, []).append(row)
+        joined: list[tuple[ReceiptCame, Any]] = []
+        unknown: list[ReceiptCame] = []
+        for event in own:
+            part = _choose(event.receipt, candidates[event.receipt.smsc_id], known)
+            if part is None:
+                unknown.append(event)
+            else:
+                joined.append((event, part))
+        self._record_receipts(connection, joined)
+        return unknown
+
+    def _record_receipts(
+        self, connection: Connection, joined: Sequence[tuple[ReceiptCame, Any]]
+    ) -> None:
+        steps: list[Step] = []
+        changed: dict[tuple[int, int], State] = {}
+        totals: dict[int, int] = {}
+        for event, part in joined:
+            receipt = event.receipt
+            state = changed.get((part.delivery_id, part.number), part.state)
+            if state == State.SUBMITTED:  # a part's first outcome stands; a repeat adds nothing
+                detail = f"{receipt.state} err {receipt.error}" if receipt.error else receipt.state
+                steps.append((part.delivery_id, event.now, part.number, "receipt", detail))
+                if receipt.state is not State.SUBMITTED:
+                    changed[part.delivery_id, part.number] = receipt.state
+                    totals[part.delivery_id] = part.parts
+        if changed:
+            receipts.set_part_states(
+                connection,
+                [
+                    {"id": id, "part_number": number, "new_state": state}
+                    for (id, number), state in changed.items()
+                ],
+            )
+            outcomes = _fold_parts(connection, changed, totals)
+            if outcomes:
+                receipts.set_outcomes(
+                    connection,
+                    [{"delivery_id": id, "new_state": state} for id, state in outcomes.items()],
+                )
+        queue.record_steps(connection, steps)
+
+    def _take_messages(self, connection: Connection, events: Sequence[MessageCame]) -> None:
+        receipts.add_incoming(
+            connection,
+            [
+                {
+                    "upstream": event.upstream,
+                    "sender": event.incoming.sender,
+                    "recipient": event.incoming.recipient,
+                    "text": event.incoming.text,
+                    "reference": event.incoming.reference,
+                    "total": event.incoming.total,
+                    "number": event.incoming.number,
+                    "received_at": event.now,
+                }
+                for event in events
+            ],
+        )
+
+    def _tidy(self, connection: Connection, events: Sequence[Beat]) -> None:
+        now = events[-1].now
+        workers.prolong(connection, self._worker, now=now, lease=self._lease)
+        lost = queue.lost_claims(connection, resending=self._routes.resending(), now=now)
+        queue.record_steps(
+            connection,
+            [
+                (id, now, 0, state, "its worker stopped before the carrier's answer was recorded")
+                for id, state in lost
+            ],
+        )
+        ended = queue.expire(connection, now=now)
+        queue.record_steps(connection, [(id, now, 0, state, _ENDS[state]) for id, state in ended])
+        self._reroute(connection, now)
+        self._join_early(connection, now)
+        queue.forget_old(
+            connection,
+            repeats_before=now - intake.REMEMBERED,
+            receipts_before=now - _RECEIPT_KEPT,
+        )
+        workers.bury(connection, now=now)
+
+    def _reroute(self, connection: Connection, now: int) -> None:
+        """Queued deliveries whose route was taken out of the settings go by another."""
+        strays = queue.strays(connection, prefixes=self._routes.prefixes())
+        found = {row.id: self._routes.find(row.recipient) for row in strays}
+        moved = {id: route.prefix for id, route in found.items() if route is not None}
+        if moved:
+            queue.reroute(connection, moved)
+            queue.record_steps(
+                connection,
+                [(id, now, 0, "rerouted", prefix or "default") for id, prefix in moved.items()],
+            )
+
+    def _join_early(self, connection: Connection, now: int) -> None:
+        """Give early receipts another look: their parts may be known by now."""
+        overdue_before = now - _ANSWER_OVERDUE
+        rows = receipts.early_since(connection, min(self._overdue_from, overdue_before))
+        by_upstream: dict[str, dict[int, ReceiptCame]] = {}
+        for row in rows:
+            by_upstream.setdefault(row.upstream, {})[row.id] = ReceiptCame(
+                upstream=row.upstream,
+                receipt=Receipt(
+                    smsc_id=row.smsc_id,
+                    state=State(row.state),
+                    recipient=row.recipient,
+                    error=row.error,
+                    done_at=row.done_at,
+                    raw=row.raw,
+                ),
+                now=row.received_at,
+            )
+        settled: set[int] = set()
+        for upstream, events in by_upstream.items():
+            unknown = self._join(connection, upstream, events.values())
+            unknown = [
+                event
+                for event in unknown
+                if event.now > overdue_before or not self._answers(connection, event)
+            ]
+            waiting = {id(event) for event in unknown}
+            settled |= {number for number, event in events.items() if id(event) not in waiting}
+        if settled:
+            receipts.drop_early(connection, settled)
+        self._overdue_from = overdue_before
+
+    def _answers(self, connection: Connection, event: ReceiptCame) -> bool:
+        """Take a receipt for the answer of the one delivery to its recipient that never got any.
+
+        The name in the receipt is all the carrier ever told of that submit.
+        """
+        receipt = event.receipt
+        row = receipts.only_uncertain(connection, event.upstream, "+" + receipt.recipient)
+        if row is None:
+            return False
+        answer = Answer(
+            delivery_id=row.id,
+            part=receipts.first_unanswered(connection, row.id, row.parts),
+            outcome=Outcome.ACCEPTED,
+            smsc_id=receipt.smsc_id,
+            reason="known from its receipt",
+        )
+        self._settle_late(
+            connection, [LateAnswer(upstream=event.upstream, answer=answer, now=event.now)]
+        )
+        return not self._join(connection, event.upstream, [event])
+
+
+_ENDS = {
+    State.EXPIRED: "its validity ended before a carrier took it",
+    State.UNKNOWN: "no receipt came before its validity ended",
+}
+
+
+def _part_row(answer: Answer, upstream: str) -> dict[str, Any]:
+    return {
+        "delivery_id": answer.delivery_id,
+        "number": answer.part,
+        "upstream": upstream,
+        "smsc_key": id_key(answer.smsc_id),
+        "state": State.SUBMITTED,
+    }
+
+
+_EVENTS = {
+    Outcome.ACCEPTED: "submitted",
+    Outcome.RETRY: "put off",
+    Outcome.REFUSED: "refused",
+    Outcome.UNANSWERED: "not answered",
+    Outcome.NOT_WRITTEN: "not written",
+}
+
+
+def _answer_step(answer: Answer, now: int) -> Step:
+    detail = " ".join(filter(None, (answer.smsc_id, answer.reason)))
+    return (answer.delivery_id, now, answer.part, _EVENTS[answer.outcome], detail)
+
+
+def _choose(receipt: Receipt, forms: Sequence[str], known: dict[str, list[Any]]) -> Any | None:
+    """The part a receipt is for, or None.
+
+    Another form of the id (hex for decimal, say) may be some other message's own id: there the
+    recipient has to agree as well. A carrier that uses an id again means the newest part.
+    """
+    for form in forms:
+        for part in sorted(known.get(form, ()), key=lambda row: -row.delivery_id):
+            same_number = part.recipient.lstrip("+") == receipt.recipient
+            if same_number or (form == forms[0] and not receipt.recipient):
+                return part
+    # The very id, whatever the carrier makes of the number (some write it nationally).
+    exact = known.get(forms[0], ())
+    return max(exact, key=lambda row: int(row.delivery_id), default=None)
+
+
+def _fold_parts(
+    connection: Connection, changed: dict[tuple[int, int], State], totals: dict[int, int]
+) -> dict[int, State]:
+    """The outcomes of deliveries that receipts for these parts decide."""
+    outcomes: dict[int, State] = {}
+    long = [id for id, total in totals.items() if total > 1]
+    states = receipts.part_states(connection, long) if long else {}
+    for (id, _), state in changed.items():
+        if totals[id] == 1:
+            outcomes[id] = state
+            continue
+        worst = [s for s in states[id] if s not in (State.SUBMITTED, State.DELIVERED)]
+        if worst:
+            outcomes[id] = worst[0]
+        elif states[id].count(State.DELIVERED) == totals[id]:
+            outcomes[id] = State.DELIVERED
+    return outcomes

@@ -1,0 +1,131 @@
+"""Statements about accounts."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from ..accounts import Account, Rate
+from .tables import account
+
+_COLUMNS = select(
+    account.c.id,
+    account.c.name,
+    account.c.key_hint,
+    account.c.enabled,
+    account.c.multi,
+    account.c.test,
+    account.c.rate_count,
+    account.c.rate_period,
+    account.c.countries,
+    account.c.sender,
+    account.c.version,
+    account.c.created_at,
+)
+
+
+def _account(row: Any) -> Account:
+    return Account(
+        id=row.id,
+        name=row.name,
+        key_hint=row.key_hint,
+        enabled=row.enabled,
+        multi=row.multi,
+        test=row.test,
+        rate=None if row.rate_count is None else Rate(row.rate_count, row.rate_period),
+        countries=None if row.countries is None else frozenset(row.countries.split(",")),
+        sender=row.sender,
+        version=row.version,
+        created_at=row.created_at,
+    )
+
+
+def _options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of options as `create` and `change` take them."""
+    columns = dict(options)
+    if "rate" in columns:
+        rate = columns.pop("rate")
+        columns["rate_count"] = rate and rate.count
+        columns["rate_period"] = rate and rate.period
+    if columns.get("countries") is not None:
+        columns["countries"] = ",".join(sorted(columns["countries"]))
+    return columns
+
+
+def create(
+    connection: Connection, *, name: str, key_hash: bytes, key_hint: str, now: int, **options: Any
+) -> Account:
+    """Add an account, its options named as in `Account`; IntegrityError when the name is taken."""
+    connection.execute(
+        insert(account).values(
+            name=name,
+            key_hash=key_hash,
+            key_hint=key_hint,
+            enabled=True,
+            version=1,
+            next_free=0,
+            created_at=now,
+            **_options(options),
+        )
+    )
+    created = by_name(connection, name)
+    assert created is not None
+    return created
+
+
+def change(connection: Connection, name: str, **options: Any) -> bool:
+    """Set options of an account, named as in `Account` (or key_hash and key_hint); False if there
+    is none of that name."""
+    changed = connection.execute(
+        update(account)
+        .where(account.c.name == name)
+        .values(version=account.c.version + 1, **_options(options))
+    )
+    return changed.rowcount == 1
+
+
+def everyone(connection: Connection) -> Sequence[Account]:
+    """All accounts, by name."""
+    return [_account(row) for row in connection.execute(_COLUMNS.order_by(account.c.name))]
+
+
+def by_name(connection: Connection, name: str) -> Account | None:
+    row = connection.execute(_COLUMNS.where(account.c.name == name)).one_or_none()
+    return None if row is None else _account(row)
+
+
+def by_key(connection: Connection, key_hash: bytes) -> Account | None:
+    row = connection.execute(_BY_KEY, {"key_hash": key_hash}).one_or_none()
+    return None if row is None else _account(row)
+
+
+_BY_KEY = _COLUMNS.where(account.c.key_hash == bindparam("key_hash"))
+
+_CURRENT = select(account.c.id, account.c.version, account.c.next_free).where(
+    account.c.id.in_(bindparam("ids", expanding=True))
+)
+# In the order of their ids, so that two processes never wait for each other in a ring.
+_CURRENT_LOCKED = _CURRENT.order_by(account.c.id).with_for_update()
+
+
+def current(
+    connection: Connection, ids: Collection[int], *, lock: bool
+) -> dict[int, tuple[int, int]]:
+    """Version and limiter state of accounts; locked until the transaction ends if so asked."""
+    rows = connection.execute(_CURRENT_LOCKED if lock else _CURRENT, {"ids": list(ids)})
+    return {row.id: (row.version, row.next_free) for row in rows}
+
+
+_CHARGE = (
+    update(account)
+    .where(account.c.id == bindparam("account_id"))
+    .values(next_free=bindparam("busy_until"))
+)
+
+
+def charge(connection: Connection, busy_until: Mapping[int, int]) -> None:
+    """Store the limiter state of accounts (microseconds)."""
+    connection.execute(
+        _CHARGE,
+        [{"account_id": id, "busy_until": until} for id, until in sorted(busy_until.items())],
+    )

@@ -1,0 +1,258 @@
+"""Statements of the queue: claim what is due, record what became of it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ..sms.encoding import Encoding
+from ..sms.message import State
+from ..upstream import Delivery
+from .tables import delivery, early_receipt, idempotency, message, part, step, worker
+
+# No lock is waited for: what another worker is claiming at this moment is skipped.
+_DUE = (
+    select(
+        delivery.c.id,
+        delivery.c.message_id,
+        delivery.c.recipient,
+        delivery.c.route,
+        delivery.c.parts,
+        delivery.c.attempts,
+        delivery.c.expires_at,
+        delivery.c.possible_duplicate,
+        message.c.sender,
+        message.c.text,
+        message.c.encoding,
+    )
+    .join_from(delivery, message)
+    .where(delivery.c.state == State.QUEUED)
+    .where(delivery.c.route == bindparam("route"))
+    .where(delivery.c.due_at <= bindparam("now"))
+    .where(delivery.c.expires_at > bindparam("now"))
+    .order_by(delivery.c.due_at, delivery.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(of=delivery, skip_locked=True)
+)
+
+_TAKE = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("delivery_id"))
+    .values(
+        state=State.SUBMITTING,
+        claimed_by=bindparam("worker"),
+        upstream=bindparam("upstream_name"),
+        attempts=delivery.c.attempts + 1,
+    )
+)
+
+_ACCEPTED = select(part.c.delivery_id, part.c.number).where(
+    part.c.delivery_id.in_(bindparam("ids", expanding=True))
+)
+
+
+def claim(
+    connection: Connection,
+    *,
+    routes: Sequence[str],
+    upstream: str,
+    worker: int,
+    parts: int,
+    now: int,
+) -> list[Delivery]:
+    """Take what is due on these routes for an upstream that has room for so many parts.
+
+    A delivery with more parts than there is room for is taken only when it is the first, so
+    that nothing is claimed that is not written at once.
+    """
+    taken: list[Any] = []
+    room = parts
+    for route in routes:
+        if room <= 0:
+            break
+        due = connection.execute(_DUE, {"route": route, "now": now, "most": room})
+        for row in due.all():
+            if row.parts > room and taken:
+                break
+            taken.append(row)
+            room -= row.parts
+    if not taken:
+        return []
+    connection.execute(
+        _TAKE,
+        [{"delivery_id": row.id, "worker": worker, "upstream_name": upstream} for row in taken],
+    )
+    record_steps(connection, [(row.id, now, 0, "claimed", upstream) for row in taken])
+    accepted: dict[int, set[int]] = {}
+    again = [row.id for row in taken if row.attempts]
+    if again:
+        for delivery_id, number in connection.execute(_ACCEPTED, {"ids": again}):
+            accepted.setdefault(delivery_id, set()).add(number)
+    return [
+        Delivery(
+            id=row.id,
+            message_id=row.message_id,
+            sender=row.sender,
+            recipient=row.recipient,
+            text=row.text,
+            encoding=Encoding(row.encoding),
+            parts=row.parts,
+            accepted=frozenset(accepted.get(row.id, ())),
+            expires_at=row.expires_at,
+            route=row.route,
+            attempt=row.attempts + 1,
+            possible_duplicate=row.possible_duplicate,
+        )
+        for row in taken
+    ]
+
+
+_STEP = insert(step)
+
+
+def record_steps(connection: Connection, steps: Sequence[tuple[int, int, int, str, str]]) -> None:
+    """Add to the journal: delivery, time, part (0: all), event, detail."""
+    if steps:
+        connection.execute(
+            _STEP,
+            [
+                {"delivery_id": id, "at": at, "part": number, "event": event, "detail": detail}
+                for id, at, number, event, detail in steps
+            ],
+        )
+
+
+def add_parts(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert parts that a carrier accepted (columns of the table).
+
+    The second copy of a part takes the place of the first, unless that one's fate is known.
+    """
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(part)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[part.c.delivery_id, part.c.number],
+            set_={
+                "upstream": statement.excluded.upstream,
+                "smsc_key": statement.excluded.smsc_key,
+            },
+            where=part.c.state == State.SUBMITTED,
+        ),
+        rows,
+    )
+
+
+_SETTLE = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("delivery_id"))
+    .where(
+        (delivery.c.state == State.UNCERTAIN)
+        | (delivery.c.state == State.SUBMITTING) & (delivery.c.claimed_by == bindparam("worker"))
+    )
+    .values(
+        state=bindparam("new_state"),
+        due_at=bindparam("due"),
+        possible_duplicate=bindparam("duplicate"),
+    )
+)
+
+
+def settle(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Record how attempts ended: delivery_id, worker, new_state, due, duplicate.
+
+    A delivery that something else has settled meanwhile, such as a receipt, is left as it is.
+    """
+    connection.execute(_SETTLE, rows)
+
+
+_COMPLETED = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("delivery_id"))
+    .where(delivery.c.state == State.UNCERTAIN)
+    .where(
+        delivery.c.parts
+        <= select(func.count())
+        .select_from(part)
+        .where(part.c.delivery_id == delivery.c.id)
+        .scalar_subquery()
+    )
+    .values(state=State.SUBMITTED)
+)
+
+
+def settle_late(connection: Connection, ids: Collection[int]) -> None:
+    """An uncertain delivery all of whose parts have an answer by now is submitted."""
+    connection.execute(_COMPLETED, [{"delivery_id": id} for id in ids])
+
+
+def lost_claims(
+    connection: Connection, *, resending: Collection[str], now: int
+) -> list[tuple[int, State]]:
+    """Settle what dead workers held: uncertain, or queued once more on the routes that resend.
+
+    Returns the deliveries with their new states.
+    """
+    alive = select(worker.c.id).where(worker.c.alive_until > now)
+    again = delivery.c.route.in_(resending) & ~delivery.c.possible_duplicate
+    lost = connection.execute(
+        update(delivery)
+        .where(delivery.c.state == State.SUBMITTING)
+        .where(delivery.c.claimed_by.not_in(alive))
+        .values(
+            state=case((again, State.QUEUED), else_=State.UNCERTAIN),
+            possible_duplicate=delivery.c.possible_duplicate | again,
+        )
+        .returning(delivery.c.id, delivery.c.state)
+    )
+    return [(row.id, State(row.state)) for row in lost]
+
+
+def expire(connection: Connection, *, now: int, most: int = 1000) -> list[tuple[int, State]]:
+    """End what is too old: queued deliveries expire, submitted ones stay without a receipt.
+
+    Returns at most so many deliveries with their new states.
+    """
+    old = (
+        select(delivery.c.id)
+        .where(delivery.c.state.in_((State.QUEUED, State.SUBMITTED)))
+        .where(delivery.c.expires_at <= now)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    ended = connection.execute(
+        update(delivery)
+        .where(delivery.c.id.in_(old))
+        .values(
+            state=case((delivery.c.state == State.QUEUED, State.EXPIRED), else_=State.UNKNOWN),
+        )
+        .returning(delivery.c.id, delivery.c.state)
+    )
+    return [(row.id, State(row.state)) for row in ended]
+
+
+def strays(connection: Connection, *, prefixes: Collection[str], most: int = 1000) -> Sequence[Any]:
+    """Queued deliveries (id, recipient) whose route is not among these any more."""
+    return connection.execute(
+        select(delivery.c.id, delivery.c.recipient)
+        .where(delivery.c.state == State.QUEUED)
+        .where(delivery.c.route.not_in(prefixes))
+        .limit(most)
+    ).all()
+
+
+def reroute(connection: Connection, routes: Mapping[int, str]) -> None:
+    """Give queued deliveries another route."""
+    connection.execute(
+        update(delivery)
+        .where(delivery.c.id == bindparam("delivery_id"))
+        .where(delivery.c.state == State.QUEUED)
+        .values(route=bindparam("prefix")),
+        [{"delivery_id": id, "prefix": prefix} for id, prefix in routes.items()],
+    )
+
+
+def forget_old(connection: Connection, *, repeats_before: int, receipts_before: int) -> None:
+    """Delete what has served its time: records of repeats, and receipts that nobody wants."""
+    connection.execute(delete(idempotency).where(idempotency.c.created_at < repeats_before))
+    connection.execute(delete(early_receipt).where(early_receipt.c.received_at < receipts_before))

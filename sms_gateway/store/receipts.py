@@ -1,0 +1,129 @@
+"""Statements about receipts: find the part each is for, keep those that come too early."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from ..sms.message import State
+from .tables import delivery, early_receipt, incoming, part
+
+#: States that a receipt may still change.
+OPEN = (State.SUBMITTING, State.SUBMITTED, State.UNCERTAIN, State.UNKNOWN)
+
+_PARTS = (
+    select(
+        part.c.delivery_id,
+        part.c.number,
+        part.c.smsc_key,
+        part.c.state,
+        delivery.c.recipient,
+        delivery.c.parts,
+    )
+    .join_from(part, delivery)
+    .where(part.c.upstream == bindparam("upstream_name"))
+    .where(part.c.smsc_key.in_(bindparam("keys", expanding=True)))
+)
+
+
+def parts_by_key(connection: Connection, upstream: str, keys: Collection[str]) -> Sequence[Any]:
+    """The parts that an upstream knows by these keys."""
+    return connection.execute(_PARTS, {"upstream_name": upstream, "keys": list(keys)}).all()
+
+
+_UNCERTAIN = (
+    select(delivery.c.id, delivery.c.parts)
+    .where(delivery.c.state == State.UNCERTAIN)
+    .where(delivery.c.recipient == bindparam("number"))
+    .where(delivery.c.upstream == bindparam("upstream_name"))
+    .limit(2)
+)
+
+
+def only_uncertain(connection: Connection, upstream: str, recipient: str) -> Any | None:
+    """The delivery to a recipient whose answer never came, if there is exactly one."""
+    rows = connection.execute(_UNCERTAIN, {"number": recipient, "upstream_name": upstream}).all()
+    return rows[0] if len(rows) == 1 else None
+
+
+_PART_STATE = (
+    update(part)
+    .where(part.c.delivery_id == bindparam("id"))
+    .where(part.c.number == bindparam("part_number"))
+    .values(state=bindparam("new_state"))
+)
+
+
+def set_part_states(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Record the outcome of parts: id (of the delivery), part_number, new_state."""
+    connection.execute(_PART_STATE, rows)
+
+
+_STATES = select(part.c.delivery_id, part.c.state).where(
+    part.c.delivery_id.in_(bindparam("ids", expanding=True))
+)
+
+
+def part_states(connection: Connection, ids: Collection[int]) -> dict[int, list[State]]:
+    """The states of the known parts of deliveries."""
+    states: dict[int, list[State]] = {}
+    for delivery_id, state in connection.execute(_STATES, {"ids": list(ids)}):
+        states.setdefault(delivery_id, []).append(State(state))
+    return states
+
+
+_OUTCOME = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("delivery_id"))
+    .where(delivery.c.state.in_(OPEN))
+    .values(state=bindparam("new_state"))
+)
+
+
+def set_outcomes(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Record what receipts say of deliveries: delivery_id, new_state. A final state stays."""
+    connection.execute(_OUTCOME, rows)
+
+
+_EARLY = insert(early_receipt)
+
+
+def keep_early(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep receipts for which no part is known yet (columns of the table)."""
+    connection.execute(_EARLY, rows)
+
+
+_YOUNG = (
+    select(early_receipt)
+    .where(early_receipt.c.received_at > bindparam("since"))
+    .order_by(early_receipt.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+
+
+def early_since(connection: Connection, since: int, most: int = 2000) -> Sequence[Any]:
+    """The early receipts that came after a time, oldest first."""
+    return connection.execute(_YOUNG, {"since": since, "most": most}).all()
+
+
+def drop_early(connection: Connection, ids: Collection[int]) -> None:
+    """Forget early receipts that have found their part."""
+    connection.execute(delete(early_receipt).where(early_receipt.c.id.in_(ids)))
+
+
+_NUMBERS = select(part.c.number).where(part.c.delivery_id == bindparam("delivery_id"))
+
+
+def first_unanswered(connection: Connection, delivery_id: int, parts: int) -> int:
+    """The first part of a delivery that no carrier has answered for, or else its last."""
+    answered = set(connection.execute(_NUMBERS, {"delivery_id": delivery_id}).scalars())
+    return next((n for n in range(1, parts + 1) if n not in answered), parts)
+
+
+_INCOMING = insert(incoming)
+
+
+def add_incoming(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Store received messages, part by part (columns of the table)."""
+    connection.execute(_INCOMING, rows)

@@ -1,0 +1,183 @@
+"""The tables. Times are Unix milliseconds (UTC); docs/architecture.md tells what each is for."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+# SQLite numbers rows itself only where the column is its own 64-bit INTEGER.
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("key_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("key_hint", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("multi", Boolean, nullable=False),
+    Column("test", Boolean, nullable=False),
+    # At most rate_count messages in rate_period milliseconds; NULL is no limit.
+    Column("rate_count", Integer),
+    Column("rate_period", Integer),
+    # ISO codes separated by commas; NULL is every country.
+    Column("countries", Text),
+    Column("sender", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    # The state of the rate limiter, Unix microseconds.
+    Column("next_free", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# One row per accepted request.
+message = Table(
+    "message",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("encoding", Text, nullable=False),
+    Column("parts", Integer, nullable=False),
+    Column("accepted_at", BigInteger, nullable=False),
+)
+
+# One row per recipient: the queue entry and the outcome in one.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("message_id", ForeignKey("message.id"), nullable=False, index=True),
+    Column("recipient", Text, nullable=False),
+    # The prefix of its route.
+    Column("route", Text, nullable=False),
+    Column("parts", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    # When it may be claimed.
+    Column("due_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # It may have been sent before without an answer (routes that resend what is uncertain).
+    Column("possible_duplicate", Boolean, nullable=False),
+    # The worker that holds it while it is being submitted.
+    Column("claimed_by", BigInteger),
+    # Where it was submitted last.
+    Column("upstream", Text),
+)
+Index(
+    "delivery_queued",
+    delivery.c.route,
+    delivery.c.due_at,
+    delivery.c.id,
+    sqlite_where=text("state = 'queued'"),
+    postgresql_where=text("state = 'queued'"),
+)
+Index(
+    "delivery_submitting",
+    delivery.c.claimed_by,
+    sqlite_where=text("state = 'submitting'"),
+    postgresql_where=text("state = 'submitting'"),
+)
+Index(
+    "delivery_expiring",
+    delivery.c.state,
+    delivery.c.expires_at,
+    sqlite_where=text("state IN ('queued', 'submitted')"),
+    postgresql_where=text("state IN ('queued', 'submitted')"),
+)
+Index(
+    "delivery_uncertain",
+    delivery.c.recipient,
+    sqlite_where=text("state = 'uncertain'"),
+    postgresql_where=text("state = 'uncertain'"),
+)
+
+# A part that a carrier took, under the name by which its receipt will come.
+part = Table(
+    "part",
+    metadata,
+    Column("delivery_id", ForeignKey("delivery.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("upstream", Text, nullable=False),
+    Column("smsc_key", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Index("part_smsc_key", "upstream", "smsc_key"),
+    sqlite_with_rowid=False,
+)
+
+# The journal of a delivery, for people: what happened when, and why.
+step = Table(
+    "step",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("delivery_id", ForeignKey("delivery.id"), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    # The part it is about; 0 is the whole delivery.
+    Column("part", Integer, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+
+# Receipts that no part is known for yet: they came before the answer to their submit.
+early_receipt = Table(
+    "early_receipt",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("upstream", Text, nullable=False),
+    Column("smsc_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("done_at", BigInteger, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False, index=True),
+)
+
+# Received messages (MO), part by part as they came.
+incoming = Table(
+    "incoming",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("upstream", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reference", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+)
+
+# Which accepted requests are to be answered again rather than accepted again.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("content_hash", LargeBinary(32), nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("sent", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# The workers: a claim holds as long as its worker is alive, that is, keeps its row fresh.
+worker = Table(
+    "worker",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("alive_until", BigInteger, nullable=False),
+)

@@ -1,0 +1,35 @@
+"""Statements about workers: who is alive, and so whose claims hold."""
+
+from sqlalchemy import Connection, bindparam, delete, insert, update
+
+from .tables import worker
+
+
+def enroll(connection: Connection, *, now: int, lease: int) -> int:
+    """The number of a new worker, alive for `lease` milliseconds from now."""
+    created = connection.execute(
+        insert(worker).values(started_at=now, alive_until=now + lease).returning(worker.c.id)
+    )
+    number: int = created.scalar_one()
+    return number
+
+
+_PROLONG = (
+    update(worker).where(worker.c.id == bindparam("number")).values(alive_until=bindparam("until"))
+)
+
+
+def prolong(connection: Connection, number: int, *, now: int, lease: int) -> bool:
+    """Keep a worker alive; False when it has been taken for dead and must enroll again."""
+    kept = connection.execute(_PROLONG, {"number": number, "until": now + lease})
+    return kept.rowcount == 1
+
+
+def dismiss(connection: Connection, number: int) -> None:
+    """A worker ends; what it still holds is no longer claimed."""
+    connection.execute(delete(worker).where(worker.c.id == number))
+
+
+def bury(connection: Connection, *, now: int) -> None:
+    """Forget workers that have been dead for a while."""
+    connection.execute(delete(worker).where(worker.c.alive_until < now - 60_000))

@@ -1,0 +1,299 @@
+"""The worker: claims what is due, hands it to the upstreams, writes down what they report."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from .ledger import (
+    Beat,
+    Claim,
+    Event,
+    LateAnswer,
+    Ledger,
+    MessageCame,
+    ReceiptCame,
+    Settled,
+)
+from .routes import Routes
+from .sms.message import State
+from .sms.receipt import Receipt
+from .store import GroupCommit, Store, workers
+from .upstream import (
+    Answer,
+    Delivery,
+    Incoming,
+    Outcome,
+    StoreUnavailable,
+    Upstream,
+    pending_parts,
+)
+
+log = logging.getLogger(__name__)
+
+#: The longest pause between two attempts, milliseconds.
+_LONGEST_PAUSE = 300_000
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class _Attempt:
+    delivery: Delivery
+    waiting_for: set[int]
+    answers: list[Answer] = field(default_factory=list)
+
+
+def settle(
+    delivery: Delivery, answers: list[Answer], *, upstream: str, resend: bool, now: int
+) -> Settled:
+    """How an attempt ended whose parts have all been answered.
+
+    A refusal of one part is a refusal of the whole. What may have been written is uncertain,
+    unless the route prefers a possible second copy. Otherwise the missing parts are tried
+    again, after a pause that doubles from one second to five minutes.
+    """
+    outcomes = {answer.outcome for answer in answers}
+    due = now
+    duplicate = delivery.possible_duplicate
+    reason = ""
+    if Outcome.REFUSED in outcomes:
+        state = State.FAILED
+        reason = next(a.reason for a in answers if a.outcome is Outcome.REFUSED)
+    elif Outcome.UNANSWERED in outcomes:
+        # Once is enough: a second copy that is not answered either is not followed by a third.
+        again = resend and not delivery.possible_duplicate
+        state = State.QUEUED if again else State.UNCERTAIN
+        duplicate = duplicate or again
+        reason = "the carrier did not answer"
+    elif Outcome.RETRY in outcomes:
+        state = State.QUEUED
+        pause = min(1_000 << min(delivery.attempt - 1, 20), _LONGEST_PAUSE)
+        due = now + int(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spread, not secrecy
+        reason = "to be tried again"
+    elif Outcome.NOT_WRITTEN in outcomes:
+        state = State.QUEUED
+        reason = "to be tried again"
+    else:
+        state = State.SUBMITTED
+    return Settled(
+        delivery_id=delivery.id,
+        upstream=upstream,
+        state=state,
+        due=due,
+        possible_duplicate=duplicate,
+        answers=answers,
+        reason=reason,
+        now=now,
+    )
+
+
+class Worker:
+    """Serves all upstreams of one process."""
+
+    def __init__(
+        self,
+        store: Store,
+        upstreams: Mapping[str, Upstream],
+        routes: Routes,
+        *,
+        lease: int = 15_000,
+        poll: float = 0.05,
+    ) -> None:
+        """`lease` (milliseconds): how long its claims outlive a worker that dies. `poll`
+        (seconds): how often an idle worker looks for work."""
+        self._store = store
+        self._upstreams = upstreams
+        self._routes = routes
+        self._lease = lease
+        self._poll = poll
+
+    async def run(self) -> None:
+        """Work until cancelled, then stop cleanly: what was written is answered or recorded as
+        uncertain, and nothing stays claimed."""
+        number = await asyncio.to_thread(self._enroll)
+        ledger = Ledger(self._routes, worker=number, lease=self._lease)
+        commits: GroupCommit[Event, list[Delivery] | None] = GroupCommit(
+            self._store, ledger.apply, limit=1_000_000
+        )
+        counters = [
+            _Counter(upstream, commits, resending=self._routes.resending(), poll=self._poll)
+            for upstream in self._upstreams.values()
+        ]
+        log.info("worker started", extra={"worker": number, "upstreams": list(self._upstreams)})
+        feeding = [asyncio.create_task(counter.feed()) for counter in counters]
+        links = [asyncio.create_task(c.upstream.run(c), name=c.upstream.name) for c in counters]
+        beating = asyncio.create_task(self._beat(commits))
+        try:
+            await _first_failure([*feeding, *links, beating])
+        finally:
+            await asyncio.shield(
+                asyncio.create_task(self._stop(number, commits, counters, feeding, links, beating))
+            )
+
+    async def _stop(
+        self,
+        number: int,
+        commits: GroupCommit[Event, list[Delivery] | None],
+        counters: list["_Counter"],
+        feeding: list[asyncio.Task[None]],
+        links: list[asyncio.Task[None]],
+        beating: asyncio.Task[None],
+    ) -> None:
+        await _cancelled(feeding)
+        await _cancelled(links)
+        await asyncio.gather(*(counter.flushed() for counter in counters))
+        await _cancelled([beating])
+        await commits.aclose()
+        await asyncio.to_thread(self._dismiss, number)
+        log.info("worker stopped", extra={"worker": number})
+
+    async def _beat(self, commits: GroupCommit[Event, list[Delivery] | None]) -> None:
+        while True:
+            try:
+                await commits.submit(Beat(now=_now()))
+            except Exception as error:
+                log.error("store unavailable", extra={"error": type(error).__name__})
+            await asyncio.sleep(min(1.0, self._lease / 3_000))
+
+    def _enroll(self) -> int:
+        with self._store.write() as connection:
+            return workers.enroll(connection, now=_now(), lease=self._lease)
+
+    def _dismiss(self, number: int) -> None:
+        with self._store.write() as connection:
+            workers.dismiss(connection, number)
+
+
+class _Counter:
+    """Between one upstream and the store: feeds the one and, as its sink, writes to the other."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        commits: GroupCommit[Event, list[Delivery] | None],
+        *,
+        resending: Collection[str],
+        poll: float,
+    ) -> None:
+        self.upstream = upstream
+        self._commits = commits
+        self._resending = resending
+        self._poll = poll
+        self._attempts: dict[int, _Attempt] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def feed(self) -> None:
+        """Claim as much as the upstream writes at once, again and again."""
+        name = self.upstream.name
+        while True:
+            await self.upstream.ready()
+            room = self.upstream.free()
+            if room <= 0:
+                await asyncio.sleep(self._poll)
+                continue
+            # Shielded, so that a claim that is being committed when the worker stops is seen.
+            claim = asyncio.ensure_future(
+                self._commits.submit(Claim(upstream=name, parts=room, now=_now()))
+            )
+            try:
+                deliveries = await asyncio.shield(claim)
+            except asyncio.CancelledError:
+                with suppress(Exception):
+                    self._give_back(await claim or [])
+                raise
+            except Exception as error:
+                log.error("claim failed", extra={"upstream": name, "error": type(error).__name__})
+                await asyncio.sleep(1)
+                continue
+            if not deliveries:
+                await asyncio.sleep(self._poll)
+                continue
+            for delivery in deliveries:
+                self._attempts[delivery.id] = _Attempt(delivery, set(pending_parts(delivery)))
+                self.upstream.submit(delivery)
+
+    def _give_back(self, deliveries: list[Delivery]) -> None:
+        """Nothing of these has been written."""
+        for delivery in deliveries:
+            self._attempts[delivery.id] = _Attempt(delivery, set(pending_parts(delivery)))
+            for number in pending_parts(delivery):
+                self.answered(
+                    Answer(delivery_id=delivery.id, part=number, outcome=Outcome.NOT_WRITTEN)
+                )
+
+    def answered(self, answer: Answer) -> None:
+        """See `Sink.answered`."""
+        now = _now()
+        attempt = self._attempts.get(answer.delivery_id)
+        if attempt is None or answer.part not in attempt.waiting_for:
+            self._write(LateAnswer(upstream=self.upstream.name, answer=answer, now=now))
+            return
+        attempt.waiting_for.discard(answer.part)
+        attempt.answers.append(answer)
+        if not attempt.waiting_for:
+            del self._attempts[answer.delivery_id]
+            settled = settle(
+                attempt.delivery,
+                attempt.answers,
+                upstream=self.upstream.name,
+                resend=attempt.delivery.route in self._resending,
+                now=now,
+            )
+            self._write(settled)
+
+    def _write(self, event: Event) -> None:
+        """Write an outcome, and keep at it when the store is away: it is known only here."""
+        written = self._commits.submit(event)
+        written.add_done_callback(lambda done: self._written(event, done))
+
+    def _written(self, event: Event, done: "asyncio.Future[list[Delivery] | None]") -> None:
+        if not done.cancelled() and done.exception() is not None:
+            task = asyncio.create_task(self._write_again(event))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+    async def _write_again(self, event: Event) -> None:
+        await asyncio.sleep(1)
+        self._write(event)
+
+    async def flushed(self) -> None:
+        """Returns when no outcome waits to be written again, or after a few seconds."""
+        if self._writing:
+            await asyncio.wait(self._writing, timeout=5)
+
+    async def received_receipt(self, receipt: Receipt) -> None:
+        """See `Sink.received_receipt`."""
+        event = ReceiptCame(upstream=self.upstream.name, receipt=receipt, now=_now())
+        await self._stored(event)
+
+    async def received_message(self, incoming: Incoming) -> None:
+        """See `Sink.received_message`."""
+        event = MessageCame(upstream=self.upstream.name, incoming=incoming, now=_now())
+        await self._stored(event)
+
+    async def _stored(self, event: Event) -> None:
+        try:
+            await self._commits.submit(event)
+        except Exception as error:
+            raise StoreUnavailable from error
+
+
+async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:
+    """Wait until one of the tasks ends, which none does of itself, and raise what it raised."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            log.error("task ended with an error", extra={"error": type(result).__name__})
