@@ -1,4 +1,4 @@
-"""Runs an ASGI application as it is deployed: under gunicorn's asgi worker, in its own processes."""
+"""Runs an ASGI application as it is deployed: under gunicorn's asgi worker, in processes."""
 
 import os
 import socket

@@ -1,0 +1,1 @@
+"""The HTTP face: API and pages, one ASGI application."""

@@ -1,0 +1,154 @@
+"""The one ASGI application: SOAP, the HTTP API and the pages.
+
+The paths that carry the traffic are looked up in a table; all others go through a router.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..backend import Backend, Reply
+from ..codes import Code
+from . import api
+from .incident import report
+from .pages import Pages
+from .render import send_reply
+
+#: None when requests can be served, otherwise the reason why not, in words for operators.
+Readiness = Callable[[], Awaitable[str | None]]
+#: Entered when the server starts, left when it stops.
+Lifespan = Callable[[], AbstractAsyncContextManager[object]]
+
+# Seconds; probes commonly give up after ten.
+_READINESS_DEADLINE = 5.0
+
+
+async def _always_ready() -> str | None:
+    return None
+
+
+def create_app(
+    backend: Backend,
+    *,
+    public_url: str,
+    soap: ASGIApp | None = None,
+    soap_paths: Iterable[str] = (),
+    readiness: Readiness = _always_ready,
+    lifespan: Lifespan = nullcontext,
+) -> ASGIApp:
+    """The application in front of one backend.
+
+    `soap` answers on each of `soap_paths`, with or without a trailing slash, and sees every
+    request method and header as it came. `public_url` is how clients reach the server.
+    """
+    pages = Pages(backend, public_url)
+    hot: dict[str, ASGIApp] = {}
+    endpoints = api.operations(backend)
+    if soap is not None:
+        endpoints |= dict.fromkeys(soap_paths, soap)
+    for path, endpoint in endpoints.items():
+        bare = path.rstrip("/")
+        hot[bare] = hot[f"{bare}/"] = endpoint
+    # What programs call is answered in the API's terms even when it fails unforeseen.
+    programs = frozenset(hot)
+
+    router = Router(
+        [
+            Route("/healthz", _healthz),
+            Route("/readyz", _readyz(readiness)),
+            *pages.routes(),
+        ],
+        redirect_slashes=False,
+        default=_not_found,
+    )
+    others = ExceptionMiddleware(router, {HTTPException: pages.http_problem})
+
+    async def fail(incident: str, scope: Scope, receive: Receive, send: Send) -> None:
+        why = f"{Code.INTERNAL.sentence} (incident {incident})"
+        if scope["path"] in programs:
+            reply = Reply(Code.INTERNAL, note=why)
+            await send_reply(send, reply, api.json_asked_for(scope), status=500)
+        else:
+            await pages.problem(500, why)(scope, receive, send)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(lifespan, receive, send)
+            return
+        if scope["type"] != "http":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+            return
+        started = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        path: str = scope["path"]
+        handler = hot.get(path)
+        try:
+            # gunicorn leaves this to the application (RFC 9110, section 10.1.1); without it .NET
+            # and PHP wait up to a second before they send a body.
+            if (b"expect", b"100-continue") in scope["headers"]:
+                await send({"type": "http.response.informational", "status": 100, "headers": []})
+            if handler is not None:
+                await handler(scope, receive, noting_send)
+            else:
+                bare = path.rstrip("/") or "/"
+                await others({**scope, "path": bare, "app": app}, receive, noting_send)
+        except Exception as error:
+            incident = report(error)
+            if not started:
+                await fail(incident, scope, receive, send)
+
+    return app
+
+
+async def _live(lifespan: Lifespan, receive: Receive, send: Send) -> None:
+    """Run the server's start and stop (ASGI lifespan specification 2.0)."""
+    phase = "startup"
+    await receive()
+    try:
+        async with lifespan():
+            await send({"type": "lifespan.startup.complete"})
+            phase = "shutdown"
+            await receive()
+    except Exception as error:
+        message = f"incident {report(error)}"
+        await send({"type": f"lifespan.{phase}.failed", "message": message})
+    else:
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    raise HTTPException(404)
+
+
+async def _healthz(request: Request) -> Response:
+    return PlainTextResponse("alive\n", headers={"cache-control": "no-store"})
+
+
+def _readyz(readiness: Readiness) -> Callable[[Request], Awaitable[Response]]:
+    async def readyz(request: Request) -> Response:
+        try:
+            async with asyncio.timeout(_READINESS_DEADLINE):
+                reason = await readiness()
+        except TimeoutError:
+            reason = f"no answer within {_READINESS_DEADLINE:g} seconds"
+        except Exception as error:
+            reason = f"incident {report(error)}"
+        headers = {"cache-control": "no-store"}
+        if reason is None:
+            return PlainTextResponse("ready\n", headers=headers)
+        return PlainTextResponse(f"not ready: {reason}\n", 503, headers)
+
+    return readyz

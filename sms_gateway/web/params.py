@@ -1,0 +1,240 @@
+"""What a request says: its parameters, from query, form, multipart form or JSON body.
+
+A parameter of the body wins over one of the query with the same name, and either wins over
+`Authorization: Bearer`. A name that comes twice has its last value, as in PHP; only `recipients`
+are joined, by comma, whether they come as `recipients`, `recipients[]` or `recipients[0]`.
+"""
+
+import asyncio
+import codecs
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from urllib.parse import unquote_to_bytes
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.types import Receive, Scope
+
+#: The largest request body, in bytes. Four numbers and the longest text, every character of it
+#: percent-escaped, are a tenth of that.
+MAX_BODY = 256 * 1024
+#: The most fields of one form; more than that is not a form of ours.
+MAX_FIELDS = 64
+#: Seconds in which a body has to be complete.
+BODY_SECONDS = 30.0
+
+# ASCII and ISO 8859-1 mean Windows-1252 on the Web (Encoding Standard, section 4.2).
+_WESTERN = "cp1252"
+#: Charsets a form may name, as Python calls them. It knows more, some of them costly (idna), some
+#: that are none (rot13).
+CHARSETS = frozenset([
+    "utf-8", "utf-8-sig", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256",
+    "cp1257", "cp1258", "iso8859-2", "iso8859-5", "iso8859-6", "iso8859-7", "iso8859-8",
+    "iso8859-9", "iso8859-15", "koi8-r", "koi8-u", "mac-roman", "gb18030", "gbk", "big5",
+    "shift_jis", "euc_jp", "euc_kr",
+])  # fmt: skip
+
+
+class Unusable(Exception):
+    """A request whose parameters cannot be read: the HTTP status, and why, in our words only."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+class Disconnected(Exception):
+    """The client went away before its request was complete."""
+
+
+async def read(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> dict[str, str]:
+    """All parameters of a GET or POST request, decoded; what did not come is not in it.
+
+    Raises Unusable (400, 408, 413, 415) and Disconnected.
+    """
+    query = scope["query_string"]
+    fields = parse_form(query) if query else {}
+    if scope["method"] == "POST":
+        fields |= parse_body(headers.get(b"content-type", b""), await _body(headers, receive))
+    if "apikey" not in fields:
+        scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"bearer":
+            fields["apikey"] = credentials.strip().decode("latin-1")
+    return fields
+
+
+def parse_body(content_type: bytes, body: bytes) -> dict[str, str]:
+    """The parameters in a body. A body without a type, or of type text/plain, is a form."""
+    media_type, options = parse_options_header(content_type)
+    if media_type == b"application/json" or media_type.endswith(b"+json"):
+        return parse_json(body)
+    if media_type == b"multipart/form-data":
+        boundary = options.get(b"boundary", b"")
+        return parse_multipart(body, boundary, options.get(b"charset", b""))
+    if media_type in (b"application/x-www-form-urlencoded", b"text/plain", b""):
+        return parse_form(body, options.get(b"charset", b""))
+    if not body:
+        return {}
+    raise Unusable(415, "The body is neither a form nor JSON")
+
+
+def parse_form(raw: bytes, charset: bytes = b"") -> dict[str, str]:
+    """The parameters in an urlencoded form or query (URL Standard, section 5.1)."""
+    if raw.count(b"&") >= MAX_FIELDS:
+        raise Unusable(400, "Too many parameters")
+    fields: dict[str, str] = {}
+    for pair in raw.replace(b"+", b" ").split(b"&"):
+        name, _, value = pair.partition(b"=")
+        _add(
+            fields,
+            _decode(unquote_to_bytes(name) if b"%" in name else name),
+            _decode(unquote_to_bytes(value) if b"%" in value else value, charset),
+        )
+    fields.pop("", None)
+    return fields
+
+
+def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[str, str]:
+    """The parameters in a multipart form (RFC 7578); files are passed over.
+
+    A part's own charset goes before that of the form.
+    """
+    fields: dict[str, str] = {}
+    for headers, value in _parts(body, boundary):
+        _, disposition = parse_options_header(headers.get(b"content-disposition", b""))
+        if b"filename" in disposition:
+            continue
+        _, options = parse_options_header(headers.get(b"content-type", b""))
+        name = _decode(disposition.get(b"name", b""))
+        _add(fields, name, _decode(value, options.get(b"charset", charset)))
+    fields.pop("", None)
+    return fields
+
+
+def parse_json(body: bytes) -> dict[str, str]:
+    """The parameters in a JSON object; recipients may be a list and may be numbers."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Unusable(400, "The body is not JSON") from None
+    if not isinstance(document, dict):
+        raise Unusable(400, "The body is not a JSON object")
+    return {name: _text(name, value) for name, value in document.items() if value is not None}
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if name == "recipients":
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, list) and not any(isinstance(number, list) for number in value):
+            return ",".join(_text(name, number) for number in value)
+    if name in ("recipients", "message", "apikey", "id", "format"):
+        raise Unusable(400, f"The parameter {name} is not a text")
+    return ""
+
+
+def _add(fields: dict[str, str], name: str, value: str) -> None:
+    if name.startswith("recipients"):
+        name = name.partition("[")[0]
+        if name == "recipients" and fields.get(name):
+            value = f"{fields[name]},{value}"
+    fields[name] = value
+
+
+def _decode(raw: bytes, charset: bytes = b"") -> str:
+    """Text in the charset the client names; in UTF-8, failing that in Windows-1252, otherwise."""
+    codec = _codec(charset) if charset else "utf-8"
+    try:
+        return raw.decode(codec)
+    except UnicodeDecodeError:
+        if charset and codec != _WESTERN:
+            raise Unusable(400, "The text is not in the charset that it names") from None
+    # Clients that name no charset and do not send UTF-8 are old and western. Five bytes stand for
+    # nothing in Windows-1252; ISO 8859-1 reads them as control characters.
+    try:
+        return raw.decode(_WESTERN)
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+@lru_cache(maxsize=64)
+def _codec(charset: bytes) -> str:
+    try:
+        codec = codecs.lookup(charset.decode("ascii")).name
+    except (LookupError, ValueError):
+        raise Unusable(415, "The charset is not known") from None
+    if codec in ("ascii", "iso8859-1"):
+        return _WESTERN
+    if codec not in CHARSETS:
+        raise Unusable(415, "The charset is not known")
+    return codec
+
+
+def _parts(body: bytes, boundary: bytes) -> Iterable[tuple[dict[bytes, bytes], bytes]]:
+    parts: list[tuple[dict[bytes, bytes], bytearray]] = []
+    name, value = bytearray(), bytearray()
+
+    def begin() -> None:
+        if len(parts) == MAX_FIELDS:
+            raise Unusable(400, "Too many parameters")
+        parts.append(({}, bytearray()))
+
+    def end_of_header() -> None:
+        parts[-1][0][bytes(name).lower()] = bytes(value)
+        name.clear()
+        value.clear()
+
+    ended = False
+
+    def end() -> None:
+        nonlocal ended
+        ended = True
+
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": begin,
+                "on_header_field": lambda data, start, end: name.extend(data[start:end]),
+                "on_header_value": lambda data, start, end: value.extend(data[start:end]),
+                "on_header_end": end_of_header,
+                "on_part_data": lambda data, start, end: parts[-1][1].extend(data[start:end]),
+                "on_end": end,
+            },
+        )
+        parser.write(body)
+    except FormParserError:
+        ended = False
+    if not ended:
+        raise Unusable(400, "The body is not a multipart form")
+    return [(headers, bytes(content)) for headers, content in parts]
+
+
+async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Unusable(415, "A compressed body is not understood")
+    if _too_long(headers.get(b"content-length", b"0")):
+        raise Unusable(413, "The request is too large")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    try:
+        async with asyncio.timeout(BODY_SECONDS if message.get("more_body") else None):
+            while message.get("more_body") and len(body) <= MAX_BODY:
+                message = await receive()
+                body += message.get("body", b"")
+    except TimeoutError:
+        raise Unusable(408, "The request did not arrive in time") from None
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    if len(body) > MAX_BODY:
+        raise Unusable(413, "The request is too large")
+    return body
+
+
+def _too_long(content_length: bytes) -> bool:
+    # The server has checked that it is a number; a number of thirty digits is too long as well.
+    return len(content_length) > 9 or int(content_length) > MAX_BODY
