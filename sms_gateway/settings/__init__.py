@@ -1,0 +1,23 @@
+"""Typed settings: defaults < TOML file < SENDSMSNOW_* environment < command line."""
+
+from .reference import in_force, reference
+from .sources import ENV_CONFIG, ENV_PREFIX, Given, SettingsError, given, load
+from .table import DEFAULT_UPSTREAM, TEST_UPSTREAM, Settings
+from .values import SecretUrl, masked, split_address
+
+__all__ = [
+    "DEFAULT_UPSTREAM",
+    "ENV_CONFIG",
+    "ENV_PREFIX",
+    "TEST_UPSTREAM",
+    "Given",
+    "SecretUrl",
+    "Settings",
+    "SettingsError",
+    "given",
+    "in_force",
+    "load",
+    "masked",
+    "reference",
+    "split_address",
+]

@@ -1,0 +1,233 @@
+"""The settings: each with its type, what is allowed, its default and what it is for."""
+
+import os
+import ssl
+from collections.abc import Collection
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
+
+from ..routes import Route
+from .values import (
+    Address,
+    Allowed,
+    DatabaseUrl,
+    Hours,
+    PemFile,
+    Prefixes,
+    PublicUrl,
+    Region,
+    Seconds,
+    SecretUrl,
+    UpstreamUrl,
+    lower,
+    split_address,
+)
+
+#: The upstream that the setting `upstream` describes, and the sandbox that serves test keys.
+DEFAULT_UPSTREAM, TEST_UPSTREAM = "default", "test"
+
+
+def _default_database_url() -> SecretUrl:
+    # The same file, whatever directory a command is started in.
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return SecretUrl(f"sqlite:///{Path(data, 'sendsmsnow', 'sendsmsnow.sqlite3')}")
+
+
+class RouteTable(BaseModel):
+    """One `[[routes]]` table of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prefix: Prefixes
+    upstreams: Annotated[tuple[str, ...], Allowed("a list of names of upstreams")] = ()
+    closed: Annotated[bool, Allowed("true or false")] = False
+    resend: Annotated[bool, Allowed("true or false")] = False
+
+
+class Settings(BaseModel):
+    """The settings of a gateway, each valid and all fitting together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    database_url: DatabaseUrl = Field(default_factory=_default_database_url)
+    """Where accounts and messages are kept. The default is one SQLite file in the user's data
+    directory. SQLite serves one machine; PostgreSQL serves any number of processes on any number
+    of machines."""
+
+    bind: Address = "127.0.0.1:8000"
+    """Where the web process listens. The default is reached from this machine only."""
+
+    public_url: PublicUrl | None = None
+    """The address by which callers reach the gateway, as it stands in the WSDL: behind a proxy
+    the proxy's. The default is made of `bind`."""
+
+    certfile: PemFile | None = None
+    """The certificate, and its chain, to serve HTTPS with. Goes with `keyfile`."""
+
+    keyfile: PemFile | None = None
+    """The private key of `certfile`, without a pass phrase."""
+
+    workers: Annotated[int, Field(ge=1, le=256), Allowed("1 to 256")] | None = None
+    """How many web processes serve requests. The default is what is right for the database: 1
+    for SQLite, which has one writer at a time, and the number of processors for PostgreSQL."""
+
+    upstream: UpstreamUrl = SecretUrl("sandbox:")
+    """Where messages leave: a carrier's SMSC, or the sandbox, which sends nothing and answers as
+    the number asks it to. A query adds options: docs/adding-an-upstream.md."""
+
+    upstreams: Annotated[
+        dict[str, UpstreamUrl], Allowed("a table of names and upstreams, written as upstream is")
+    ] = Field(default_factory=dict)
+    """More upstreams, by name, for `routes`; the one that `upstream` describes is named
+    `default`. Only in the file."""
+
+    routes: Annotated[
+        tuple[RouteTable, ...],
+        Allowed('tables of prefix = "32" and upstreams = ["NAME"], or closed = true'),
+    ] = ()
+    """Which upstreams take which numbers, in order of preference. The longest prefix wins; a
+    number that none fits goes to `default`. A closed route takes nothing (code 99). A message
+    that a carrier never answered for is held as `uncertain`, or, with `resend = true`, sent once
+    more as a possible duplicate. Only in the file."""
+
+    default_region: Region = None
+    """The country of numbers written as at home, such as 0494 00 00 00. Without it every number
+    needs its country code."""
+
+    max_parts: Annotated[int, Field(ge=1, le=255), Allowed("1 to 255")] = 10
+    """The most parts a text may take (of 153 characters, or 67 with any outside the GSM
+    alphabet); a longer text is refused (code 7)."""
+
+    validity: Hours = timedelta(hours=48)
+    """How long a message is worth delivering; after that it is given up as `expired`."""
+
+    backend_timeout: Seconds = timedelta(seconds=20)
+    """How long a request may take before it is answered with code 6."""
+
+    queue_limit: Annotated[int, Field(ge=1, le=10**6), Allowed("1 to 1000000")] = 10_000
+    """How many requests may wait for the database in one web process; the rest are refused at
+    once (code 30, HTTP 503)."""
+
+    lease: Seconds = timedelta(seconds=15)
+    """How long a worker that has fallen silent keeps the messages it claimed, before another
+    takes them over."""
+
+    poll_interval: Seconds = timedelta(milliseconds=200)
+    """How often a worker with nothing to do looks for new messages."""
+
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lower),
+        Allowed("debug, info, warning or error"),
+    ] = "info"
+    """The least important lines that are logged."""
+
+    log_format: Annotated[
+        Literal["text", "json"], BeforeValidator(lower), Allowed("text or json")
+    ] = "text"
+    """Lines for people, or a JSON object on each line; on standard error either way."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Settings":
+        if (self.certfile is None) != (self.keyfile is None):
+            raise ValueError("certfile and keyfile go together: set both or neither")
+        self.tls_context()
+        for name in self.upstreams:
+            if name in (DEFAULT_UPSTREAM, TEST_UPSTREAM):
+                raise ValueError(
+                    f"upstreams.{name}: the name is taken; allowed: any but {DEFAULT_UPSTREAM} "
+                    f"(which the setting upstream describes) and {TEST_UPSTREAM}"
+                )
+        _check_routes(self.routes, {DEFAULT_UPSTREAM, *self.upstreams})
+        return self
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a SQLite file."""
+        return self.database_url.get_secret_value().startswith("sqlite:")
+
+    def external_url(self) -> str:
+        """`public_url`, or what `bind` makes of it."""
+        if self.public_url is not None:
+            return self.public_url
+        host, port = split_address(self.bind)
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - "everywhere" is no place to call
+            host = "localhost"
+        scheme, usual = ("https", 443) if self.certfile else ("http", 80)
+        netloc = f"[{host}]" if ":" in host else host
+        return f"{scheme}://{netloc}" + (f":{port}" if port != usual else "")
+
+    def web_processes(self) -> int:
+        """`workers`, or what is right for the database."""
+        return self.workers or (1 if self.is_sqlite else os.cpu_count() or 1)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What HTTPS is served with; None for HTTP. ValueError when the files do not fit."""
+        if self.certfile is None or self.keyfile is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            # The empty pass phrase keeps OpenSSL from asking for one on the terminal.
+            context.load_cert_chain(self.certfile, self.keyfile, password=b"")
+        except (ssl.SSLError, OSError, ValueError):
+            raise ValueError(
+                f"certfile {str(self.certfile)!r} and keyfile {str(self.keyfile)!r} are not a "
+                "certificate and its private key; allowed: two PEM files, the key without a "
+                "pass phrase"
+            ) from None
+        return context
+
+    def upstream_urls(self) -> dict[str, SecretUrl]:
+        """All upstreams by name; `default` among them where a route uses it."""
+        used = {name for route in self.all_routes() for name in route.upstreams}
+        default = {DEFAULT_UPSTREAM: self.upstream} if DEFAULT_UPSTREAM in used else {}
+        return {**default, **self.upstreams}
+
+    def all_routes(self) -> tuple[Route, ...]:
+        """One route for each prefix, and that to `default` unless the file has its own for ""."""
+        routes = [
+            Route(
+                prefix=prefix,
+                upstreams=table.upstreams,
+                closed=table.closed,
+                resend=table.resend,
+            )
+            for table in self.routes
+            for prefix in table.prefix
+        ]
+        if not any(route.prefix == "" for route in routes):
+            routes.append(Route(prefix="", upstreams=(DEFAULT_UPSTREAM,)))
+        return tuple(routes)
+
+
+def _check_routes(routes: Collection[RouteTable], names: Collection[str]) -> None:
+    seen: set[str] = set()
+    for number, route in enumerate(routes, start=1):
+        where = f"routes, table {number}"
+        if route.closed == bool(route.upstreams):
+            raise ValueError(f"{where}: a route has either upstreams or closed = true")
+        for name in route.upstreams:
+            if name not in names:
+                known = ", ".join(sorted(names))
+                raise ValueError(f"{where}: no upstream is named {name!r}; allowed: {known}")
+        for prefix in route.prefix:
+            if prefix in seen:
+                raise ValueError(f"{where}: the prefix {prefix!r} stands in two routes")
+            seen.add(prefix)
+
+
+def allowed(field: FieldInfo) -> str:
+    """What a setting may be, in words."""
+    return next(note.words for note in _notes(field.annotation, field.metadata))
+
+
+def _notes(annotation: object, metadata: Collection[object]) -> list[Allowed]:
+    found = [note for note in metadata if isinstance(note, Allowed)]
+    for part in get_args(annotation) if not found else ():
+        if get_origin(part) is Annotated:
+            found += _notes(None, part.__metadata__)
+    return found

@@ -1,0 +1,184 @@
+"""What single settings look like: addresses, URLs, files, durations, number prefixes.
+
+Each kind is a type with its `Allowed`; a ValueError without words stands for "see there".
+"""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import phonenumbers
+from pydantic import AfterValidator, BeforeValidator, Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a setting may be, in words for the person who sets it."""
+
+    words: str
+
+
+def masked(url: str) -> str:
+    """A URL with its password, and whatever its query calls a secret, shown as `***`.
+
+    Errs on the side of hiding, for the URL may be one with a mistake in it.
+    """
+
+    def hide(match: re.Match[str]) -> str:
+        scheme, user, password = (group or "" for group in match.groups())
+        return f"{scheme}{user}:***@" if password else f"{scheme}***@"
+
+    url = re.sub(r"(?s)^([\w+.-]*://)?([^:@]*)(:.*)?@", hide, url)
+    return re.sub(r"(?is)([?&;][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", r"\1***", url)
+
+
+class SecretUrl(Secret[str]):
+    """A URL that shows itself masked; `get_secret_value()` is the whole."""
+
+    def _display(self) -> str:
+        return masked(self.get_secret_value())
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`; ValueError for anything else."""
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):([0-9]{1,5})", address)
+    if match is None or int(match[2]) > 65535:
+        raise ValueError
+    return match[1].strip("[]"), int(match[2])
+
+
+def _address(address: str) -> str:
+    split_address(address)
+    return address
+
+
+def _database_url(value: SecretUrl) -> SecretUrl:
+    url = value.get_secret_value()
+    if url in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
+        raise ValueError("a SQLite database has to be a file, for several processes share it")
+    if not url.startswith("sqlite:///") and not re.match(r"postgresql://[^/]*/[^/?]", url):
+        raise ValueError
+    return value
+
+
+def _public_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError
+    if parts.query or parts.fragment or "@" in parts.netloc or re.search(r"[\s<>\"]", url):
+        raise ValueError
+    return url.rstrip("/")
+
+
+def _upstream_url(value: SecretUrl) -> SecretUrl:
+    scheme, colon, _ = value.get_secret_value().partition(":")
+    if scheme in ("http", "https"):
+        raise ValueError(f"this version cannot relay over {scheme}; allowed: {_UPSTREAMS.words}")
+    if not colon or scheme not in ("sandbox", "smpp", "smpps"):
+        raise ValueError
+    return value
+
+
+def _readable(path: Path) -> Path:
+    if not path.is_file() or not os.access(path, os.R_OK):
+        raise ValueError("no such file can be read")
+    return path
+
+
+def _region(value: object) -> object:
+    if value == "none":
+        return None
+    if not isinstance(value, str) or value.upper() not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError
+    return value.upper()
+
+
+def _prefixes(value: object) -> object:
+    """One prefix stands for a list of one; the plus sign may be left out."""
+    prefixes = [value] if isinstance(value, str) else value
+    if not isinstance(prefixes, list) or not prefixes:
+        raise ValueError
+    for prefix in prefixes:
+        if not isinstance(prefix, str) or not re.fullmatch(r"\+?[0-9]{0,15}", prefix):
+            raise ValueError
+    return tuple(prefix.removeprefix("+") for prefix in prefixes)
+
+
+def _duration(unit: str, least: timedelta, most: timedelta) -> Callable[[object], timedelta]:
+    """Reads `500ms`, `90s`, `5m`, `48h` or `2d`; a bare number counts `unit`s."""
+    units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+    def read(value: object) -> timedelta:
+        match = re.fullmatch(r"([0-9]{1,7}(?:\.[0-9]{1,3})?) ?(ms|[smhd])?", str(value))
+        if match is None:
+            raise ValueError
+        duration = timedelta(seconds=float(match[1]) * units[match[2] or unit])
+        if not least <= duration <= most:
+            raise ValueError
+        return duration
+
+    return read
+
+
+def show_duration(duration: timedelta) -> str:
+    """A duration as it is written in settings: the largest unit that fits."""
+    milliseconds = round(duration.total_seconds() * 1_000)
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
+        if milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"
+
+
+def lower(value: object) -> object:
+    """A word in any case."""
+    return value.lower() if isinstance(value, str) else value
+
+
+_UPSTREAMS = Allowed("sandbox:, smpp://USER:PASSWORD@HOST:PORT or smpps://USER:PASSWORD@HOST:PORT")
+
+Address = Annotated[
+    str, AfterValidator(_address), Allowed("HOST:PORT, such as 127.0.0.1:8000 or [::]:8000")
+]
+DatabaseUrl = Annotated[
+    SecretUrl,
+    AfterValidator(_database_url),
+    Allowed(
+        "sqlite:///FILE (sqlite:////FILE from the root) or postgresql://USER:PASSWORD@HOST/NAME"
+    ),
+]
+PublicUrl = Annotated[
+    str,
+    AfterValidator(_public_url),
+    Allowed("http://HOST or https://HOST, with a port and a path where needed"),
+]
+UpstreamUrl = Annotated[SecretUrl, AfterValidator(_upstream_url), _UPSTREAMS]
+PemFile = Annotated[Path, AfterValidator(_readable), Allowed("a PEM file")]
+Region = Annotated[
+    str | None,
+    BeforeValidator(_region),
+    Allowed("the two letters of a country (ISO 3166), such as BE, or none"),
+]
+Prefixes = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_prefixes),
+    Allowed('digits such as "32", or a list of such; "" is every number'),
+]
+Seconds = Annotated[
+    timedelta,
+    BeforeValidator(_duration("s", timedelta(milliseconds=10), timedelta(hours=1))),
+    Allowed("10ms to 1h, such as 500ms, 15s or 2m; a bare number is seconds"),
+]
+Hours = Annotated[
+    timedelta,
+    BeforeValidator(_duration("h", timedelta(minutes=1), timedelta(days=30))),
+    Allowed("1m to 30d, such as 90m, 48h or 2d; a bare number is hours"),
+]
