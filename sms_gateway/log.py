@@ -1,0 +1,130 @@
+"""What all processes log: an event and its facts, one line each, on standard error.
+
+An exception is logged by its types and places. Its words are left out, for they may quote a key,
+a number or a text; only what the operating system says (`No space left on device`) is kept.
+"""
+
+import json
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import TextIO
+
+#: The packages whose lines `log_level` is about; others have to be worth a warning.
+OURS = ("sms_gateway", "soap_server", "soap_client", "email_gateway", "wsdl")
+
+# What a record has before anybody adds facts to it.
+_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# The innermost places of an error, and its causes, that are worth a line.
+_FRAMES = 12
+_CAUSES = 5
+
+
+def setup(level: str, form: str, stream: TextIO | None = None) -> None:
+    """Log to `stream` (standard error) from now on; `form` is `text` or `json`."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines() if form == "json" else TextLines())
+    handler.addFilter(_without_words_of_errors)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    for name in OURS:
+        logging.getLogger(name).setLevel(level.upper())
+
+
+def facts(record: logging.LogRecord) -> dict[str, object]:
+    """What was added to an event: `extra`, and where and by which exception it happened."""
+    found = {name: value for name, value in vars(record).items() if name not in _USUAL}
+    if record.exc_info and record.exc_info[1] is not None:
+        found |= error_facts(record.exc_info[1])
+    return {name: _plain(value) for name, value in found.items()}
+
+
+def error_facts(error: BaseException) -> dict[str, str]:
+    """The types of an exception and its causes, and the places they went through."""
+    causes = list(_causes(error))
+    frames = [frame for each in causes for frame in traceback.extract_tb(each.__traceback__)]
+    places = [f"{PurePath(f.filename).name}:{f.lineno} {f.name}" for f in frames[-_FRAMES:]]
+    return {"error": " from ".join(map(_told, causes)), "at": " > ".join(places)}
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(_CAUSES):
+        if error is None:
+            return
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        else:
+            error = error.__cause__ or error.__context__
+
+
+def _told(error: BaseException) -> str:
+    name = type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return f"{name} ({error.strerror})"
+    return name
+
+
+def _plain(value: object) -> object:
+    """A fact as a number, a truth or a text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, BaseException):
+        return _told(value)
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, list | tuple | set | frozenset):
+        return ",".join(str(_plain(each)) for each in value)
+    return str(value)
+
+
+def _without_words_of_errors(record: logging.LogRecord) -> bool:
+    """Libraries put exceptions into the sentence itself: `log.error("failed: %s", error)`."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            _told(arg) if isinstance(arg, BaseException) else arg for arg in record.args
+        )
+    return True
+
+
+def _moment(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class TextLines(logging.Formatter):
+    """`2026-01-31T12:00:00.000Z INFO    sms_gateway.worker: submitted  segments=2`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{_moment(record)} {record.levelname:7} {record.name}: {record.getMessage()}"
+        shown = [f"{name}={_quoted(value)}" for name, value in facts(record).items()]
+        return _one_line("  ".join([line, " ".join(shown)]) if shown else line)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, logger, process, event and the facts."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": _moment(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": record.process,
+            "event": record.getMessage(),
+        }
+        return json.dumps({**facts(record), **line}, ensure_ascii=False)
+
+
+def _quoted(value: object) -> str:
+    text = "none" if value is None else str(value)
+    return text if re.fullmatch(r"[^\s\"=]+", text) else json.dumps(text, ensure_ascii=False)
+
+
+def _one_line(text: str) -> str:
+    """What came from outside may not forge a line of its own."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
