@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from ..sms.encoding import Encoding
-from ..sms.message import State
+from ..sms.receipt import Receipt as Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,24 +69,6 @@ class Answer:
     smsc_id: str = ""
     #: Why, in the carrier's terms ("0x00000058 throttling error"); never a number or a text.
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """A delivery receipt (DLR) as a carrier sent it."""
-
-    #: The id the carrier gave the part, as it stands in the receipt.
-    smsc_id: str
-    #: DELIVERED, UNDELIVERABLE, EXPIRED, FAILED (rejected or deleted) or SUBMITTED (intermediate).
-    state: State
-    #: The recipient's number as the carrier wrote it, digits only; empty when it did not.
-    recipient: str
-    #: The carrier's error code, as it came ("000", "00B"); empty when there was none.
-    error: str
-    #: When the carrier says it happened, Unix milliseconds; 0 when it did not say.
-    done_at: int
-    #: The receipt as it came, for people: no text of the message in it.
-    raw: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,49 @@
+"""The countries that numbers belong to, with their names."""
+
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+from babel import Locale, UnknownLocaleError
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
+#: What stands for the country of a calling code that belongs to none (satellites, freephone).
+NO_COUNTRY = "001"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Country:
+    """A country and the calling code it has, often alone, sometimes with others."""
+
+    #: ISO 3166 alpha-2.
+    code: str
+    #: ITU-T E.164 country code, digits only: "32".
+    dialling_code: str
+    #: In the language that was asked for.
+    name: str
+
+
+@lru_cache(maxsize=32)
+def countries(locale: str) -> tuple[Country, ...]:
+    """Every country with telephone numbers, in the order of its names in `locale` ("en", "fr-BE").
+
+    Raises ValueError for a locale that nobody knows. Names are those of the Unicode CLDR; where it
+    has none in that language, the code stands for the name.
+    """
+    try:
+        names = Locale.parse(locale.replace("-", "_")).territories
+    except UnknownLocaleError as error:
+        raise ValueError(str(error)) from None
+    found = [
+        Country(code=code, dialling_code=str(calling_code), name=names.get(code, code))
+        for calling_code, codes in COUNTRY_CODE_TO_REGION_CODE.items()
+        for code in codes
+        if code != NO_COUNTRY
+    ]
+    return tuple(sorted(found, key=lambda country: _sort_key(country.name)))
+
+
+def _sort_key(name: str) -> str:
+    # Accents count for nothing in the order: Éthiopie stands among the E, not after Z.
+    letters = unicodedata.normalize("NFKD", name)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold()

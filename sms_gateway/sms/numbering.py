@@ -1,0 +1,142 @@
+"""The world's numbering plans: whether digits are a telephone number, and of which country.
+
+The plans are the data of libphonenumber (package phonenumberslite). Its own functions look every
+pattern up in Python's `re` cache, which is too small for the patterns of all countries: numbers
+of mixed countries cost ten to forty times as much as numbers of one. So each plan is compiled
+here once, when a number of its country is first seen.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+import phonenumbers
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberFormat
+
+#: Most digits of an international number (ITU-T E.164 §6.2.1).
+MAX_DIGITS = 15
+#: Most digits that are looked at: a number and what may stand before or inside it.
+_MAX_WRITTEN = 20
+
+# The kinds of number that libphonenumber calls valid, the one that SMS mostly go to first.
+_KINDS = (
+    "mobile",
+    "fixed_line",
+    "voip",
+    "toll_free",
+    "premium_rate",
+    "shared_cost",
+    "personal_number",
+    "pager",
+    "uan",
+    "voicemail",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The numbers of one country, without their calling code."""
+
+    #: ISO 3166 alpha-2, or 001 for a calling code that belongs to no country.
+    country: str
+    #: What tells this country's numbers from others with the same calling code.
+    leading: re.Pattern[str] | None
+    #: The lengths and the form of all numbers.
+    lengths: frozenset[int]
+    form: re.Pattern[str]
+    #: The lengths and the form of each kind of number (mobile, fixed, …).
+    kinds: tuple[tuple[frozenset[int], re.Pattern[str]], ...]
+    #: What is dialled before a number inside the country only ("0").
+    trunk: re.Pattern[str] | None
+
+    def has(self, national: str) -> bool:
+        """Whether this is a valid number: of the general form and of the form of some kind."""
+        length = len(national)
+        if length not in self.lengths or not self.form.fullmatch(national):
+            return False
+        return any(length in lengths and form.fullmatch(national) for lengths, form in self.kinds)
+
+
+@cache
+def plans(calling_code: str) -> tuple[Plan, ...]:
+    """The plans behind a calling code, main country first; empty when there is no such code."""
+    countries = COUNTRY_CODE_TO_REGION_CODE.get(int(calling_code), ())
+    return tuple(_plan(calling_code, country, len(countries) > 1) for country in countries)
+
+
+def _plan(calling_code: str, country: str, shared: bool) -> Plan:
+    data = PhoneMetadata.metadata_for_region_or_calling_code(int(calling_code), country)
+    assert data is not None
+    assert data.general_desc is not None
+    general = data.general_desc
+    kinds = [getattr(data, name) for name in _KINDS]
+    return Plan(
+        country=country,
+        leading=re.compile(data.leading_digits) if shared and data.leading_digits else None,
+        lengths=frozenset(general.possible_length),
+        form=re.compile(general.national_number_pattern or ""),
+        kinds=tuple(
+            (
+                frozenset(kind.possible_length or general.possible_length),
+                re.compile(kind.national_number_pattern),
+            )
+            for kind in kinds
+            if kind is not None and kind.national_number_pattern
+        ),
+        trunk=re.compile(data.national_prefix_for_parsing)
+        if data.national_prefix_for_parsing
+        else None,
+    )
+
+
+def calling_code(digits: str) -> str:
+    """The calling code that an international number (digits only) begins with; empty for none."""
+    # None begins with 0, none is longer than three digits and none begins another.
+    if digits and digits[0] != "0":
+        for length in (1, 2, 3):
+            if plans(code := digits[:length]):
+                return code
+    return ""
+
+
+def international(digits: str) -> tuple[str, str] | None:
+    """The E.164 number (with the plus sign) and its country; None when it is not valid.
+
+    `digits` is the calling code and the number; a trunk prefix between them ("32 (0) 494") is
+    left out of the result.
+    """
+    code = calling_code(digits)
+    if not code or len(digits) > _MAX_WRITTEN:
+        return None
+    national = digits[len(code) :]
+    countries = plans(code)
+    trunk = countries[0].trunk
+    if trunk is not None and (prefix := trunk.match(national)) and prefix.end():
+        # Which numbers keep such a beginning, and what replaces it, is libphonenumber's affair.
+        return _parse("+" + digits, None)
+    if len(digits) > MAX_DIGITS:
+        return None
+    for plan in countries:
+        if plan.leading is None:
+            if plan.has(national):
+                return "+" + digits, plan.country
+        elif plan.leading.match(national):
+            return ("+" + digits, plan.country) if plan.has(national) else None
+    return None
+
+
+def national(digits: str, region: str) -> tuple[str, str] | None:
+    """The E.164 number and country of digits as dialled in `region` (ISO 3166 alpha-2)."""
+    return _parse(digits, region) if len(digits) <= _MAX_WRITTEN else None
+
+
+def _parse(text: str, region: str | None) -> tuple[str, str] | None:
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    country = phonenumbers.region_code_for_number(number)
+    if country is None or not phonenumbers.is_valid_number_for_region(number, country):
+        return None
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    return (e164, country) if len(e164) <= 1 + MAX_DIGITS else None

@@ -1,0 +1,193 @@
+"""Delivery receipts as carriers write them, and the ids by which they name a message."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from itertools import zip_longest
+
+from .message import State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A delivery receipt (DLR) as a carrier sent it."""
+
+    #: The id the carrier gave the part, as it stands in the receipt.
+    smsc_id: str
+    #: DELIVERED, UNDELIVERABLE, EXPIRED, FAILED (rejected or deleted) or SUBMITTED (intermediate).
+    state: State
+    #: The recipient's number as the carrier wrote it, digits only; empty when it did not.
+    recipient: str
+    #: The carrier's error code, as it came ("000", "00B"); empty when there was none.
+    error: str
+    #: When the carrier says it happened, Unix milliseconds; 0 when it did not say.
+    done_at: int
+    #: The receipt's fields, for people: no text of the message in it.
+    raw: str
+
+
+# Whatever tells nothing final is SUBMITTED: the message keeps waiting for a receipt that does, and
+# becomes UNKNOWN when its validity ends. That goes for the carriers' "unknown" too, and for
+# "accepted", which the standard calls final and carriers send on the way.
+
+#: `stat` in the text of a receipt: the abbreviation and the full word.
+STATS = {
+    # SMPP 3.4 appendix B, table B-2
+    "DELIVRD": State.DELIVERED,
+    "EXPIRED": State.EXPIRED,
+    "DELETED": State.FAILED,
+    "UNDELIV": State.UNDELIVERABLE,
+    "ACCEPTD": State.SUBMITTED,
+    "UNKNOWN": State.SUBMITTED,
+    "REJECTD": State.FAILED,
+    # SMPP 3.4 §5.2.28, the state's name written out or cut to seven letters
+    "ENROUTE": State.SUBMITTED,
+    "DELIVERED": State.DELIVERED,
+    "UNDELIVERABLE": State.UNDELIVERABLE,
+    "ACCEPTED": State.SUBMITTED,
+    "REJECTED": State.FAILED,
+    # SMPP 5.0 §4.7.15
+    "SCHEDULED": State.SUBMITTED,
+    "SKIPPED": State.FAILED,
+    # in no standard, but sent by carriers
+    "FAILED": State.FAILED,
+    "ACKED": State.SUBMITTED,
+    "BUFFRED": State.SUBMITTED,
+    "BUFFERED": State.SUBMITTED,
+}
+
+#: The values of message_state: SMPP 3.4 §5.2.28; 0 and 9 are of SMPP 5.0 §4.7.15.
+MESSAGE_STATES = {
+    0: State.SUBMITTED,  # SCHEDULED
+    1: State.SUBMITTED,  # ENROUTE
+    2: State.DELIVERED,  # DELIVERED
+    3: State.EXPIRED,  # EXPIRED
+    4: State.FAILED,  # DELETED
+    5: State.UNDELIVERABLE,  # UNDELIVERABLE
+    6: State.SUBMITTED,  # ACCEPTED
+    7: State.SUBMITTED,  # UNKNOWN
+    8: State.FAILED,  # REJECTED
+    9: State.FAILED,  # SKIPPED
+}
+
+# SMPP 3.4 appendix B, table B-1, as loosely as carriers write it. `text` ends the receipt: what
+# follows is the message's own.
+_FIELD = re.compile(
+    r"""(?<![a-z0-9])
+        (?P<name> id | sub | dlvrd | submit[\ _]?date | done[\ _]?date | stat | err | text)
+        \s* : \s*
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# Only what has the form of a value is taken: carriers write texts where no text should be.
+_DATE = re.compile(r"[0-9][-0-9/:. ]{,24}")
+_VALUE = re.compile(r"[!-~]{,64}")  # an id has 64 characters at most (SMPP 3.4 §5.3.2.12)
+_NOT_DIGIT = re.compile(r"[^0-9]")
+
+
+def parse_receipt(
+    text: str,
+    *,
+    recipient: str = "",
+    receipted_message_id: str = "",
+    message_state: int | None = None,
+    network_error_code: bytes = b"",
+    zone: tzinfo = UTC,
+) -> Receipt | None:
+    """The receipt in a deliver_sm, by its text, its TLVs or both; None when no id is in it.
+
+    `text` is the short_message (or message_payload), `recipient` the source_addr, `zone` the one
+    of the carrier's clock. SMPP 3.4 appendix B; §5.3.2.12, §5.3.2.35, §5.3.2.31 for the TLVs,
+    which count for more than the text. Nothing that comes in is an error.
+    """
+    fields = _fields(text)
+    tlvs = {
+        "receipted_message_id": _value(receipted_message_id),
+        "message_state": "" if message_state is None else str(message_state),
+        "network_error_code": network_error_code[:3].hex(),
+    }
+    smsc_id = tlvs["receipted_message_id"] or fields.get("id", "")
+    if not smsc_id:
+        return None
+    states = (
+        MESSAGE_STATES.get(message_state) if message_state is not None else None,
+        STATS.get(fields.get("stat", "").upper()),
+    )
+    error = fields.get("err", "")
+    if not error and len(network_error_code) == 3:
+        # One octet for the kind of network, two for its error.
+        error = f"{int.from_bytes(network_error_code[1:], 'big'):03d}"
+    return Receipt(
+        smsc_id=smsc_id,
+        # Some carriers fill one of the two with the same value always: the final one counts.
+        state=next((s for s in states if s not in (None, State.SUBMITTED)), None)
+        or State.SUBMITTED,
+        recipient=_NOT_DIGIT.sub("", recipient),
+        error=error,
+        done_at=_milliseconds(fields.get("done date", ""), zone),
+        raw=" ".join(f"{name}:{value}" for name, value in (fields | tlvs).items() if value),
+    )
+
+
+def _fields(text: str) -> dict[str, str]:
+    """The values by their names in appendix B; of a name that comes twice the first."""
+    fields: dict[str, str] = {}
+    names = list(_FIELD.finditer(text))
+    for found, following in zip_longest(names, names[1:]):
+        name = found["name"].lower()
+        if name == "text":
+            break
+        end = following.start() if following else len(text)
+        if name.endswith("date"):
+            name = f"{name[:-4].rstrip(' _')} date"
+            date = _DATE.match(text, found.end(), end)
+            value = date[0].strip(" -") if date else ""
+        else:
+            value = _value(text[found.end() : end])
+        fields.setdefault(name, value)
+    return fields
+
+
+def _value(text: str) -> str:
+    found = _VALUE.match(text)
+    return found[0].rstrip(",;") if found else ""
+
+
+def _milliseconds(written: str, zone: tzinfo) -> int:
+    """Unix time of a date in a receipt; 0 for what is none."""
+    digits = _NOT_DIGIT.sub("", written)
+    # Appendix B has YYMMDDhhmm; carriers add the seconds, or the century, or both.
+    forms = {10: (f"20{digits}",), 12: (f"20{digits}", digits), 14: (digits,)}
+    for form in forms.get(len(digits), ()):
+        try:
+            moment = datetime.fromisoformat(f"{form[:8]}T{form[8:]}").replace(tzinfo=zone)
+            return max(0, int(moment.timestamp() * 1000))
+        except (ValueError, OverflowError):
+            continue
+    return 0
+
+
+def id_key(smsc_id: str) -> str:
+    """The form of a carrier's id that is stored: lower case, without blanks and leading zeros."""
+    written = smsc_id.strip().lower()
+    return written.lstrip("0") or written[:1]
+
+
+_DECIMAL = re.compile(r"[0-9]{1,20}")  # 64 bits
+_HEXADECIMAL = re.compile(r"[0-9a-f]{1,16}")
+
+
+def id_candidates(smsc_id: str) -> tuple[str, ...]:
+    """The keys under which the id of a receipt may have been stored, the likeliest first.
+
+    Carriers give an id in hexadecimal when they accept a message and in decimal in its receipt,
+    or the other way round. An id that is found only by a later candidate may be that of another
+    message: the recipient has to be the same too.
+    """
+    key = id_key(smsc_id)
+    keys = [key]
+    if _DECIMAL.fullmatch(key):
+        keys.append(f"{int(key):x}")
+    if _HEXADECIMAL.fullmatch(key):
+        keys.append(str(int(key, 16)))
+    return tuple(dict.fromkeys(keys))

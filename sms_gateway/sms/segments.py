@@ -1,0 +1,195 @@
+"""Long texts: how many parts a text takes, the parts, and the header that joins them again."""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .encoding import (
+    CARRIED,
+    ESCAPE,
+    EXTENSION,
+    UNCARRIED,
+    DefaultAlphabet,
+    Encoding,
+    choose,
+    decode_gsm7,
+    decode_ucs2,
+    encode,
+)
+
+#: The most parts that one message can have: they are numbered in one octet.
+MAX_PARTS = 255
+
+_CONCATENATION_8BIT = 0x00  # 3GPP TS 23.040 §9.2.3.24.1
+_CONCATENATION_16BIT = 0x08  # 3GPP TS 23.040 §9.2.3.24.8
+
+
+class BadText(ValueError):
+    """The text cannot be sent; the message says why and shows nothing of it."""
+
+
+class Limits(NamedTuple):
+    """How much of a text one SMS holds, in units of its encoding."""
+
+    #: Octets that `encode` makes of one unit.
+    octets: int
+    #: Units in an SMS that stands alone.
+    single: int
+    #: Units in a part of a longer text.
+    part: int
+
+
+# The characters that take two units, and what the first of the two begins with.
+_PAIRS = {
+    Encoding.GSM7: re.compile(f"[{re.escape(''.join(EXTENSION.values()))}]"),
+    Encoding.UCS2: re.compile("[\U00010000-\U0010ffff]"),
+}
+_FIRST_OF_PAIR = {
+    Encoding.GSM7: frozenset((ESCAPE,)),
+    Encoding.UCS2: frozenset(range(0xD8, 0xDC)),
+}
+
+# An SMS has 140 octets (3GPP TS 23.040 §9.2.3.24), the header of a part takes 6 of them. UCS2
+# counts in pairs of octets; GSM7 in septets, which travel packed and are counted unpacked here.
+LIMITS = {
+    Encoding.GSM7: Limits(octets=1, single=160, part=153),
+    Encoding.UCS2: Limits(octets=2, single=70, part=67),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segments:
+    """What a text takes to send."""
+
+    encoding: Encoding
+    #: Septets (GSM7) or 16-bit units (UCS2) in the text.
+    units: int
+    #: SMS in which it travels.
+    parts: int
+    #: Units that one of them holds at most.
+    per_part: int
+
+
+class Concatenation(NamedTuple):
+    """Which part of which longer text an SMS is."""
+
+    #: The same for all parts of one text.
+    reference: int
+    total: int
+    #: 1-based.
+    number: int
+
+
+def validate_text(text: str) -> None:
+    """Raise BadText for a text that is empty or that XML cannot carry."""
+    if not text or text.isspace():
+        raise BadText("the text is empty")
+    if not CARRIED.fullmatch(text):
+        found = UNCARRIED.search(text)
+        assert found is not None
+        code = ord(found[0])
+        if 0xD800 <= code <= 0xDFFF:
+            raise BadText("the text has half a surrogate pair")
+        kind = "a control character" if code < 0x20 else "a code that is no character"
+        raise BadText(f"the text has {kind} (U+{code:04X})")
+
+
+def count(text: str, alphabet: DefaultAlphabet = "gsm7") -> Segments:
+    """The encoding and the parts of a text, for a carrier with this alphabet for data_coding 0.
+
+    Raises BadText for a text of more than MAX_PARTS parts.
+    """
+    encoding = choose(text, alphabet)
+    _, single, part = LIMITS[encoding]
+    # No character takes less than a unit.
+    if len(text) > MAX_PARTS * part:
+        raise _too_long(encoding)
+    pairs = len(_PAIRS[encoding].findall(text))
+    units = len(text) + pairs
+    if units <= single:
+        return Segments(encoding=encoding, units=units, parts=1, per_part=single)
+    # Only where a pair would be split does a part end before it is full.
+    parts = len(_cut(text, encoding)) if pairs else -(-units // part)
+    if parts > MAX_PARTS:
+        raise _too_long(encoding)
+    return Segments(encoding=encoding, units=units, parts=parts, per_part=part)
+
+
+def segment(text: str, encoding: Encoding) -> tuple[str, ...]:
+    """The parts of a text; together they are the text, and none ends inside a pair of units.
+
+    Raises BadText for more than MAX_PARTS parts and ValueError for a text that the encoding does
+    not have all characters of.
+    """
+    decode = decode_gsm7 if encoding is Encoding.GSM7 else decode_ucs2
+    return tuple(map(decode, _cut(text, encoding)))
+
+
+def user_data(
+    text: str, encoding: Encoding, reference: int, alphabet: DefaultAlphabet = "gsm7"
+) -> list[bytes]:
+    """The octets of each part, each after a header with the reference if there are several.
+
+    Only the low eight bits of `reference` travel. The septets of GSM7 are unpacked; `alphabet` is
+    the carrier's, and the one that the text was counted with. In "utf8" a part may have more
+    octets than a short_message holds (254): it then needs a message_payload. Raises as `segment`.
+    """
+    if encoding is Encoding.UCS2 or alphabet == "gsm7":
+        parts = _cut(text, encoding)
+    else:
+        parts = [encode(part, encoding, alphabet) for part in segment(text, encoding)]
+    if len(parts) == 1:
+        return parts
+    return [
+        bytes((5, _CONCATENATION_8BIT, 3, reference & 0xFF, len(parts), number)) + part
+        for number, part in enumerate(parts, 1)
+    ]
+
+
+def _cut(text: str, encoding: Encoding) -> list[bytes]:
+    """The octets of each part."""
+    size, single, part = LIMITS[encoding]
+    octets = encode(text, encoding)
+    if len(octets) <= single * size:
+        return [octets]
+    parts = []
+    start = 0
+    while start < len(octets):
+        end = start + part * size
+        if end < len(octets) and octets[end - size] in _FIRST_OF_PAIR[encoding]:
+            end -= size
+        parts.append(octets[start:end])
+        start = end
+    if len(parts) > MAX_PARTS:
+        raise _too_long(encoding)
+    return parts
+
+
+def _too_long(encoding: Encoding) -> BadText:
+    return BadText(
+        f"the text is longer than {MAX_PARTS} parts of {LIMITS[encoding].part} characters"
+    )
+
+
+def parse_user_data_header(octets: bytes) -> tuple[Concatenation | None, bytes]:
+    """What the header at the beginning of a part says about concatenation, and what follows it.
+
+    `octets` is a short_message whose esm_class has the UDHI bit. Elements that are unknown, cut
+    short or contradict themselves are passed over, and of several the last counts (3GPP TS 23.040
+    §9.2.3.24); where the header is longer than the octets there is none.
+    """
+    if not octets or len(octets) <= octets[0]:
+        return None, octets
+    header, payload = octets[1 : 1 + octets[0]], octets[1 + octets[0] :]
+    found = None
+    while len(header) >= 2:
+        name, length = header[0], header[1]
+        value, header = header[2 : 2 + length], header[2 + length :]
+        if (name, length, len(value)) in (
+            (_CONCATENATION_8BIT, 3, 3),
+            (_CONCATENATION_16BIT, 4, 4),
+        ):
+            *reference, total, number = value
+            if 1 <= number <= total:
+                found = Concatenation(int.from_bytes(reference, "big"), total, number)
+    return found, payload
