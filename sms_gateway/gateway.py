@@ -4,9 +4,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,7 +13,7 @@ from .accounts import Account, key_hash
 from .backend import Reply
 from .codes import MAX_RECIPIENTS, Code
 from .routes import TEST, Route, Routes
-from .sms.address import Address, BadAddress, parse_recipients
+from .sms.address import Address, BadAddress, TooManyNumbers, parse_recipients
 from .sms.encoding import Encoding
 from .sms.ids import new_id
 from .sms.message import State
@@ -24,8 +23,9 @@ from .store import accounts as account_statements
 
 log = logging.getLogger(__name__)
 
-#: The longest accept request that is worth reading, characters of text.
-MAX_TEXT = 5_000
+
+#: How many accounts are kept in memory between requests; the rest are read again.
+MOST_ACCOUNTS_IN_MEMORY = 10_000
 
 
 class Refused(Exception):
@@ -34,10 +34,6 @@ class Refused(Exception):
     def __init__(self, code: Code, note: str = "") -> None:
         super().__init__(code.name)
         self.reply = Reply(code, note=note)
-
-
-class _Stale(Exception):
-    """An account has changed since it was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +134,7 @@ class Gateway:
         if account is None:
             self._accounts.pop(hashed, None)
             raise Refused(Code.KEY_WRONG)
-        while len(self._accounts) >= 10_000:
+        while len(self._accounts) >= MOST_ACCOUNTS_IN_MEMORY:
             self._accounts.pop(next(iter(self._accounts)))
         self._accounts[hashed] = account
         return account
@@ -157,6 +153,8 @@ class Gateway:
             addresses = parse_recipients(recipients, self._region)
             validate_text(message)
             segments = count(message)
+        except TooManyNumbers:
+            raise Refused(Code.TOO_MANY if account.multi else Code.NOT_MULTIPLE) from None
         except (BadAddress, BadText) as bad:
             raise Refused(Code.NOT_SENT, str(bad)) from None
         if segments.parts > self._max_parts:
@@ -251,30 +249,24 @@ class Gateway:
                     message_id=request.message_id,
                     sent=len(request.recipients),
                 )
+        # Between reading the repeats and recording them another process may have been first.
+        lost = _record_repeats(connection, accepted)
+        for number, request in enumerate(requests):
+            if request.repeat is not None:
+                first = lost.get((request.account.id, request.repeat[0]))
+                if first is not None:
+                    accepted.pop(number, None)
+                    replies[number] = _again(first, request.repeat[1])
         if accepted:
-            self._insert(connection, accepted, replies)
+            self._insert(connection, accepted.values())
         if busy_until:
             account_statements.charge(connection, busy_until)
-        return [replies[number] for number in range(len(requests))]
+        return [
+            replies[number] if number in replies else _accepted(accepted[number])
+            for number in range(len(requests))
+        ]
 
-    def _insert(
-        self,
-        connection: Connection,
-        accepted: dict[int, Request],
-        replies: dict[int, Reply | None],
-    ) -> None:
-        recorded = [_repeat_row(r) for r in accepted.values() if r.repeat is not None]
-        if recorded:
-            new = intake.remember(connection, recorded)
-            for number, request in list(accepted.items()):
-                if request.repeat is not None:
-                    key = (request.account.id, request.repeat[0])
-                    if key not in new:  # another process was first; read its reply anew
-                        del accepted[number]
-                        first = intake.accepted_before(connection, [key], request.now)
-                        replies[number] = _again(first[key], request.repeat[1])
-        if not accepted:
-            return
+    def _insert(self, connection: Connection, requests: Collection[Request]) -> None:
         intake.add_messages(
             connection,
             [
@@ -287,7 +279,7 @@ class Gateway:
                     "parts": r.parts,
                     "accepted_at": r.now,
                 }
-                for r in accepted.values()
+                for r in requests
             ],
         )
         intake.add_deliveries(
@@ -304,12 +296,14 @@ class Gateway:
                     "attempts": 0,
                     "possible_duplicate": False,
                 }
-                for r in accepted.values()
+                for r in requests
                 for address, route in r.recipients
             ],
         )
-        for number, r in accepted.items():
-            replies[number] = Reply(Code.SENT, sent=len(r.recipients), id=r.message_id)
+
+
+def _accepted(request: Request) -> Reply:
+    return Reply(Code.SENT, sent=len(request.recipients), id=request.message_id)
 
 
 def _repeat(idempotency_key: str, recipients: str, message: str) -> tuple[bytes, bytes] | None:
@@ -323,16 +317,28 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _repeat_row(request: Request) -> dict[str, Any]:
-    assert request.repeat is not None
-    return {
-        "account_id": request.account.id,
-        "key_hash": request.repeat[0],
-        "content_hash": request.repeat[1],
-        "message_id": request.message_id,
-        "sent": len(request.recipients),
-        "created_at": request.now,
+def _record_repeats(
+    connection: Connection, accepted: Mapping[int, Request]
+) -> dict[intake.IdempotencyKey, intake.Accepted]:
+    """Record the idempotency keys of accepted requests; returns what was accepted under those
+    that another process has recorded meanwhile."""
+    rows = {
+        (request.account.id, request.repeat[0]): {
+            "account_id": request.account.id,
+            "key_hash": request.repeat[0],
+            "content_hash": request.repeat[1],
+            "message_id": request.message_id,
+            "sent": len(request.recipients),
+            "created_at": request.now,
+        }
+        for request in accepted.values()
+        if request.repeat is not None
     }
+    if not rows:
+        return {}
+    taken = rows.keys() - intake.remember(connection, list(rows.values()))
+    now = next(iter(accepted.values())).now
+    return intake.accepted_before(connection, taken, now) if taken else {}
 
 
 def _again(first: intake.Accepted, content_hash: bytes) -> Reply:

@@ -3,13 +3,18 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from ..sms.message import State
 from .tables import delivery, early_receipt, incoming, part
 
-#: States that a receipt may still change.
-OPEN = (State.SUBMITTING, State.SUBMITTED, State.UNCERTAIN, State.UNKNOWN)
+# States that a receipt may still change.
+_OPEN = or_(
+    *(
+        delivery.c.state == state
+        for state in (State.SUBMITTING, State.SUBMITTED, State.UNCERTAIN, State.UNKNOWN)
+    )
+)
 
 _PARTS = (
     select(
@@ -75,7 +80,7 @@ def part_states(connection: Connection, ids: Collection[int]) -> dict[int, list[
 _OUTCOME = (
     update(delivery)
     .where(delivery.c.id == bindparam("delivery_id"))
-    .where(delivery.c.state.in_(OPEN))
+    .where(_OPEN)
     .values(state=bindparam("new_state"))
 )
 

@@ -1,0 +1,358 @@
+"""The rules of accepting: codes in their order, limits, repeats, and what is stored."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from support import accounts as support
+from support.clock import Clock
+
+from sms_gateway import gateway as gateway_module
+from sms_gateway.accounts import Rate
+from sms_gateway.backend import Reply
+from sms_gateway.codes import Code
+from sms_gateway.gateway import Gateway
+from sms_gateway.routes import Route, Routes
+from sms_gateway.store import Store, accounts, tables
+
+BELGIAN = "0032494000000"
+FRENCH = "+33612345678"
+BRITISH = "447400123456"
+FOUR = "32494000000,32494000001,32494000002,32494000003"
+
+ROUTES = Routes(
+    [
+        Route(prefix="32", upstreams=("a",)),
+        Route(prefix="33", upstreams=("b",), closed=True),
+        Route(prefix="39", upstreams=("a",)),
+    ]
+)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def gateway(store: Store, clock: Clock) -> AsyncIterator[Gateway]:
+    started = Gateway(store, ROUTES, max_parts=3, clock=clock)
+    await started.start()
+    yield started
+    await started.aclose()
+
+
+def rows(store: Store) -> tuple[int, int, int]:
+    """How many messages, deliveries and records of repeats are stored."""
+    with store.read() as connection:
+        counts = [
+            connection.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in (tables.message, tables.delivery, tables.idempotency)
+        ]
+    return counts[0], counts[1], counts[2]
+
+
+def change(store: Store, **options: Any) -> None:
+    with store.write() as connection:
+        assert accounts.change(connection, "acme", **options)
+
+
+async def test_an_accepted_message_is_stored_with_its_delivery(
+    gateway: Gateway, store: Store, clock: Clock
+) -> None:
+    key, account = support.create(store, sender="ACME")
+    reply = await gateway.sendsms(BELGIAN, "Grüße €", key)
+    assert (reply.error, reply.sent) == (Code.SENT, 1)
+    with store.read() as connection:
+        message = connection.execute(select(tables.message)).one()
+        delivery = connection.execute(select(tables.delivery)).one()
+    assert message.id == reply.id
+    assert (message.account_id, message.sender, message.text) == (account.id, "ACME", "Grüße €")
+    assert (message.encoding, message.parts, message.accepted_at) == ("gsm7", 1, clock.now)
+    assert (delivery.message_id, delivery.recipient) == (reply.id, "+32494000000")
+    assert (delivery.state, delivery.route, delivery.due_at) == ("queued", "32", clock.now)
+
+
+async def test_several_recipients_have_one_id_and_a_delivery_each(
+    gateway: Gateway, store: Store
+) -> None:
+    key, _ = support.create(store, multi=True)
+    reply = await gateway.sendsms(FOUR, "hello", key)
+    assert (reply.error, reply.sent) == (Code.SENT, 4)
+    assert rows(store) == (1, 4, 0)
+
+
+# Each row breaks one rule and every rule after it, so that the order shows too.
+EVERYTHING_WRONG = f"{FOUR},{FRENCH}"
+REFUSALS = [
+    ("no key", {}, "", BELGIAN, "hi", Code.KEY_MISSING),
+    ("wrong key", {}, "x" * 40, "rubbish", "", Code.KEY_WRONG),
+    ("disabled", {"enabled": False}, None, "rubbish", "", Code.KEY_DISABLED),
+    ("no number", {}, None, "", "hi", Code.NOT_SENT),
+    ("no text", {}, None, BELGIAN, "", Code.NOT_SENT),
+    ("blank text", {}, None, BELGIAN, " \n ", Code.NOT_SENT),
+    ("not a number", {}, None, "rubbish", "hi", Code.NOT_SENT),
+    ("one bad of two", {"multi": True}, None, f"{BELGIAN},12", "hi", Code.NOT_SENT),
+    ("too long", {}, None, BELGIAN, "a" * 460, Code.NOT_SENT),
+    ("NUL", {}, None, BELGIAN, "a\0b", Code.NOT_SENT),
+    ("lone surrogate", {}, None, BELGIAN, "a\ud800b", Code.NOT_SENT),
+    ("PHP's array", {}, None, "Array", "hi", Code.NOT_SENT),
+    ("not multiple", {}, None, EVERYTHING_WRONG, "hi", Code.NOT_MULTIPLE),
+    ("five", {"multi": True}, None, EVERYTHING_WRONG, "hi", Code.TOO_MANY),
+    ("hundreds", {"multi": True}, None, FOUR + ",32494000000" * 300, "hi", Code.TOO_MANY),
+    ("no route", {}, None, BRITISH, "hi", Code.UNREACHABLE),
+    ("closed route", {}, None, FRENCH, "hi", Code.UNREACHABLE),
+    ("closed country", {"countries": frozenset({"IT"})}, None, BELGIAN, "hi", Code.UNREACHABLE),
+    ("one unreachable", {"multi": True}, None, f"{BELGIAN},{FRENCH}", "hi", Code.UNREACHABLE),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "recipients", "text", "code"),
+    [pytest.param(*row[1:], id=row[0]) for row in REFUSALS],
+)
+async def test_a_refusal_has_its_code_and_stores_nothing(
+    gateway: Gateway,
+    store: Store,
+    options: dict[str, Any],
+    key: str | None,
+    recipients: str,
+    text: str,
+    code: Code,
+) -> None:
+    own, _ = support.create(store)
+    if options:
+        change(store, **options)
+    reply = await gateway.sendsms(recipients, text, own if key is None else key)
+    assert (reply.error, reply.sent, reply.id) == (code, 0, "")
+    assert rows(store) == (0, 0, 0)
+
+
+async def test_the_second_message_within_a_minute_is_refused(
+    gateway: Gateway, store: Store, clock: Clock
+) -> None:
+    key, _ = support.create(store)
+    assert (await gateway.sendsms(BELGIAN, "one", key)).error is Code.SENT
+    clock.pass_(seconds=59)
+    refused = await gateway.sendsms(BELGIAN, "two", key)
+    assert (refused.error, refused.sent, refused.id) == (Code.TOO_FAST, 0, "")
+    assert rows(store) == (1, 1, 0)
+    clock.pass_(seconds=1)
+    assert (await gateway.sendsms(BELGIAN, "three", key)).error is Code.SENT
+
+
+async def test_a_refused_message_does_not_count_against_the_limit(
+    gateway: Gateway, store: Store
+) -> None:
+    key, _ = support.create(store)
+    assert (await gateway.sendsms(BRITISH, "one", key)).error is Code.UNREACHABLE
+    assert (await gateway.sendsms(BELGIAN, "two", key)).error is Code.SENT
+
+
+async def test_of_many_at_once_the_limit_lets_exactly_its_number_through(
+    gateway: Gateway, store: Store
+) -> None:
+    key, _ = support.create(store, rate=Rate(7, 60_000))
+    replies = await asyncio.gather(
+        *(gateway.sendsms(BELGIAN, f"number {n}", key) for n in range(40))
+    )
+    assert [r.error for r in replies].count(Code.SENT) == 7
+    assert rows(store) == (7, 7, 0)
+    refused = next(r for r in replies if r.error is Code.TOO_FAST)
+    assert refused.sentence == "Exceeding the limit of 7/min"
+
+
+async def test_two_processes_share_one_limit(store: Store, database: str, clock: Clock) -> None:
+    key, _ = support.create(store, rate=Rate(10, 60_000))
+    stores = [Store(database), Store(database)]
+    gateways = [Gateway(opened, ROUTES, clock=clock) for opened in stores]
+    for gateway in gateways:
+        await gateway.start()
+    replies = await asyncio.gather(
+        *(gateways[n % 2].sendsms(BELGIAN, f"number {n}", key) for n in range(60))
+    )
+    for gateway, opened in zip(gateways, stores, strict=True):
+        await gateway.aclose()
+        opened.close()
+    assert [r.error for r in replies].count(Code.SENT) == 10
+    assert rows(store) == (10, 10, 0)
+
+
+async def test_changed_options_hold_from_the_next_request(gateway: Gateway, store: Store) -> None:
+    key, _ = support.create(store, rate=None)
+    assert (await gateway.sendsms(BELGIAN, "one", key)).error is Code.SENT
+    change(store, enabled=False)
+    assert (await gateway.sendsms(BELGIAN, "two", key)).error is Code.KEY_DISABLED
+    change(store, enabled=True)
+    assert (await gateway.sendsms(BELGIAN, "three", key)).error is Code.SENT
+    assert (await gateway.sendsms(FOUR, "four", key)).error is Code.NOT_MULTIPLE
+    change(store, multi=True)
+    assert (await gateway.sendsms(FOUR, "five", key)).error is Code.SENT
+    change(store, countries=frozenset({"IT"}))
+    assert (await gateway.sendsms(BELGIAN, "six", key)).error is Code.UNREACHABLE
+
+
+async def test_a_key_that_was_replaced_is_wrong(gateway: Gateway, store: Store) -> None:
+    key, _ = support.create(store, rate=None)
+    assert (await gateway.sendsms(BELGIAN, "one", key)).error is Code.SENT
+    change(store, key_hash=b"x" * 32)
+    assert (await gateway.sendsms(BELGIAN, "two", key)).error is Code.KEY_WRONG
+
+
+async def test_a_test_key_goes_to_the_sandbox_wherever_the_number_is(
+    gateway: Gateway, store: Store
+) -> None:
+    key, _ = support.create(store, test=True)
+    assert (await gateway.sendsms(BRITISH, "hi", key)).error is Code.SENT
+    with store.read() as connection:
+        assert connection.execute(select(tables.delivery.c.route)).scalar_one() == "test"
+
+
+async def test_a_repeat_gets_the_first_reply_and_sends_nothing(
+    gateway: Gateway, store: Store, clock: Clock
+) -> None:
+    key, _ = support.create(store)
+    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    clock.pass_(hours=23)
+    again = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    assert again == first
+    assert rows(store) == (1, 1, 1)
+
+
+async def test_a_repeat_at_once_is_not_counted_against_the_limit(
+    gateway: Gateway, store: Store
+) -> None:
+    key, _ = support.create(store)
+    replies = await asyncio.gather(
+        *(gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once") for _ in range(20))
+    )
+    assert {r.error for r in replies} == {Code.SENT}
+    assert len({r.id for r in replies}) == 1
+    assert rows(store) == (1, 1, 1)
+
+
+async def test_two_processes_know_each_others_repeats(
+    store: Store, database: str, clock: Clock
+) -> None:
+    key, _ = support.create(store, rate=None)
+    stores = [Store(database), Store(database)]
+    gateways = [Gateway(opened, ROUTES, clock=clock) for opened in stores]
+    for gateway in gateways:
+        await gateway.start()
+    replies = await asyncio.gather(
+        *(
+            gateways[n % 2].sendsms(BELGIAN, "hi", key, idempotency_key=f"k{n // 6}")
+            for n in range(120)
+        )
+    )
+    for gateway, opened in zip(gateways, stores, strict=True):
+        await gateway.aclose()
+        opened.close()
+    assert {r.error for r in replies} == {Code.SENT}
+    assert rows(store) == (20, 20, 20)
+    assert len({r.id for r in replies}) == 20
+
+
+async def test_an_idempotency_key_with_other_content_is_refused(
+    gateway: Gateway, store: Store
+) -> None:
+    key, _ = support.create(store, rate=None)
+    await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    reply = await gateway.sendsms(BELGIAN, "ho", key, idempotency_key="once")
+    assert (reply.error, reply.sent, reply.id) == (Code.NOT_SENT, 0, "")
+    assert "idempotency key" in reply.sentence
+    assert rows(store) == (1, 1, 1)
+
+
+async def test_an_idempotency_key_belongs_to_its_account(gateway: Gateway, store: Store) -> None:
+    one, _ = support.create(store, "one")
+    other, _ = support.create(store, "other")
+    first = await gateway.sendsms(BELGIAN, "hi", one, idempotency_key="once")
+    second = await gateway.sendsms(BELGIAN, "hi", other, idempotency_key="once")
+    assert first.id != second.id
+
+
+async def test_an_idempotency_key_is_free_again_after_a_day(
+    gateway: Gateway, store: Store, clock: Clock
+) -> None:
+    key, _ = support.create(store)
+    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    clock.pass_(hours=24, seconds=1)
+    second = await gateway.sendsms(BELGIAN, "other", key, idempotency_key="once")
+    assert second.error is Code.SENT
+    assert second.id != first.id
+    assert rows(store) == (2, 2, 1)
+
+
+async def test_a_refusal_is_not_remembered(gateway: Gateway, store: Store, clock: Clock) -> None:
+    key, _ = support.create(store)
+    await gateway.sendsms(BELGIAN, "first", key)
+    refused = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    assert refused.error is Code.TOO_FAST
+    clock.pass_(minutes=1)
+    accepted = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    assert accepted.error is Code.SENT
+
+
+async def test_a_repeat_is_answered_even_if_the_country_was_closed_meanwhile(
+    gateway: Gateway, store: Store
+) -> None:
+    key, _ = support.create(store)
+    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    change(store, countries=frozenset({"IT"}))
+    assert await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once") == first
+
+
+async def test_a_full_queue_answers_at_once_and_says_when_to_come_back(store: Store) -> None:
+    key, _ = support.create(store, rate=None)
+    gateway = Gateway(store, ROUTES, queue_limit=5)
+    await gateway.start()
+    replies = await asyncio.gather(
+        *(gateway.sendsms(BELGIAN, f"number {n}", key) for n in range(200))
+    )
+    await gateway.aclose()
+    refused = [r for r in replies if r.error is Code.INTERNAL]
+    accepted = [r for r in replies if r.error is Code.SENT]
+    assert refused
+    assert accepted
+    assert all(r.retry_after for r in refused)
+    assert rows(store)[0] == len(accepted)
+
+
+async def test_a_store_that_cannot_be_reached_is_an_internal_error(
+    gateway: Gateway, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, _ = support.create(store, rate=None)
+    assert (await gateway.sendsms(BELGIAN, "one", key)).error is Code.SENT
+    with store.write() as connection:
+        connection.exec_driver_sql("DROP TABLE step")
+        connection.exec_driver_sql("DROP TABLE part")
+        connection.exec_driver_sql("DROP TABLE delivery")
+    reply = await gateway.sendsms(BELGIAN, "secret words", key)
+    assert (reply.error, reply.sent, reply.id) == (Code.INTERNAL, 0, "")
+    assert rows_of(store, "message") == 1
+    for secret in ("secret words", "494000000", key):
+        assert secret not in caplog.text
+
+
+def rows_of(store: Store, table: str) -> int:
+    with store.read() as connection:
+        count: int = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+    return count
+
+
+async def test_what_memory_keeps_of_accounts_is_bounded(
+    gateway: Gateway, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_module, "MOST_ACCOUNTS_IN_MEMORY", 3)
+    for number in range(6):
+        key, _ = support.create(store, f"account {number}")
+        assert (await gateway.sendsms(BELGIAN, "hi", key)).error is Code.SENT
+    assert len(gateway._accounts) == 3
+
+
+def test_replies_without_a_note_speak_in_the_words_of_the_table() -> None:
+    assert Reply(Code.NOT_SENT).sentence == "The message is not sent"
+    assert Reply(Code.NOT_SENT, note="why").sentence == "why"
