@@ -116,7 +116,7 @@ class Settings(BaseModel):
     """How long a worker that has fallen silent keeps the messages it claimed, before another
     takes them over."""
 
-    poll_interval: Seconds = timedelta(milliseconds=200)
+    poll_interval: Seconds = timedelta(milliseconds=50)
     """How often a worker with nothing to do looks for new messages."""
 
     log_level: Annotated[

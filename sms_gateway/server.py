@@ -1,0 +1,97 @@
+"""An ASGI application served by processes: gunicorn, with the limits that we want."""
+
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+log = logging.getLogger(__name__)
+
+#: Seconds that requests in flight have to be answered when the server stops.
+GRACE = 15
+# A client that pauses for longer has to connect again. Many pause for a minute, and those that
+# find their connection closed do not repeat a POST.
+_KEEPALIVE = 75
+# A GET may carry a long text, each character of which may take nine bytes.
+_LONGEST_LINE = 8190
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the text says why, in one line."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. It may be passed on to a server that is started, and started again."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ListenError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+
+
+def serve(
+    make_app: Callable[[], Any],
+    listener: int,
+    *,
+    processes: int,
+    tls: ssl.SSLContext | None = None,
+    certfile: str = "",
+    keyfile: str = "",
+) -> NoReturn:
+    """Serve until SIGTERM or SIGINT; `make_app` is called in each process, after the fork.
+
+    `listener` is the descriptor of a listening socket. Ends with SystemExit: 0 after a clean stop.
+    """
+    options: dict[str, Any] = {
+        "bind": f"fd://{listener}",
+        "worker_class": "asgi",
+        "workers": processes,
+        "keepalive": _KEEPALIVE,
+        "graceful_timeout": GRACE,
+        "limit_request_line": _LONGEST_LINE,
+        "limit_request_fields": 100,
+        "limit_request_field_size": 8190,
+        "asgi_lifespan": "on",
+        "control_socket_disable": True,
+        # Request lines hold keys and texts: only requests that fail are logged, and not by line.
+        "accesslog": None,
+        "logger_class": _Log,
+        "when_ready": lambda _: log.info("listening", extra={"processes": processes}),
+    }
+    if os.path.isdir("/dev/shm"):  # noqa: S108 - gunicorn makes its own files in it
+        options["worker_tmp_dir"] = "/dev/shm"  # noqa: S108 - a heartbeat must not wait for a disk
+    if tls is not None:
+        # gunicorn serves without TLS when the files cannot be read in a process started later;
+        # a context that is made once cannot fail then.
+        options |= {"certfile": certfile, "keyfile": keyfile, "ssl_context": lambda *_: tls}
+    _Server(make_app, options).run()
+    raise SystemExit(0)
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    def __init__(self, make_app: Callable[[], Any], options: dict[str, Any]) -> None:
+        self._make_app = make_app
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return self._make_app()
+
+
+class _Log(Logger):  # type: ignore[misc]
+    """gunicorn's log lines by way of our own handler."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.NOTSET)
