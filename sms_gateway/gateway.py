@@ -1,7 +1,6 @@
 """The rules: who may send what where, and that an accepted message is on disk."""
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -46,7 +45,7 @@ class Request:
     text: str
     encoding: Encoding
     parts: int
-    #: Hashes of the idempotency key and the content; None when no key came.
+    #: What its idempotency key and its content are stored as; None when no key came.
     repeat: tuple[bytes, bytes] | None
     #: Unix milliseconds.
     now: int
@@ -112,7 +111,7 @@ class Gateway:
             fresh = account is None
             if account is None:
                 account = await self._load(hashed)
-            repeat = _repeat(idempotency_key, recipients, message)
+            repeat = _repeat(account, idempotency_key, recipients, message)
             try:
                 request = self._check(account, recipients, message, repeat)
             except Refused as refused:
@@ -194,14 +193,14 @@ class Gateway:
         """The reply to a refused request: that of its first copy, if that one was accepted."""
         if repeat is None or refused.reply.error is Code.KEY_DISABLED:
             return refused.reply
-        key = (account.id, repeat[0])
+        id, content = repeat
 
         def read() -> intake.Accepted | None:
             with self._store.read() as connection:
-                return intake.accepted_before(connection, [key], self._clock()).get(key)
+                return intake.accepted_before(connection, [id], self._clock()).get(id)
 
         first = await asyncio.to_thread(read)
-        return refused.reply if first is None else _again(first, repeat[1])
+        return refused.reply if first is None else _again(first, content)
 
     def _accept(
         self, connection: Connection, requests: Sequence[Request]
@@ -215,7 +214,7 @@ class Gateway:
             if ids
             for id, state in account_statements.current(connection, ids, lock=lock).items()
         }
-        keys = {(r.account.id, r.repeat[0]) for r in requests if r.repeat is not None}
+        keys = {r.repeat[0] for r in requests if r.repeat is not None}
         before = intake.accepted_before(connection, keys, self._clock()) if keys else {}
 
         replies: dict[int, Reply | None] = {}
@@ -228,7 +227,7 @@ class Gateway:
                 replies[number] = None
                 continue
             if request.repeat is not None:
-                first = before.get((account.id, request.repeat[0]))
+                first = before.get(request.repeat[0])
                 if first is not None:
                     replies[number] = _again(first, request.repeat[1])
                     continue
@@ -244,7 +243,7 @@ class Gateway:
                 busy_until[account.id] = charged
             accepted[number] = request
             if request.repeat is not None:
-                before[account.id, request.repeat[0]] = intake.Accepted(
+                before[request.repeat[0]] = intake.Accepted(
                     content_hash=request.repeat[1],
                     message_id=request.message_id,
                     sent=len(request.recipients),
@@ -253,7 +252,7 @@ class Gateway:
         lost = _record_repeats(connection, accepted)
         for number, request in enumerate(requests):
             if request.repeat is not None:
-                first = lost.get((request.account.id, request.repeat[0]))
+                first = lost.get(request.repeat[0])
                 if first is not None:
                     accepted.pop(number, None)
                     replies[number] = _again(first, request.repeat[1])
@@ -306,26 +305,23 @@ def _accepted(request: Request) -> Reply:
     return Reply(Code.SENT, sent=len(request.recipients), id=request.message_id)
 
 
-def _repeat(idempotency_key: str, recipients: str, message: str) -> tuple[bytes, bytes] | None:
+def _repeat(
+    account: Account, idempotency_key: str, recipients: str, message: str
+) -> tuple[bytes, bytes] | None:
     if not idempotency_key:
         return None
-    content = f"{len(recipients)}:{recipients}{message}"
-    return _digest(idempotency_key), _digest(content)
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    content = intake.digest(f"{len(recipients)}:{recipients}{message}")
+    return intake.repeat_id(account.id, idempotency_key), content
 
 
 def _record_repeats(
     connection: Connection, accepted: Mapping[int, Request]
-) -> dict[intake.IdempotencyKey, intake.Accepted]:
+) -> dict[bytes, intake.Accepted]:
     """Record the idempotency keys of accepted requests; returns what was accepted under those
     that another process has recorded meanwhile."""
     rows = {
-        (request.account.id, request.repeat[0]): {
-            "account_id": request.account.id,
-            "key_hash": request.repeat[0],
+        request.repeat[0]: {
+            "id": request.repeat[0],
             "content_hash": request.repeat[1],
             "message_id": request.message_id,
             "sent": len(request.recipients),

@@ -32,7 +32,7 @@ class Store:
             self._write_lock = _FileLock(parsed.database + ".lock")
         else:
             # A connection that died while it was idle is replaced before it is used.
-            self.engine = create_engine(parsed, pool_pre_ping=True)
+            self.engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -66,7 +66,11 @@ class Store:
 
 
 def _sqlite_engine(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": 10})
+    engine = create_engine(
+        url,
+        hide_parameters=True,  # what people send has no place in an exception's words
+        connect_args={"check_same_thread": False, "timeout": 10},
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

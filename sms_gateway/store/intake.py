@@ -1,29 +1,26 @@
 """Statements of the accept path: messages, their deliveries, and the record of repeats."""
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, insert, select
 
+from .bulk import Row, arrays, from_arrays, insert_many
 from .tables import delivery, idempotency, message
 
 #: How long a repeat is answered with the first reply, milliseconds.
 REMEMBERED = 24 * 3_600_000
 
-_MESSAGE = insert(message)
-_DELIVERY = insert(delivery)
 
-
-def add_messages(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def add_messages(connection: Connection, rows: Sequence[Row]) -> None:
     """Insert messages (columns of the table)."""
-    connection.execute(_MESSAGE, rows)
+    insert_many(connection, message, rows)
 
 
-def add_deliveries(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def add_deliveries(connection: Connection, rows: Sequence[Row]) -> None:
     """Insert deliveries (columns of the table)."""
-    connection.execute(_DELIVERY, rows)
+    insert_many(connection, delivery, rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,54 +32,57 @@ class Accepted:
     sent: int
 
 
-#: Account id and hash of the key.
-IdempotencyKey = tuple[int, bytes]
+def repeat_id(account_id: int, idempotency_key: str) -> bytes:
+    """What an idempotency key of an account is stored as."""
+    return digest(f"{account_id} {idempotency_key}")
+
+
+def digest(text: str) -> bytes:
+    """SHA-256 of a text, whatever characters it holds."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
 
 _REPEATS = (
     select(idempotency)
-    .where(
-        tuple_(idempotency.c.account_id, idempotency.c.key_hash).in_(
-            bindparam("keys", expanding=True)
-        )
-    )
+    .where(idempotency.c.id.in_(bindparam("ids", expanding=True)))
     .where(idempotency.c.created_at > bindparam("since"))
 )
 
 
 def accepted_before(
-    connection: Connection, keys: Collection[IdempotencyKey], now: int
-) -> dict[IdempotencyKey, Accepted]:
-    """What was accepted under these keys in the last 24 hours."""
-    rows = connection.execute(_REPEATS, {"keys": list(keys), "since": now - REMEMBERED})
+    connection: Connection, ids: Collection[bytes], now: int
+) -> dict[bytes, Accepted]:
+    """What was accepted under these keys (see `repeat_id`) in the last 24 hours."""
+    rows = connection.execute(_REPEATS, {"ids": list(ids), "since": now - REMEMBERED})
     return {
-        (row.account_id, row.key_hash): Accepted(
-            content_hash=row.content_hash, message_id=row.message_id, sent=row.sent
-        )
+        row.id: Accepted(content_hash=row.content_hash, message_id=row.message_id, sent=row.sent)
         for row in rows
     }
 
 
-def remember(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[IdempotencyKey]:
-    """Record accepted keys; returns those that were new.
+_REPLACE = insert(idempotency).prefix_with("OR REPLACE", dialect="sqlite")
 
-    A key that another process recorded meanwhile is not returned. The rows (columns of the
-    table, all with the same created_at) are written in the order of their keys, so that two
-    processes never wait for each other in a ring.
+
+def remember(connection: Connection, rows: Sequence[Row]) -> set[bytes]:
+    """Record accepted keys that `accepted_before` did not find; returns those that were new.
+
+    On PostgreSQL another process may record a key meanwhile: that one is not returned. The rows
+    (columns of the table) are written in the order of their keys, so that two processes never
+    wait for each other in a ring.
     """
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(idempotency)
+    rows = sorted(rows, key=lambda row: bytes(row["id"]))
+    if connection.dialect.name == "sqlite":
+        connection.execute(_REPLACE, rows)
+        return {row["id"] for row in rows}
+    names = tuple(column.name for column in idempotency.c)
+    statement = from_arrays(idempotency, names)
     fresh = statement.excluded
     recorded = connection.execute(
         statement.on_conflict_do_update(
-            index_elements=[idempotency.c.account_id, idempotency.c.key_hash],
-            set_={
-                "content_hash": fresh.content_hash,
-                "message_id": fresh.message_id,
-                "sent": fresh.sent,
-                "created_at": fresh.created_at,
-            },
+            index_elements=[idempotency.c.id],
+            set_={name: fresh[name] for name in names if name != "id"},
             where=idempotency.c.created_at <= fresh.created_at - REMEMBERED,
-        ).returning(idempotency.c.account_id, idempotency.c.key_hash),
-        sorted(rows, key=lambda row: (row["account_id"], row["key_hash"])),
+        ).returning(idempotency.c.id),
+        arrays(rows, names),
     )
-    return {(row.account_id, row.key_hash) for row in recorded}
+    return set(recorded.scalars())

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..sms.encoding import Encoding
 from ..sms.message import State
 from ..upstream import Delivery
+from .bulk import insert_many
 from .tables import delivery, early_receipt, idempotency, message, part, step, worker
 
 # No lock is waited for: what another worker is claiming at this moment is skipped.
@@ -108,19 +109,16 @@ def claim(
     ]
 
 
-_STEP = insert(step)
-
-
 def record_steps(connection: Connection, steps: Sequence[tuple[int, int, int, str, str]]) -> None:
     """Add to the journal: delivery, time, part (0: all), event, detail."""
-    if steps:
-        connection.execute(
-            _STEP,
-            [
-                {"delivery_id": id, "at": at, "part": number, "event": event, "detail": detail}
-                for id, at, number, event, detail in steps
-            ],
-        )
+    insert_many(
+        connection,
+        step,
+        [
+            {"delivery_id": id, "at": at, "part": number, "event": event, "detail": detail}
+            for id, at, number, event, detail in steps
+        ],
+    )
 
 
 def add_parts(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

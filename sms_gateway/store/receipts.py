@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from ..sms.message import State
+from .bulk import insert_many
 from .tables import delivery, early_receipt, incoming, part
 
 # States that a receipt may still change.
@@ -90,12 +91,9 @@ def set_outcomes(connection: Connection, rows: Sequence[dict[str, Any]]) -> None
     connection.execute(_OUTCOME, rows)
 
 
-_EARLY = insert(early_receipt)
-
-
 def keep_early(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Keep receipts for which no part is known yet (columns of the table)."""
-    connection.execute(_EARLY, rows)
+    insert_many(connection, early_receipt, rows)
 
 
 _YOUNG = (
@@ -126,9 +124,6 @@ def first_unanswered(connection: Connection, delivery_id: int, parts: int) -> in
     return next((n for n in range(1, parts + 1) if n not in answered), parts)
 
 
-_INCOMING = insert(incoming)
-
-
 def add_incoming(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Store received messages, part by part (columns of the table)."""
-    connection.execute(_INCOMING, rows)
+    insert_many(connection, incoming, rows)

@@ -164,8 +164,8 @@ incoming = Table(
 idempotency = Table(
     "idempotency",
     metadata,
-    Column("account_id", ForeignKey("account.id"), primary_key=True),
-    Column("key_hash", LargeBinary(32), primary_key=True),
+    # A digest of the account and the key that came with the request.
+    Column("id", LargeBinary(32), primary_key=True),
     Column("content_hash", LargeBinary(32), nullable=False),
     Column("message_id", Text, nullable=False),
     Column("sent", Integer, nullable=False),

@@ -540,8 +540,7 @@ def test_what_has_served_its_time_is_forgotten(books: Books) -> None:
             connection,
             [
                 {
-                    "account_id": books.account.id,
-                    "key_hash": b"k" * 32,
+                    "id": b"k" * 32,
                     "content_hash": b"c" * 32,
                     "message_id": "m",
                     "sent": 1,

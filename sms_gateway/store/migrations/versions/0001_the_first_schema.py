@@ -50,6 +50,19 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "idempotency",
+        sa.Column("id", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("content_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("sent", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("idempotency", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_idempotency_created_at"), ["created_at"], unique=False)
+
+    op.create_table(
         "incoming",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("upstream", sa.Text(), nullable=False),
@@ -69,26 +82,6 @@ def upgrade() -> None:
         sa.Column("alive_until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_table(
-        "idempotency",
-        sa.Column(
-            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
-        ),
-        sa.Column("key_hash", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("content_hash", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("message_id", sa.Text(), nullable=False),
-        sa.Column("sent", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["account_id"],
-            ["account.id"],
-        ),
-        sa.PrimaryKeyConstraint("account_id", "key_hash"),
-        sqlite_with_rowid=False,
-    )
-    with op.batch_alter_table("idempotency", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_idempotency_created_at"), ["created_at"], unique=False)
-
     op.create_table(
         "message",
         sa.Column("id", sa.Text(), nullable=False),
