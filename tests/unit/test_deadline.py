@@ -1,0 +1,47 @@
+"""Code 6: the backend did not answer within the deadline."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from sms_gateway.backend import Reply
+from sms_gateway.codes import Code
+from sms_gateway.deadline import Deadline
+
+
+class Slow:
+    """A backend that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+        self.given: tuple[str, ...] = ()
+
+    async def sendsms(
+        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
+    ) -> Reply:
+        self.given = (recipients, message, apikey, idempotency_key)
+        await self.told.wait()
+        return Reply(Code.SENT, 1, "0" * 32)
+
+
+async def test_a_backend_that_does_not_answer_in_time_is_answered_for_with_code_6() -> None:
+    backend = Deadline(Slow(), timedelta(milliseconds=10))
+    assert await backend.sendsms("32494000000", "Hello", "key") == Reply(Code.TIMED_OUT)
+
+
+async def test_an_answer_in_time_is_passed_on() -> None:
+    slow = Slow()
+    slow.told.set()
+    backend = Deadline(slow, timedelta(minutes=1))
+    reply = await backend.sendsms("32494000000", "Hello", "key", idempotency_key="once")
+    assert reply == Reply(Code.SENT, 1, "0" * 32)
+    assert slow.given == ("32494000000", "Hello", "key", "once")
+
+
+async def test_a_client_that_leaves_is_not_answered_for() -> None:
+    task = asyncio.create_task(Deadline(Slow(), timedelta(minutes=1)).sendsms("", "", ""))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
