@@ -14,13 +14,18 @@ from sqlalchemy import Connection
 from .routes import Routes
 from .sms.message import State
 from .sms.receipt import Receipt, id_candidates, id_key
-from .store import intake, queue, receipts, workers
+from .store import inbox, intake, queue, receipts, workers
 from .upstream import Answer, Delivery, Incoming, Outcome
 
 #: How long a receipt waits for its part before it may be taken as the answer that never came, ms.
 _ANSWER_OVERDUE = 60_000
 #: How long a receipt that fits nothing is kept for people to look at, ms.
 _RECEIPT_KEPT = 7 * 86_400_000
+
+#: How long a received message waits for a missing part, counted from the last that came, ms.
+_PART_OVERDUE = 30 * 60_000
+# What stands for a part of a received message that never came.
+_GAP = " [...] "
 
 #: Delivery, time, part (0: all), event, detail: a row of the journal.
 Step = tuple[int, int, int, str, str]
@@ -255,20 +260,59 @@ class Ledger:
         queue.record_steps(connection, steps)
 
     def _take_messages(self, connection: Connection, events: Sequence[MessageCame]) -> None:
-        receipts.add_incoming(
+        inbox.take_turns(connection)
+        whole = [event for event in events if event.incoming.total == 1]
+        self._receive(connection, [(e.upstream, e.incoming, e.now) for e in whole])
+        parts = [event for event in events if event.incoming.total > 1]
+        if parts:
+            inbox.add_parts(
+                connection,
+                [
+                    {
+                        "upstream": event.upstream,
+                        "sender": event.incoming.sender,
+                        "recipient": event.incoming.recipient,
+                        "reference": event.incoming.reference,
+                        "total": event.incoming.total,
+                        "number": event.incoming.number,
+                        "text": event.incoming.text,
+                        "received_at": event.now,
+                    }
+                    for event in parts
+                ],
+            )
+        for key in {_whole(event): None for event in parts}:
+            self._join_parts(connection, key, complete=True)
+
+    def _join_parts(self, connection: Connection, key: inbox.Whole, *, complete: bool) -> None:
+        """Make one message of its parts; with `complete` only when all of them are there."""
+        upstream, sender, recipient, _, total = key
+        texts = {row.number: row for row in inbox.parts_of(connection, key)}
+        if not texts or (complete and len(texts) < total):
+            return
+        text = "".join(texts[n].text if n in texts else _GAP for n in range(1, total + 1))
+        came_at = max(row.received_at for row in texts.values())
+        joined = Incoming(sender=sender, recipient=recipient, text=text)
+        self._receive(connection, [(upstream, joined, came_at)])
+        inbox.drop_parts(connection, key)
+
+    def _receive(
+        self, connection: Connection, messages: Sequence[tuple[str, Incoming, int]]
+    ) -> None:
+        """Store whole messages for whoever has the number they were sent to."""
+        owners = inbox.owners(connection, {_digits(m.recipient) for _, m, _ in messages})
+        inbox.add_received(
             connection,
             [
                 {
-                    "upstream": event.upstream,
-                    "sender": event.incoming.sender,
-                    "recipient": event.incoming.recipient,
-                    "text": event.incoming.text,
-                    "reference": event.incoming.reference,
-                    "total": event.incoming.total,
-                    "number": event.incoming.number,
-                    "received_at": event.now,
+                    "account_id": owners.get(_digits(incoming.recipient)),
+                    "upstream": upstream,
+                    "sender": incoming.sender,
+                    "recipient": incoming.recipient,
+                    "text": incoming.text,
+                    "received_at": at,
                 }
-                for event in events
+                for upstream, incoming, at in messages
             ],
         )
 
@@ -287,6 +331,11 @@ class Ledger:
         queue.record_steps(connection, [(id, now, 0, state, _ENDS[state]) for id, state in ended])
         self._reroute(connection, now)
         self._join_early(connection, now)
+        overdue = inbox.incomplete(connection, received_before=now - _PART_OVERDUE)
+        if overdue:
+            inbox.take_turns(connection)
+            for key in overdue:
+                self._join_parts(connection, key, complete=False)
         queue.forget_old(
             connection,
             repeats_before=now - intake.REMEMBERED,
@@ -358,6 +407,17 @@ class Ledger:
             connection, [LateAnswer(upstream=event.upstream, answer=answer, now=event.now)]
         )
         return not self._join(connection, event.upstream, [event])
+
+
+def _whole(event: MessageCame) -> inbox.Whole:
+    incoming = event.incoming
+    key = (incoming.sender, incoming.recipient, incoming.reference, incoming.total)
+    return (event.upstream, *key)
+
+
+def _digits(number: str) -> str:
+    """A number as dedicated numbers are stored."""
+    return number.removeprefix("+").removeprefix("00")
 
 
 _ENDS = {

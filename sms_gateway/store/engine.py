@@ -58,6 +58,21 @@ class Store:
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
+    def scrub(self) -> None:
+        """Take what was erased out of the free pages and the write-ahead log too.
+
+        SQLite overwrites what is deleted (secure_delete), here also in its log. PostgreSQL
+        gives dead rows back; the bytes on its disk go when their page is written again.
+        """
+        if self._write_lock is not None:
+            with self._write_lock, self.engine.connect() as connection:
+                autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+                autocommit.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            with self.engine.connect() as connection:
+                autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+                autocommit.exec_driver_sql("VACUUM message, delivery, received, early_receipt")
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from ..sms.message import State
 from .bulk import insert_many
-from .tables import delivery, early_receipt, incoming, part
+from .tables import delivery, early_receipt, part
 
 # States that a receipt may still change.
 _OPEN = or_(
@@ -122,8 +122,3 @@ def first_unanswered(connection: Connection, delivery_id: int, parts: int) -> in
     """The first part of a delivery that no carrier has answered for, or else its last."""
     answered = set(connection.execute(_NUMBERS, {"delivery_id": delivery_id}).scalars())
     return next((n for n in range(1, parts + 1) if n not in answered), parts)
-
-
-def add_incoming(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Store received messages, part by part (columns of the table)."""
-    insert_many(connection, incoming, rows)

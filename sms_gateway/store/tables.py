@@ -52,6 +52,10 @@ message = Table(
     Column("encoding", Text, nullable=False),
     Column("parts", Integer, nullable=False),
     Column("accepted_at", BigInteger, nullable=False),
+    # When text and numbers were deleted; the row stays for the counts and for late receipts.
+    Column("erased_at", BigInteger),
+    # Ids grow with time: this is also the order of an account's history.
+    Index("message_account", "account_id", "id"),
 )
 
 # One row per recipient: the queue entry and the outcome in one.
@@ -145,19 +149,45 @@ early_receipt = Table(
     Column("received_at", BigInteger, nullable=False, index=True),
 )
 
-# Received messages (MO), part by part as they came.
-incoming = Table(
-    "incoming",
+# The dedicated numbers: what is sent to one is received by its account.
+number = Table(
+    "number",
+    metadata,
+    # Digits only: international without the plus sign, or a short code.
+    Column("digits", Text, primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("assigned_at", BigInteger, nullable=False),
+)
+
+# Received messages (MO). Their ids grow in the order of their commits, so that a reader who asks
+# for what came after an id misses nothing.
+received = Table(
+    "received",
     metadata,
     Column("id", _Serial, primary_key=True),
+    # NULL when nobody has the number.
+    Column("account_id", ForeignKey("account.id")),
     Column("upstream", Text, nullable=False),
     Column("sender", Text, nullable=False),
     Column("recipient", Text, nullable=False),
     Column("text", Text, nullable=False),
-    Column("reference", Integer, nullable=False),
-    Column("total", Integer, nullable=False),
-    Column("number", Integer, nullable=False),
     Column("received_at", BigInteger, nullable=False),
+    Index("received_account", "account_id", "id"),
+)
+
+# Parts of received messages whose other parts are still to come.
+incoming_part = Table(
+    "incoming_part",
+    metadata,
+    Column("upstream", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("reference", Integer, primary_key=True),
+    Column("total", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
 )
 
 # Which accepted requests are to be answered again rather than accepted again.

@@ -1,0 +1,95 @@
+"""Statements that make texts and numbers disappear.
+
+Erasing empties them and keeps the rows, for the daily counts and so that a receipt on its way
+still finds its delivery. `Store.scrub` afterwards takes them out of the free pages too.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
+
+from ..sms.message import State
+from .queue import record_steps
+from .tables import delivery, early_receipt, incoming_part, message, received
+
+# What has not gone out yet is not history.
+_PENDING = exists().where(
+    delivery.c.message_id == message.c.id,
+    delivery.c.state.in_((State.QUEUED, State.SUBMITTING)),
+)
+
+
+def erase_messages(
+    connection: Connection,
+    *,
+    now: int,
+    account_id: int | None = None,
+    message_id: str | None = None,
+    before: int | None = None,
+    most: int = 1_000,
+) -> int:
+    """Erase sent messages that fit all that is given, and are not waiting to be sent.
+
+    `before` is a time of acceptance in milliseconds. At most so many are erased at once; the
+    result is how many were, so call again until it is 0.
+    """
+    fitting: list[ColumnElement[bool]] = [message.c.erased_at.is_(None)]
+    if account_id is not None:
+        fitting.append(message.c.account_id == account_id)
+    if message_id is not None:
+        fitting.append(message.c.id == message_id)
+    if before is not None:
+        fitting.append(message.c.id < f"{before:012x}")  # an id begins with its time
+    chosen = connection.execute(select(message.c.id).where(*fitting, ~_PENDING).limit(most))
+    ids = list(chosen.scalars())
+    if ids:
+        _empty(connection, ids, now)
+    return len(ids)
+
+
+def _empty(connection: Connection, ids: Collection[str], now: int) -> None:
+    connection.execute(
+        update(message).where(message.c.id.in_(ids)).values(text="", sender="", erased_at=now)
+    )
+    connection.execute(update(delivery).where(delivery.c.message_id.in_(ids)).values(recipient=""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """How much there was of a person."""
+
+    #: Messages sent to them, now without text and numbers.
+    sent: int
+    #: Messages received from them, deleted.
+    received: int
+    #: Messages to them that were waiting, and are not sent any more.
+    cancelled: int
+
+
+def forget(connection: Connection, number: str, now: int) -> Forgotten:
+    """Erase a person: everything to and from a number (E.164 with its plus sign).
+
+    A text that is still to be sent to somebody else stays until it has been.
+    """
+    theirs = (number, number.removeprefix("+"))
+    to_them = delivery.c.recipient == number
+    cancelled = connection.execute(
+        update(delivery)
+        .where(to_them, delivery.c.state == State.QUEUED)
+        .values(state=State.FAILED)
+        .returning(delivery.c.id)
+    ).scalars()
+    steps = [(id, now, 0, State.FAILED.value, "the recipient is forgotten") for id in cancelled]
+    record_steps(connection, steps)
+    ids = list(
+        connection.execute(select(delivery.c.message_id).where(to_them).distinct()).scalars()
+    )
+    connection.execute(update(delivery).where(to_them).values(recipient=""))
+    for start in range(0, len(ids), 500):
+        chunk = select(message.c.id).where(message.c.id.in_(ids[start : start + 500]), ~_PENDING)
+        _empty(connection, list(connection.execute(chunk).scalars()), now)
+    gone = connection.execute(delete(received).where(received.c.sender.in_(theirs))).rowcount
+    connection.execute(delete(incoming_part).where(incoming_part.c.sender.in_(theirs)))
+    connection.execute(delete(early_receipt).where(early_receipt.c.recipient.in_(theirs)))
+    return Forgotten(sent=len(ids), received=gone, cancelled=len(steps))
