@@ -1,0 +1,1 @@
+"""How an SMSC speaks: SMPP 3.4 as bytes and values. No sockets, no clock, no threads."""

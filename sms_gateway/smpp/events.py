@@ -1,0 +1,66 @@
+"""What a session reports, in the order it happens."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .pdu import DataSm, DeliverSm
+from .status import Status
+
+#: What the caller wants back with each answer.
+Ticket = TypeVar("Ticket")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Parts may be submitted."""
+
+    system_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindRefused:
+    """The SMSC does not let us in; `Closed` follows."""
+
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[Ticket]):
+    """The SMSC's answer for a part; it may follow an `Unanswered` for the same part."""
+
+    ticket: Ticket
+    status: Status
+    #: The SMSC's name for the part; empty unless the status is OK.
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered(Generic[Ticket]):
+    """No answer for a part came in time, or can come on this connection."""
+
+    ticket: Ticket
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A receipt or a received message; `accept` or `refuse` it."""
+
+    pdu: DeliverSm | DataSm
+
+
+@dataclass(frozen=True, slots=True)
+class Strange:
+    """Something the peer should not have sent; it changed nothing. For the log."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The end: write what is outgoing, then close the connection."""
+
+    reason: str
+
+
+Event = Bound | BindRefused | Answered[Ticket] | Unanswered[Ticket] | Offered | Strange | Closed
