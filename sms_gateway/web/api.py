@@ -61,8 +61,6 @@ def endpoint(operation: Operation) -> ASGIApp:
             if error.status == 413:
                 await _discard(receive)
             return
-        except params.Disconnected:
-            return
         reply = await operation(fields, key)
         await send_reply(send, reply, wants_json(headers, fields.get("format", "")))
 

@@ -6,6 +6,7 @@ The paths that carry the traffic are looked up in a table; all others go through
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -83,34 +84,41 @@ def create_app(
             await _live(lifespan, receive, send)
             return
         if scope["type"] != "http":
-            await receive()
-            await send({"type": "websocket.close", "code": 1000, "reason": ""})
             return
         started = False
+        head = scope["method"] == "HEAD"
 
         async def noting_send(message: Message) -> None:
             nonlocal started
             started = True
+            if head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
-        path: str = scope["path"]
-        handler = hot.get(path)
         try:
-            # gunicorn leaves this to the application (RFC 9110, section 10.1.1); without it .NET
-            # and PHP wait up to a second before they send a body.
+            # gunicorn 26 leaves this to the application (RFC 9110, section 10.1.1); without it
+            # .NET and PHP wait up to a second before they send a body.
             if (b"expect", b"100-continue") in scope["headers"]:
                 await send({"type": "http.response.informational", "status": 100, "headers": []})
-            if handler is not None:
-                await handler(scope, receive, noting_send)
-            else:
-                bare = path.rstrip("/") or "/"
-                await others({**scope, "path": bare, "app": app}, receive, noting_send)
+            handler = hot.get(scope["path"])
+            if handler is None:
+                path = _path(scope["path"])
+                handler = hot.get(path, others)
+                scope = {**scope, "path": path, "app": app}
+            await handler(scope, receive, noting_send)
         except Exception as error:
             incident = report(error)
             if not started:
                 await fail(incident, scope, receive, send)
 
     return app
+
+
+def _path(target: str) -> str:
+    """The path of a request in absolute form (RFC 9112, section 3.2.2), without its last slash."""
+    if not target.startswith("/"):
+        target = urlsplit(target).path
+    return target.rstrip("/") or "/"
 
 
 async def _live(lifespan: Lifespan, receive: Receive, send: Send) -> None:

@@ -63,8 +63,6 @@ class Pages:
             fields = await params.read(request.scope, headers, request.receive)
         except params.Unusable as error:
             return self.problem(error.status, error.why)
-        except params.Disconnected:
-            return Response(status_code=400)
         recipients, message = fields.get("recipients", ""), fields.get("message", "")
         # Loading the answer again is no second message; sending another text from the same form is.
         once = fields.get("once", "")

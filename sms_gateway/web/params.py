@@ -45,14 +45,10 @@ class Unusable(Exception):
         self.why = why
 
 
-class Disconnected(Exception):
-    """The client went away before its request was complete."""
-
-
 async def read(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> dict[str, str]:
     """All parameters of a GET or POST request, decoded; what did not come is not in it.
 
-    Raises Unusable (400, 408, 413, 415) and Disconnected.
+    Raises Unusable (400, 408, 413, 415).
     """
     query = scope["query_string"]
     fields = parse_form(query) if query else {}
@@ -229,7 +225,8 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     except TimeoutError:
         raise Unusable(408, "The request did not arrive in time") from None
     if message["type"] == "http.disconnect":
-        raise Disconnected
+        # To whom this goes is no longer there, or has been silent for the server's time-out.
+        raise Unusable(408, "The request did not arrive in time")
     if len(body) > MAX_BODY:
         raise Unusable(413, "The request is too large")
     return body

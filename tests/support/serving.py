@@ -1,4 +1,4 @@
-"""Runs an ASGI application as it is deployed: under gunicorn's asgi worker, in processes."""
+"""Runs an ASGI application as it is deployed: under gunicorn, in processes of its own."""
 
 import os
 import socket
@@ -67,7 +67,7 @@ def serve(
         port = listener.getsockname()[1]
         command = [
             sys.executable, "-m", "gunicorn", app,
-            "--worker-class", "asgi", "--workers", str(workers),
+            "--worker-class", "sms_gateway.web.worker.Worker", "--workers", str(workers),
             "--bind", f"fd://{listener.fileno()}",
             "--keep-alive", "75", "--graceful-timeout", "1", "--no-control-socket",
             "--http-parser", "fast", "--asgi-lifespan", "on", "--limit-request-line", "8190",

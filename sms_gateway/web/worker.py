@@ -1,0 +1,120 @@
+"""gunicorn's asgi worker, made fit for strangers and for a quick stop.
+
+It adds to gunicorn 26 and 27 what neither does: a connection that sends no request is closed after
+the keep-alive time, also when it never sent one; at the limit of connections the one that is idle
+longest makes room; a stop closes idle connections and waits for no stalled one so long that the
+arbiter kills the worker before its lifespan shutdown ran. And to 26 what 27 does: keep-alive ends,
+and bytes that are no HTTP get status 400 and no traceback in the log.
+"""
+
+import asyncio
+from typing import Any
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers import gasgi
+
+# How much of the graceful time-out requests under way may use; the rest is the application's, for
+# the arbiter kills the worker when it is over.
+_CLIENTS_SHARE = 0.7
+
+
+class Connection(ASGIProtocol):  # type: ignore[misc]
+    """One client's connection, which knows whether a request of it is being handled."""
+
+    def __init__(self, worker: "Worker") -> None:
+        super().__init__(worker)
+        self.busy = False
+        #: When it was opened or last answered a request, by the loop's clock.
+        self.idle_since = worker.loop.time()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        self.worker.admit(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.worker.connections.discard(self)
+        super().connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except ValueError:  # what gunicorn_h1c raises for ill-formed requests
+            self._send_error_response(400, "Bad Request")
+            self._close_transport()
+
+    async def _handle_http_request(self, *args: Any) -> Any:
+        self.busy = True
+        try:
+            return await super()._handle_http_request(*args)
+        finally:
+            self.busy = False
+            self.idle_since = self.worker.loop.time()
+
+    def _is_websocket_upgrade(self, request: object) -> bool:
+        # There is nothing to upgrade to; the request is answered as it stands (RFC 9110, 7.8).
+        return False
+
+
+class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
+    """The worker class to name in gunicorn's settings."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.connections: set[Connection] = set()
+        self._serving: asyncio.Task[None] | None = None
+
+    def init_process(self) -> None:
+        # The one place where gunicorn takes its protocol class from, in this very process.
+        gasgi.ASGIProtocol = Connection
+        # What it finds out about its parser it looks for in the base class only.
+        ASGIProtocol._check_h1c_protocol_available()
+        super().init_process()
+
+    def admit(self, connection: Connection) -> None:
+        """Take a connection in; beyond the limit, at the expense of the one idle longest."""
+        self.connections.add(connection)
+        if len(self.connections) > self.cfg.worker_connections:
+            idle = (known for known in self.connections if not known.busy)
+            # There is one at least: the new one.
+            self._close(min(idle, key=lambda known: known.idle_since))
+
+    def notify(self) -> None:
+        """Show the arbiter that the worker lives, and close what is idle for too long."""
+        super().notify()
+        self._close_idle(self.loop.time() - self.cfg.keepalive)
+
+    def handle_exit_signal(self) -> None:
+        super().handle_exit_signal()
+        # Out of its sleep of a second: gunicorn goes on to its graceful shutdown.
+        if self._serving and self.servers:
+            self._serving.cancel()
+            self._serving = None
+
+    async def _serve(self) -> None:
+        self._serving = asyncio.current_task()
+        await super()._serve()
+        if not self.servers:
+            # gunicorn 26 would start the worker again and again when its start failed.
+            raise SystemExit(Arbiter.WORKER_BOOT_ERROR)
+
+    async def _shutdown(self) -> None:
+        self._serving = None
+        # gunicorn closes the listeners before anything else can happen, and waits for connections.
+        # The busy ones close themselves after their answer.
+        self._close_idle(self.loop.time())
+        self.loop.call_later(self.cfg.graceful_timeout * _CLIENTS_SHARE, self._abort)
+        await super()._shutdown()
+
+    def _abort(self) -> None:
+        for connection in list(self.connections):
+            connection.transport.abort()
+
+    def _close_idle(self, since: float) -> None:
+        for connection in list(self.connections):
+            if not connection.busy and connection.idle_since <= since:
+                self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        connection.transport.close()
