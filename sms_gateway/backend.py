@@ -29,6 +29,62 @@ class Reply:
         return self.note or self.error.sentence
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedMessage:
+    """A message that came in on an account's dedicated number (MO)."""
+
+    #: Its place in the inbox; ask for what came `after` it.
+    id: int
+    sender: str
+    recipient: str
+    text: str
+    #: Unix milliseconds.
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Received messages, oldest first, or the code that says why there are none."""
+
+    reply: Reply
+    messages: tuple[ReceivedMessage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a delivery's timeline."""
+
+    #: Unix milliseconds.
+    at: int
+    #: The part it is about, from 1; 0 is the whole delivery.
+    part: int
+    event: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStatus:
+    """What became of a message at one recipient."""
+
+    recipient: str
+    #: A `State` by its value.
+    state: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStatus:
+    """What became of a message, or the code that says why that is not told."""
+
+    reply: Reply
+    #: A `State` by its value; empty on an error.
+    state: str = ""
+    #: Unix milliseconds.
+    accepted_at: int = 0
+    parts: int = 0
+    deliveries: tuple[DeliveryStatus, ...] = ()
+
+
 class Backend(Protocol):
     """Takes messages. In process it is the gateway; over HTTP any server that speaks /sendsms/.
 

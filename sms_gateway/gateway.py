@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from .accounts import Account, key_hash
-from .backend import Reply
+from .backend import DeliveryStatus, Inbox, MessageStatus, ReceivedMessage, Reply, Step
 from .codes import MAX_RECIPIENTS, Code
 from .routes import TEST, Route, Routes
 from .sms.address import Address, BadAddress, TooManyNumbers, parse_recipients
@@ -17,7 +17,7 @@ from .sms.encoding import Encoding
 from .sms.ids import new_id
 from .sms.message import State
 from .sms.segments import BadText, count, validate_text
-from .store import GroupCommit, QueueFull, Store, intake
+from .store import GroupCommit, QueueFull, Store, erase, history, inbox, intake, resend
 from .store import accounts as account_statements
 
 log = logging.getLogger(__name__)
@@ -90,14 +90,121 @@ class Gateway:
         """See `Backend.sendsms`."""
         try:
             return await self._sendsms(recipients, message, apikey, idempotency_key)
-        except Refused as refused:
-            return refused.reply
-        except QueueFull:
-            return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
         except Exception as error:
-            # Its words may hold what was sent; its kind does not.
-            log.error("request failed", extra={"error": type(error).__name__})
-            return Reply(Code.INTERNAL, retry_after=5)
+            return _failure(error)
+
+    async def resendsms(self, apikey: str, id: str) -> Reply:
+        """See `Backend.resendsms`."""
+        try:
+            account = await self._fresh(apikey)
+            if not id:
+                raise Refused(Code.ID_MISSING)
+            return await asyncio.to_thread(self._resend, account, id)
+        except Exception as error:
+            return _failure(error)
+
+    async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
+        """See `Backend.getsms`."""
+        try:
+            account = await self._fresh(apikey)
+
+            def read() -> list[inbox.Received]:
+                with self._store.read() as connection:
+                    return inbox.page(connection, account.id, after=after, most=limit)
+
+            messages = tuple(
+                ReceivedMessage(m.id, m.sender, m.recipient, m.text, m.received_at)
+                for m in await asyncio.to_thread(read)
+            )
+            return Inbox(Reply(Code.SENT), messages)
+        except Exception as error:
+            return Inbox(_failure(error))
+
+    async def status(self, apikey: str, id: str) -> MessageStatus:
+        """See `Backend.status`."""
+        try:
+            account = await self._fresh(apikey)
+            if not id:
+                raise Refused(Code.ID_MISSING)
+
+            def read() -> history.MessageHistory | None:
+                with self._store.read() as connection:
+                    return history.of_message(connection, id)
+
+            found = await asyncio.to_thread(read)
+            if found is None or found.account_id != account.id or found.erased:
+                raise Refused(Code.ID_UNKNOWN)
+            return _status(found)
+        except Exception as error:
+            return MessageStatus(_failure(error))
+
+    async def deletesms(self, apikey: str, *, id: str = "", before: int | None = None) -> Reply:
+        """See `Backend.deletesms`."""
+        try:
+            account = await self._fresh(apikey)
+            deleted = await asyncio.to_thread(self._erase, account, id, before)
+            if id and not deleted:
+                raise Refused(Code.ID_UNKNOWN)
+            return Reply(Code.SENT, sent=deleted)
+        except Exception as error:
+            return _failure(error)
+
+    async def _fresh(self, apikey: str) -> Account:
+        """The account of a key as it is stored now; raises Refused."""
+        if not apikey:
+            raise Refused(Code.KEY_MISSING)
+        account = await self._load(key_hash(apikey))
+        if not account.enabled:
+            raise Refused(Code.KEY_DISABLED)
+        return account
+
+    def _resend(self, account: Account, id: str) -> Reply:
+        now = self._clock()
+        with self._store.write() as connection:
+            # The account first, in the order in which accepting locks.
+            current = account_statements.current(connection, [account.id], lock=True)
+            unfinished = resend.unfinished(connection, account.id, id)
+            if unfinished is None:
+                raise Refused(Code.ID_UNKNOWN)
+            if not unfinished:
+                raise Refused(Code.ALREADY_SENT)
+            routes = [
+                (delivery, TEST if account.test else self._routes.find(delivery.recipient))
+                for delivery in unfinished
+            ]
+            if any(route is None or route.closed for _, route in routes):
+                raise Refused(Code.UNREACHABLE)
+            if account.rate is not None:
+                _, next_free = current[account.id]
+                charged = account.rate.admit(next_free, now * 1_000, len(unfinished))
+                if charged is None:
+                    raise Refused(Code.TOO_FAST, _limit(account))
+                account_statements.charge(connection, {account.id: charged})
+            resend.queue_again(
+                connection,
+                [(delivery, route.prefix) for delivery, route in routes if route is not None],
+                now=now,
+                expires_at=now + self._validity,
+            )
+        return Reply(Code.SENT, sent=len(unfinished), id=id)
+
+    def _erase(self, account: Account, id: str, before: int | None) -> int:
+        total = 0
+        while True:
+            with self._store.write() as connection:
+                erased = erase.erase_messages(
+                    connection,
+                    now=self._clock(),
+                    account_id=account.id,
+                    message_id=id or None,
+                    before=before,
+                )
+            if not erased:
+                break
+            total += erased
+        if total:
+            self._store.scrub()
+        return total
 
     async def _sendsms(
         self, recipients: str, message: str, apikey: str, idempotency_key: str
@@ -299,6 +406,35 @@ class Gateway:
                 for address, route in r.recipients
             ],
         )
+
+
+def _failure(error: Exception) -> Reply:
+    """The reply to a request that raised."""
+    match error:
+        case Refused():
+            return error.reply
+        case QueueFull():
+            return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
+    # Its words may hold what was sent; its kind does not.
+    log.error("request failed", extra={"error": type(error).__name__})
+    return Reply(Code.INTERNAL, retry_after=5)
+
+
+def _status(found: history.MessageHistory) -> MessageStatus:
+    return MessageStatus(
+        Reply(Code.SENT, sent=len(found.deliveries), id=found.id),
+        state=found.state,
+        accepted_at=found.accepted_at,
+        parts=found.parts,
+        deliveries=tuple(
+            DeliveryStatus(
+                d.recipient,
+                d.state,
+                tuple(Step(s.at, s.part, s.event, s.detail) for s in d.steps),
+            )
+            for d in found.deliveries
+        ),
+    )
 
 
 def _accepted(request: Request) -> Reply:

@@ -40,7 +40,7 @@ def erase_messages(
     if message_id is not None:
         fitting.append(message.c.id == message_id)
     if before is not None:
-        fitting.append(message.c.id < f"{before:012x}")  # an id begins with its time
+        fitting.append(message.c.accepted_at < before)
     chosen = connection.execute(select(message.c.id).where(*fitting, ~_PENDING).limit(most))
     ids = list(chosen.scalars())
     if ids:

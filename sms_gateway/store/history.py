@@ -44,6 +44,8 @@ class MessageHistory:
     encoding: str
     parts: int
     accepted_at: int
+    #: Text and numbers were deleted.
+    erased: bool
     deliveries: Sequence[DeliveryHistory]
 
     @property
@@ -82,6 +84,7 @@ def of_message(connection: Connection, message_id: str) -> MessageHistory | None
         encoding=row.encoding,
         parts=row.parts,
         accepted_at=row.accepted_at,
+        erased=row.erased_at is not None,
         deliveries=[
             DeliveryHistory(
                 recipient=d.recipient,

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from support import accounts as support
 from support.clock import Clock
 
@@ -15,7 +16,7 @@ from sms_gateway.backend import Reply
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
 from sms_gateway.routes import Route, Routes
-from sms_gateway.store import Store, accounts, tables
+from sms_gateway.store import Store, accounts, erase, tables
 
 BELGIAN = "0032494000000"
 FRENCH = "+33612345678"
@@ -356,3 +357,197 @@ async def test_what_memory_keeps_of_accounts_is_bounded(
 def test_replies_without_a_note_speak_in_the_words_of_the_table() -> None:
     assert Reply(Code.NOT_SENT).sentence == "The message is not sent"
     assert Reply(Code.NOT_SENT, note="why").sentence == "why"
+
+
+# -- resending --
+
+
+def settle(store: Store, *states: str) -> None:
+    """Bring the stored deliveries, in their order, to these states."""
+    with store.write() as connection:
+        ids = connection.execute(select(tables.delivery.c.id).order_by(tables.delivery.c.id))
+        for id, state in zip(ids.scalars().all(), states, strict=True):
+            connection.execute(
+                update(tables.delivery)
+                .where(tables.delivery.c.id == id)
+                .values(state=state, due_at=10**15)
+            )
+
+
+def deliveries(store: Store) -> list[Any]:
+    with store.read() as connection:
+        return list(connection.execute(select(tables.delivery).order_by(tables.delivery.c.id)))
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("queued", Code.SENT),
+        ("submitting", Code.SENT),
+        ("failed", Code.SENT),
+        ("expired", Code.SENT),
+        ("uncertain", Code.SENT),
+        ("undeliverable", Code.SENT),
+        ("submitted", Code.ALREADY_SENT),
+        ("delivered", Code.ALREADY_SENT),
+        ("unknown", Code.ALREADY_SENT),
+    ],
+)
+async def test_what_is_not_sent_is_queued_again(
+    gateway: Gateway, store: Store, clock: Clock, state: str, code: Code
+) -> None:
+    key, _ = support.create(store)
+    first = await gateway.sendsms(BELGIAN, "hi", key)
+    settle(store, state)
+    clock.pass_(hours=1)
+    reply = await gateway.resendsms(key, first.id)
+    assert (reply.error, reply.sent) == (code, 1 if code is Code.SENT else 0)
+    (delivery,) = deliveries(store)
+    if code is Code.SENT and state != "submitting":
+        assert (delivery.state, delivery.due_at) == ("queued", clock.now)
+        assert delivery.possible_duplicate == (state == "uncertain")
+    else:
+        assert delivery.state == state
+
+
+async def test_only_the_undelivered_recipients_are_sent_to_again(
+    gateway: Gateway, store: Store, clock: Clock
+) -> None:
+    key, _ = support.create(store, multi=True)
+    first = await gateway.sendsms(FOUR, "hi", key)
+    settle(store, "delivered", "failed", "submitted", "expired")
+    clock.pass_(hours=60)
+    reply = await gateway.resendsms(key, first.id)
+    assert (reply.error, reply.sent, reply.id) == (Code.SENT, 2, first.id)
+    states = [delivery.state for delivery in deliveries(store)]
+    assert states == ["delivered", "queued", "submitted", "queued"]
+    assert deliveries(store)[1].expires_at > clock.now
+
+
+@pytest.mark.parametrize(
+    ("key", "id", "code"),
+    [
+        ("", "x", Code.KEY_MISSING),
+        ("wrong", "x", Code.KEY_WRONG),
+        (None, "", Code.ID_MISSING),
+        (None, "x", Code.ID_UNKNOWN),
+    ],
+)
+async def test_a_refused_resend_has_its_code(
+    gateway: Gateway, store: Store, key: str | None, id: str, code: Code
+) -> None:
+    own, _ = support.create(store)
+    for reply in (
+        await gateway.resendsms(own if key is None else key, id),
+        (await gateway.status(own if key is None else key, id)).reply,
+    ):
+        assert (reply.error, reply.sent, reply.id) == (code, 0, "")
+
+
+async def test_a_disabled_key_resends_reads_and_deletes_nothing(
+    gateway: Gateway, store: Store
+) -> None:
+    key, _ = support.create(store)
+    first = await gateway.sendsms(BELGIAN, "hi", key)
+    change(store, enabled=False)
+    assert (await gateway.resendsms(key, first.id)).error is Code.KEY_DISABLED
+    assert (await gateway.getsms(key)).reply.error is Code.KEY_DISABLED
+    assert (await gateway.status(key, first.id)).reply.error is Code.KEY_DISABLED
+    assert (await gateway.deletesms(key)).error is Code.KEY_DISABLED
+
+
+async def test_another_accounts_message_is_unknown(gateway: Gateway, store: Store) -> None:
+    owner, _ = support.create(store, "owner")
+    other, _ = support.create(store, "other")
+    first = await gateway.sendsms(BELGIAN, "hi", owner)
+    assert (await gateway.resendsms(other, first.id)).error is Code.ID_UNKNOWN
+    assert (await gateway.status(other, first.id)).reply.error is Code.ID_UNKNOWN
+    assert (await gateway.deletesms(other, id=first.id)).error is Code.ID_UNKNOWN
+
+
+async def test_resending_counts_against_the_limit(
+    gateway: Gateway, store: Store, clock: Clock
+) -> None:
+    key, _ = support.create(store)
+    first = await gateway.sendsms(BELGIAN, "hi", key)
+    assert (await gateway.resendsms(key, first.id)).error is Code.TOO_FAST
+    clock.pass_(minutes=1)
+    assert (await gateway.resendsms(key, first.id)).error is Code.SENT
+    assert (await gateway.sendsms(BELGIAN, "hi", key)).error is Code.TOO_FAST
+
+
+# -- status and history --
+
+
+async def test_the_status_tells_the_way_of_a_message(gateway: Gateway, store: Store) -> None:
+    key, _ = support.create(store)
+    first = await gateway.sendsms(BELGIAN, "hi", key)
+    status = await gateway.status(key, first.id)
+    assert (status.reply.error, status.state, status.parts) == (Code.SENT, "queued", 1)
+    assert [(d.recipient, d.state) for d in status.deliveries] == [("+32494000000", "queued")]
+
+
+def bytes_of(database: str) -> bytes:
+    """Everything that is on disk of an SQLite database."""
+    path = Path(database.removeprefix("sqlite:///"))
+    return b"".join(file.read_bytes() for file in path.parent.glob(path.name + "*"))
+
+
+async def test_deleted_history_is_gone_and_the_counts_stay(
+    gateway: Gateway, store: Store, database: str
+) -> None:
+    key, _ = support.create(store, rate=None, sender="ACMECORP")
+    for n in range(30):
+        await gateway.sendsms(f"003249400{n:04}", f"very secret {n}", key)
+    settle(store, *["delivered"] * 20, *["failed"] * 5, *["queued"] * 5)
+    deleted = await gateway.deletesms(key)
+    assert (deleted.error, deleted.sent) == (Code.SENT, 25)
+    assert rows(store) == (30, 30, 0)
+    with store.read() as connection:
+        texts = connection.execute(select(tables.message.c.text)).scalars().all()
+        numbers = connection.execute(select(tables.delivery.c.recipient)).scalars().all()
+    assert texts.count("") == numbers.count("") == 25
+    if store.is_sqlite:
+        on_disk = bytes_of(database)
+        for n in range(30):
+            assert (f"very secret {n}".encode() in on_disk) == (n >= 25 or n == 2)
+            assert (f"3249400{n:04}".encode() in on_disk) == (n >= 25)
+    assert (await gateway.deletesms(key)).sent == 0
+
+
+async def test_history_is_deleted_up_to_a_time_or_one_by_one(
+    gateway: Gateway, store: Store, clock: Clock
+) -> None:
+    key, _ = support.create(store, rate=None)
+    ids = []
+    for n in range(4):
+        ids.append((await gateway.sendsms(BELGIAN, f"number {n}", key)).id)
+        clock.pass_(hours=1)
+    settle(store, *["delivered"] * 4)
+    assert (await gateway.deletesms(key, before=clock.now - 2 * 3_600_000)).sent == 2
+    assert (await gateway.deletesms(key, id=ids[3])).sent == 1
+    statuses = [(await gateway.status(key, id)).reply.error for id in ids]
+    assert statuses == [Code.ID_UNKNOWN, Code.ID_UNKNOWN, Code.SENT, Code.ID_UNKNOWN]
+    assert (await gateway.resendsms(key, ids[3])).error is Code.ID_UNKNOWN
+
+
+async def test_a_forgotten_person_is_nowhere_and_gets_nothing(
+    gateway: Gateway, store: Store, clock: Clock
+) -> None:
+    key, _ = support.create(store, multi=True, rate=None)
+    await gateway.sendsms("32494000000,32494000001", "to both", key)
+    await gateway.sendsms("32494000000", "to one", key)
+    await gateway.sendsms("32494000000", "to one, later", key)
+    settle(store, "delivered", "queued", "delivered", "queued")
+    with store.write() as connection:
+        forgotten = erase.forget(connection, "+32494000000", clock.now)
+    assert (forgotten.sent, forgotten.cancelled) == (3, 1)
+    with store.read() as connection:
+        texts = connection.execute(select(tables.message.c.text)).scalars().all()
+    assert texts == ["to both", "", ""]
+    assert [(d.recipient, d.state) for d in deliveries(store)] == [
+        ("", "delivered"),
+        ("+32494000001", "queued"),
+        ("", "delivered"),
+        ("", "failed"),
+    ]

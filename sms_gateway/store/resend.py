@@ -1,0 +1,102 @@
+"""Statements of resending."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from ..sms.message import State
+from .queue import record_steps
+from .tables import delivery, message, part
+
+# Waiting for its turn or just being handed over.
+_PENDING = frozenset({State.QUEUED, State.SUBMITTING})
+# Not sent, as far as anybody knows: sent again when its sender asks for it.
+_UNSENT = frozenset({State.FAILED, State.EXPIRED, State.UNCERTAIN, State.UNDELIVERABLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A delivery that a resend is about."""
+
+    id: int
+    recipient: str
+    state: State
+
+
+def unfinished(connection: Connection, account_id: int, message_id: str) -> list[Unfinished] | None:
+    """The deliveries of a message that are not sent; None when the account has no such message.
+
+    They are locked until the transaction ends, so that nobody claims them meanwhile.
+    """
+    found = connection.execute(
+        select(message.c.id)
+        .where(message.c.id == message_id)
+        .where(message.c.account_id == account_id)
+        .where(message.c.erased_at.is_(None))
+    ).one_or_none()
+    if found is None:
+        return None
+    rows = connection.execute(
+        select(delivery.c.id, delivery.c.recipient, delivery.c.state)
+        .where(delivery.c.message_id == message_id)
+        .where(delivery.c.state.in_(_PENDING | _UNSENT))
+        .order_by(delivery.c.id)
+        .with_for_update()
+    )
+    return [Unfinished(id=r.id, recipient=r.recipient, state=State(r.state)) for r in rows]
+
+
+_HURRY = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("delivery_id"))
+    .where(delivery.c.state == State.QUEUED)
+    .values(due_at=bindparam("now"))
+)
+
+_AGAIN = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("delivery_id"))
+    .values(
+        state=State.QUEUED,
+        route=bindparam("prefix"),
+        due_at=bindparam("now"),
+        expires_at=bindparam("until"),
+        attempts=0,
+        # The first copy may have arrived all the same.
+        possible_duplicate=bindparam("duplicate"),
+    )
+)
+
+
+def queue_again(
+    connection: Connection,
+    deliveries: Sequence[tuple[Unfinished, str]],
+    *,
+    now: int,
+    expires_at: int,
+) -> None:
+    """Put deliveries to the head of the queue, each with the prefix of its route.
+
+    What is queued already is tried at once; what had ended begins anew, all its parts with it.
+    """
+    hurried = [d.id for d, _ in deliveries if d.state is State.QUEUED]
+    if hurried:
+        connection.execute(_HURRY, [{"delivery_id": id, "now": now} for id in hurried])
+    ended = [(d, prefix) for d, prefix in deliveries if d.state in _UNSENT]
+    if ended:
+        connection.execute(delete(part).where(part.c.delivery_id.in_([d.id for d, _ in ended])))
+        connection.execute(
+            _AGAIN,
+            [
+                {
+                    "delivery_id": d.id,
+                    "prefix": prefix,
+                    "now": now,
+                    "until": expires_at,
+                    "duplicate": d.state is State.UNCERTAIN,
+                }
+                for d, prefix in ended
+            ],
+        )
+    record_steps(connection, [(d.id, now, 0, "resend", f"it was {d.state}") for d, _ in deliveries])
