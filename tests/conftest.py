@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support import databases
 
 from sms_gateway.store import Store
+
+# No test fails because the machine is busy.
+hypothesis.settings.register_profile("sendsmsnow", deadline=None)
+hypothesis.settings.load_profile("sendsmsnow")
 
 
 @pytest.fixture(params=databases.KINDS)

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import zip_longest
 
 from . import numbering
 
@@ -20,8 +19,9 @@ _DIRECTION = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069
 _FORMATTING = f"./()[]{_DASHES}{_DIRECTION}"
 _REMOVE_FORMATTING = dict.fromkeys(map(ord, _FORMATTING))
 _WRITTEN = re.compile(rf"[0-9+\s{re.escape(_FORMATTING)}]*+")
-_NUMBER = re.compile(r"(?P<international>\+|00)?(?P<digits>[0-9]+)")
-_INTERNATIONAL = re.compile(r"\+|00[1-9]")
+# Words that can be one number together: 00 or +, and digits.
+_MAX_WORDS = 2 + numbering.MAX_WRITTEN
+_NUMBER = re.compile(r"(?P<international>\+|00)?+(?P<digits>[0-9]+)")
 
 
 class BadAddress(ValueError):
@@ -54,8 +54,8 @@ def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
 
     1. each word is a number;
     2. all words together are one number;
-    3. each word that begins with + or 00 (and no third 0) begins a number, and 1 or 2 holds for
-       the words of each.
+    3. each word that begins with + begins a number, so does one that begins with 00 where the
+       words before it are complete, and 1 or 2 holds from each such word to the next.
 
     Text that is too long is refused before it is read: the cost is bounded.
     """
@@ -90,7 +90,7 @@ def _read(piece: str, region: str | None) -> tuple[Address, ...]:
     words = piece.translate(_REMOVE_FORMATTING).split()
     addresses = _split(words, region)
     if not addresses:
-        for group in _groups(words):
+        for group in _groups(words, region):
             numbers = _split(group, region)
             if not numbers:
                 raise _Unreadable("is not a valid telephone number; write it with its country code")
@@ -103,10 +103,15 @@ _read_again = lru_cache(maxsize=8_192)(_read)
 _ONE_NUMBER = 32
 
 
-def _groups(words: list[str]) -> list[list[str]]:
+def _groups(words: list[str], region: str | None) -> list[list[str]]:
     """The words in groups, each but the first beginning with an international prefix."""
-    starts = [0] + [n for n, word in enumerate(words) if n and _INTERNATIONAL.match(word)]
-    return [words[start:end] for start, end in zip_longest(starts, starts[1:])]
+    groups = [words[:1]]
+    for word in words[1:]:
+        # 00 may also stand in the middle of a number.
+        if word.startswith("+") or (word.startswith("00") and _split(groups[-1], region)):
+            groups.append([])
+        groups[-1].append(word)
+    return groups
 
 
 def _split(words: list[str], region: str | None) -> list[Address]:
@@ -119,8 +124,11 @@ def _split(words: list[str], region: str | None) -> list[Address]:
         addresses.append(address)
     else:
         return addresses
-    whole = _resolve("".join(words), region) if len(words) > 1 else None
-    return [whole] if whole is not None else []
+    if 1 < len(words) <= _MAX_WORDS:
+        whole = _resolve("".join(words), region)
+        if whole is not None:
+            return [whole]
+    return []
 
 
 def _resolve(written: str, region: str | None) -> Address | None:

@@ -16,7 +16,7 @@ from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumber
 #: Most digits of an international number (ITU-T E.164 §6.2.1).
 MAX_DIGITS = 15
 #: Most digits that are looked at: a number and what may stand before or inside it.
-_MAX_WRITTEN = 20
+MAX_WRITTEN = 20
 
 # The kinds of number that libphonenumber calls valid, the one that SMS mostly go to first.
 _KINDS = (
@@ -39,53 +39,34 @@ class Plan:
 
     #: ISO 3166 alpha-2, or 001 for a calling code that belongs to no country.
     country: str
-    #: What tells this country's numbers from others with the same calling code.
-    leading: re.Pattern[str] | None
-    #: The lengths and the form of all numbers.
-    lengths: frozenset[int]
-    form: re.Pattern[str]
-    #: The lengths and the form of each kind of number (mobile, fixed, …).
-    kinds: tuple[tuple[frozenset[int], re.Pattern[str]], ...]
-    #: What is dialled before a number inside the country only ("0").
+    #: Matches the valid numbers: those of any kind.
+    valid: re.Pattern[str]
+    #: Matches what is dialled before a number inside the country only ("0").
     trunk: re.Pattern[str] | None
-
-    def has(self, national: str) -> bool:
-        """Whether this is a valid number: of the general form and of the form of some kind."""
-        length = len(national)
-        if length not in self.lengths or not self.form.fullmatch(national):
-            return False
-        return any(length in lengths and form.fullmatch(national) for lengths, form in self.kinds)
 
 
 @cache
 def plans(calling_code: str) -> tuple[Plan, ...]:
-    """The plans behind a calling code, main country first; empty when there is no such code."""
+    """The plans behind a calling code, main country first; empty when there is no such code.
+
+    Countries that share a code have no number in common, or the main one has it.
+    """
     countries = COUNTRY_CODE_TO_REGION_CODE.get(int(calling_code), ())
-    return tuple(_plan(calling_code, country, len(countries) > 1) for country in countries)
+    return tuple(_plan(calling_code, country) for country in countries)
 
 
-def _plan(calling_code: str, country: str, shared: bool) -> Plan:
+def _plan(calling_code: str, country: str) -> Plan:
     data = PhoneMetadata.metadata_for_region_or_calling_code(int(calling_code), country)
     assert data is not None
-    assert data.general_desc is not None
-    general = data.general_desc
     kinds = [getattr(data, name) for name in _KINDS]
+    forms = "|".join(
+        kind.national_number_pattern for kind in kinds if kind and kind.national_number_pattern
+    )
+    trunk = data.national_prefix_for_parsing
     return Plan(
         country=country,
-        leading=re.compile(data.leading_digits) if shared and data.leading_digits else None,
-        lengths=frozenset(general.possible_length),
-        form=re.compile(general.national_number_pattern or ""),
-        kinds=tuple(
-            (
-                frozenset(kind.possible_length or general.possible_length),
-                re.compile(kind.national_number_pattern),
-            )
-            for kind in kinds
-            if kind is not None and kind.national_number_pattern
-        ),
-        trunk=re.compile(data.national_prefix_for_parsing)
-        if data.national_prefix_for_parsing
-        else None,
+        valid=re.compile(forms),
+        trunk=re.compile(trunk) if trunk else None,
     )
 
 
@@ -106,28 +87,25 @@ def international(digits: str) -> tuple[str, str] | None:
     left out of the result.
     """
     code = calling_code(digits)
-    if not code or len(digits) > _MAX_WRITTEN:
+    if not code or len(digits) > MAX_WRITTEN:
         return None
-    national = digits[len(code) :]
+    significant = digits[len(code) :]
     countries = plans(code)
     trunk = countries[0].trunk
-    if trunk is not None and (prefix := trunk.match(national)) and prefix.end():
+    if trunk is not None and (prefix := trunk.match(significant)) and prefix.end():
         # Which numbers keep such a beginning, and what replaces it, is libphonenumber's affair.
         return _parse("+" + digits, None)
     if len(digits) > MAX_DIGITS:
         return None
     for plan in countries:
-        if plan.leading is None:
-            if plan.has(national):
-                return "+" + digits, plan.country
-        elif plan.leading.match(national):
-            return ("+" + digits, plan.country) if plan.has(national) else None
+        if plan.valid.fullmatch(significant):
+            return "+" + digits, plan.country
     return None
 
 
 def national(digits: str, region: str) -> tuple[str, str] | None:
     """The E.164 number and country of digits as dialled in `region` (ISO 3166 alpha-2)."""
-    return _parse(digits, region) if len(digits) <= _MAX_WRITTEN else None
+    return _parse(digits, region) if len(digits) <= MAX_WRITTEN else None
 
 
 def _parse(text: str, region: str | None) -> tuple[str, str] | None:

@@ -101,7 +101,7 @@ def count(text: str, alphabet: DefaultAlphabet = "gsm7") -> Segments:
     """
     encoding = choose(text, alphabet)
     _, single, part = LIMITS[encoding]
-    # No character takes less than a unit.
+    # A character takes one unit, or two where `_cut` sees to the limit.
     if len(text) > MAX_PARTS * part:
         raise _too_long(encoding)
     pairs = len(_PAIRS[encoding].findall(text))
@@ -110,8 +110,6 @@ def count(text: str, alphabet: DefaultAlphabet = "gsm7") -> Segments:
         return Segments(encoding=encoding, units=units, parts=1, per_part=single)
     # Only where a pair would be split does a part end before it is full.
     parts = len(_cut(text, encoding)) if pairs else -(-units // part)
-    if parts > MAX_PARTS:
-        raise _too_long(encoding)
     return Segments(encoding=encoding, units=units, parts=parts, per_part=part)
 
 

@@ -1,0 +1,276 @@
+import re
+
+import phonenumbers
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from phonenumbers import PhoneNumberFormat
+
+from sms_gateway.sms.address import (
+    MAX_LENGTH,
+    MAX_NUMBERS,
+    Address,
+    BadAddress,
+    TooManyNumbers,
+    mask,
+    parse_recipients,
+)
+
+
+def _numbers(text: str, region: str | None = None) -> list[str]:
+    return [address.number for address in parse_recipients(text, region)]
+
+
+ONE, TWO, THREE = "+32494000000", "+32495000000", "+33612345678"
+
+READINGS = [
+    # what is written, the region, the numbers
+    # the three forms of an international number
+    ("+32494000000", None, [ONE]),
+    ("0032494000000", None, [ONE]),
+    ("32494000000", None, [ONE]),
+    # formatting inside a number
+    ("+32 494 00.00-00", None, [ONE]),
+    ("(+32) 494/00.00.00", None, [ONE]),
+    ("[0032] 494 00 00 00", None, [ONE]),
+    ("32 494 00 00 00", None, [ONE]),
+    ("+32 494 0 0 0 0 0 0", None, [ONE]),
+    ("  +32494000000\t", None, [ONE]),
+    ("+32\u00a0494\u202f00\u201100\u201300", None, [ONE]),
+    ("\u202a+32494000000\u202c", None, [ONE]),
+    # the trunk prefix is no part of an international number, but for Italy's
+    ("+32 (0) 494 00 00 00", None, [ONE]),
+    ("+320494000000", None, [ONE]),
+    ("+39 06 69812345", None, ["+390669812345"]),
+    # comma, semicolon and line break separate, with or without white space, even several
+    ("+32494000000,+32495000000", None, [ONE, TWO]),
+    ("0032494000000; 0032495000000", None, [ONE, TWO]),
+    ("+32 494 00 00 00\r\n+32 495 00 00 00\r\n", None, [ONE, TWO]),
+    (",;+32494000000,,\n;32495000000, ", None, [ONE, TWO]),
+    # white space between words that are numbers, rule 1
+    ("0032494000000 0032495000000", None, [ONE, TWO]),
+    ("32494000000\t+32495000000  0033612345678", None, [ONE, TWO, THREE]),
+    # white space inside one number, rule 2, also where a word begins with 00 or looks like a prefix
+    ("+32 494 00 00 00", None, [ONE]),
+    ("+49 30 0012345", None, ["+49300012345"]),
+    ("+33 6 12 00 45 67", None, ["+33612004567"]),
+    # white space of both kinds, rule 3
+    ("+32 494 000000 +32 495 000000", None, [ONE, TWO]),
+    ("0032 494 00 00 00 0032 495 00 00 00", None, [ONE, TWO]),
+    ("32 494 000000 +32 495 000000", None, [ONE, TWO]),
+    ("0032 (494) 000000 +32 (495) 000000", None, [ONE, TWO]),
+    ("+33 6 12 001234 0033 6 12 34 56 78", None, ["+33612001234", THREE]),
+    ("+32494000000 32495000000 +33 6 12 34 56 78", None, [ONE, TWO, THREE]),
+    ("+32 494 000000 0032495000000, 33612345678", None, [ONE, TWO, THREE]),
+    # the same number twice is one recipient, where it first stood
+    ("+32495000000,0032494000000,32 495 00 00 00", None, [TWO, ONE]),
+    # with a region numbers may be written as dialled there
+    ("0494 00 00 00", "BE", [ONE]),
+    ("0494000000 0495000000", "BE", [ONE, TWO]),
+    ("0494/00.00.00, +33 6 12 34 56 78", "BE", [ONE, THREE]),
+    ("06 12 34 56 78", "FR", [THREE]),
+    ("(202) 555-0123", "US", ["+12025550123"]),
+    ("011 32 494 00 00 00", "US", [ONE]),
+    # but + and 00 always begin an international number
+    ("+0494000000", "BE", None),
+    ("00494000000", "BE", ["+494000000"]),
+    # digits that are an international number are that one, whatever they are in the region
+    ("32494000000", "FR", [ONE]),
+    ("494000000", "BE", ["+494000000"]),
+    # no region, no country code
+    ("0494000000", None, None),
+    # where a number ends is not guessed from what could be one
+    ("+32 494 000000 495 000000", "BE", None),
+    # each word but the last is a number, and together they are none
+    ("+32494000000 12", None, None),
+    ("0494 00 00 00 0495 00 00 00", "BE", None),
+]
+
+
+@pytest.mark.parametrize(("text", "region", "numbers"), READINGS)
+def test_numbers_are_read_as_people_mean_them(
+    text: str, region: str | None, numbers: list[str] | None
+):
+    if numbers is None:
+        with pytest.raises(BadAddress):
+            parse_recipients(text, region)
+    else:
+        assert _numbers(text, region) == numbers
+        # And back: what was read reads as itself, however it is joined.
+        for separator in (",", "; ", " ", "\n"):
+            assert _numbers(separator.join(numbers), region) == numbers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "   \n",
+        ",;,",
+        "+",
+        "-",
+        "()",
+        "+ +",
+        "00",
+        "hello",
+        "Array",
+        "tel:+32494000000",
+        "sms:+32494000000",
+        "+32494000000 ext 5",
+        "+32494000000x5",
+        "+32494000000;ext=5",
+        "+32494000000#5",
+        "+32494000000,5",
+        "0800FLOWERS",
+        "+32 494 OO OO OO",
+        "+٣٢٤٩٤٠٠٠٠٠٠",
+        "+३२४९४००००००",
+        "+\uff13\uff12494000000",
+        "\uff0b32494000000",
+        "++32494000000",
+        "+0032494000000",
+        "32+494000000",
+        "+3249400000",
+        "+324940000000",
+        "+99912345678",
+        "+32494000000\x00",
+        "<32494000000>",
+        "32494000000'",
+        "112",
+        "8000",
+        "1" * 40,
+        # more digits than E.164 has, in plans that know no limit
+        "+4980001234567890",
+        "+49 (0) 8000 1234567890",
+    ],
+)
+@pytest.mark.parametrize("region", [None, "BE"])
+def test_what_is_no_list_of_valid_numbers_is_refused(text: str, region: str | None):
+    with pytest.raises(BadAddress):
+        parse_recipients(text, region)
+
+
+def test_one_bad_number_refuses_all_and_the_message_tells_which_and_why():
+    with pytest.raises(BadAddress, match=r"^number 2 of 3 is not a valid telephone number"):
+        parse_recipients("+32494000000, +3249400, +32495000000", None)
+    with pytest.raises(BadAddress, match=r"^number 1 of 2 has a letter or sign"):
+        parse_recipients("mum, +32494000000", None)
+    with pytest.raises(BadAddress, match=r"^the number is not a valid telephone number"):
+        parse_recipients("3249400", None)
+    with pytest.raises(BadAddress, match=r"^there is no number$"):
+        parse_recipients(" ", None)
+
+
+def test_the_country_comes_with_the_number():
+    assert parse_recipients(
+        "+32494000000, +14165550123, +441624712345, +883510000000000", None
+    ) == (
+        Address(number="+32494000000", country="BE"),
+        Address(number="+14165550123", country="CA"),
+        Address(number="+441624712345", country="IM"),
+        Address(number="+883510000000000", country="001"),
+    )
+
+
+def test_five_numbers_are_read_so_that_they_can_be_counted():
+    many = [f"+32494{n:06}" for n in range(MAX_NUMBERS)]
+    assert _numbers(",".join(many[:5])) == many[:5]
+    assert _numbers(" ".join(many)) == many
+
+
+def test_more_numbers_than_anybody_may_send_to_are_too_many():
+    many = [f"+32494{n:06}" for n in range(MAX_NUMBERS + 1)]
+    with pytest.raises(TooManyNumbers):
+        parse_recipients(",".join(many), None)
+    with pytest.raises(TooManyNumbers):
+        parse_recipients(", ".join(many * 100), None)
+    assert len(_numbers(",".join([*many[1:], "0032494000001"]))) == MAX_NUMBERS
+
+
+def test_a_text_that_is_too_long_is_not_read():
+    padded = "+32494000000" + " " * (MAX_LENGTH - 12)
+    assert _numbers(padded) == ["+32494000000"]
+    with pytest.raises(BadAddress, match="longer than"):
+        parse_recipients(padded + " ", None)
+
+
+_ANYTHING = st.one_of(
+    st.text(),
+    st.text("0123456789+ "),
+    st.text("01234+ ()-./,;\n\r\tx٣\u202a\x00"),
+    st.lists(st.sampled_from(["+32494000000", "0032", "494", "00", "+", "0494", ","])).map(
+        " ".join
+    ),
+)
+
+
+@given(_ANYTHING, st.sampled_from([None, "BE", "US", "ZZ", ""]))
+def test_whatever_is_written_is_read_or_refused_without_showing_it(text: str, region: str | None):
+    try:
+        addresses = parse_recipients(text, region)
+    except BadAddress as refused:
+        reason = str(refused)
+        # Positions, never a number.
+        assert max(map(len, re.findall(r"\d+", reason)), default=0) < 3
+    else:
+        assert 1 <= len(addresses) <= MAX_NUMBERS
+        for address in addresses:
+            assert phonenumbers.is_valid_number(phonenumbers.parse(address.number))
+            assert parse_recipients(address.number, None) == (address,)
+
+
+_STYLES = [
+    # written so, a number can stand between others with white space only around it
+    lambda n: f"+32{n}",
+    lambda n: f"0032{n}",
+    lambda n: f"+32 {n[:3]} {n[3:5]} {n[5:7]} {n[7:]}",
+    lambda n: f"0032 ({n[:3]}) {n[3:]}",
+    lambda n: f"+32 (0){n[:3]}/{n[3:5]}.{n[5:7]}-{n[7:]}",
+]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(470_000_000, 499_999_999).map(str),
+            st.sampled_from(_STYLES),
+            st.sampled_from([",", ", ", ";", "\n", "\r\n", " ", " \t"]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_numbers_in_any_style_and_with_any_separators_are_read_in_order(written):
+    text = "".join(style(number) + separator for number, style, separator in written)
+    expected = dict.fromkeys(f"+32{number}" for number, _, _ in written)
+    assert _numbers(text) == list(expected)
+
+
+def test_the_international_form_of_each_country_is_read():
+    for country in sorted(phonenumbers.SUPPORTED_REGIONS):
+        number = phonenumbers.example_number(country)
+        assert number is not None
+        written = phonenumbers.format_number(number, PhoneNumberFormat.INTERNATIONAL)
+        e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+        assert _numbers(written) == [e164]
+        assert _numbers("00" + written.removeprefix("+")) == [e164]
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("+32494123456", "+32…56"),
+        ("+12025550123", "+1…23"),
+        ("+35312345678", "+353…78"),
+        ("32494123456", "+32…56"),
+        ("+3245", "…"),
+        ("+99912345678", "…"),
+        ("0494123456", "…"),
+        ("+٣٢٤٩٤٠٠٠٠٠٠", "…"),
+        ("MyShop", "…"),
+        ("+", "…"),
+        ("", "…"),
+    ],
+)
+def test_a_log_shows_the_calling_code_and_two_digits(number: str, shown: str):
+    assert mask(number) == shown
