@@ -1,0 +1,92 @@
+"""The header blocks we understand: WS-Addressing and WS-Security."""
+
+from dataclasses import dataclass
+
+from . import faults
+from .document import Element
+from .versions import Version
+
+#: Each edition's namespace, with the address that stands for "in this HTTP response" in it and the
+#: action of a fault.
+ADDRESSING = {
+    "http://www.w3.org/2005/08/addressing": (
+        "http://www.w3.org/2005/08/addressing/anonymous",
+        "http://www.w3.org/2005/08/addressing/soap/fault",
+    ),
+    "http://schemas.xmlsoap.org/ws/2004/08/addressing": (
+        "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous",
+        "http://schemas.xmlsoap.org/ws/2004/08/addressing/fault",
+    ),
+    "http://schemas.xmlsoap.org/ws/2004/03/addressing": (
+        "http://schemas.xmlsoap.org/ws/2004/03/addressing/role/anonymous",
+        "http://schemas.xmlsoap.org/ws/2004/03/addressing/fault",
+    ),
+    "http://schemas.xmlsoap.org/ws/2003/03/addressing": (
+        "http://schemas.xmlsoap.org/ws/2003/03/addressing/role/anonymous",
+        "http://schemas.xmlsoap.org/ws/2003/03/addressing/fault",
+    ),
+}
+
+_OASIS = "http://docs.oasis-open.org/wss/"
+SECURITY = frozenset(
+    {
+        _OASIS + "2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd",
+        _OASIS + "oasis-wss-wssecurity-secext-1.1.xsd",
+        "http://schemas.xmlsoap.org/ws/2003/06/secext",
+        "http://schemas.xmlsoap.org/ws/2002/12/secext",
+        "http://schemas.xmlsoap.org/ws/2002/07/secext",
+        "http://schemas.xmlsoap.org/ws/2002/04/secext",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressing:
+    """What a request says about where it belongs (WS-Addressing 1.0 core §3)."""
+
+    #: The namespace of the edition that it uses, to be answered in the same.
+    namespace: str
+    #: Its name, chosen by the client; empty when it has none.
+    message_id: str
+
+
+def addressing(blocks: list[Element]) -> Addressing | None:
+    """The request's addressing, or None when it has none."""
+    ours = [block for block in blocks if block.namespace in ADDRESSING]
+    if not ours:
+        return None
+    message_id = next((block.text.strip() for block in ours if block.local_name == "MessageID"), "")
+    return Addressing(namespace=ours[0].namespace, message_id=message_id)
+
+
+def password(blocks: list[Element]) -> str:
+    """The password of a UsernameToken; empty when there is none, or only a digest of one."""
+    for security in blocks:
+        if security.namespace not in SECURITY or security.local_name != "Security":
+            continue
+        for token in security.children:
+            for part in token.children:
+                if token.local_name == "UsernameToken" and part.local_name == "Password":
+                    digest = part.attribute("Type").endswith("PasswordDigest")
+                    return "" if digest else part.text.strip()
+    return ""
+
+
+def check(blocks: list[Element], version: Version) -> None:
+    """Raises SoapFault for what we would have to honour and cannot."""
+    strange = [
+        block.name
+        for block in blocks
+        if block.attribute("mustUnderstand", version.namespace).strip() in ("1", "true")
+        and block.attribute(version.role, version.namespace).strip() in version.ours
+        and block.namespace not in ADDRESSING
+        and block.namespace not in SECURITY
+    ]
+    if strange:
+        raise faults.must_understand(strange)
+    for block in blocks:
+        if block.local_name in ("ReplyTo", "FaultTo") and block.namespace in ADDRESSING:
+            anonymous, _ = ADDRESSING[block.namespace]
+            for part in block.children:
+                if part.local_name == "Address" and part.text.strip() != anonymous:
+                    raise faults.client("Replies are given in the HTTP response only")

@@ -1,0 +1,184 @@
+"""The protocol between spyne and the wire: SOAP 1.1 and 1.2, hardened, in both directions.
+
+It takes the place of spyne's own reading and writing. spyne's application still decides what can be
+called and with which types; its dispatch, contexts and events run as they are.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+from spyne import ComplexModel, Integer, Unicode
+from spyne.protocol.soap import Soap11
+
+from . import decode, document, envelope, faults, headers, versions
+from .faults import SoapFault
+from .service import PORT_TYPE, Exchange
+from .types import NAMESPACE
+
+# What XML 1.0 §2.2 has no place for; lone surrogates are among it.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def escape(text: str) -> str:
+    """Text as the content of an element or of a quoted attribute, readable by any parser."""
+    text = _NOT_XML.sub("\ufffd", text)
+    if text.isalnum():
+        return text
+    return (
+        text.replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace('"', "&quot;")
+        .replace("\r", "&#13;")
+    )
+
+
+Writer = Callable[[Any], str]
+
+
+@cache
+def writer(model: Any, name: str) -> Writer:
+    """A function that writes a value of a spyne type as an element `name` of the target namespace.
+
+    The value of a ComplexModel is anything that has its members as attributes.
+    """
+    opened, closed = f"<{name}>", f"</{name}>"
+    if issubclass(model, ComplexModel):
+        members = [(key, writer(kind, key)) for key, kind in model._type_info.items()]
+        return lambda value: (
+            opened + "".join([write(getattr(value, key)) for key, write in members]) + closed
+        )
+    if issubclass(model, Integer):
+        return lambda value: f"{opened}{value:d}{closed}"
+    assert issubclass(model, Unicode), model
+    return lambda value: opened + escape(value) + closed
+
+
+class HardenedSoap(Soap11):  # type: ignore[misc]
+    """Reads what the field sends, refuses what is hostile, answers in the envelope's version.
+
+    `context.udc` is the `Exchange`; `max_body` the size in bytes that no body may unpack to.
+    """
+
+    def __init__(self, max_body: int) -> None:
+        super().__init__()
+        self._max_body = max_body
+
+    def create_in_document(self, context: Any, charset: str | None = None) -> None:
+        """From the bytes of the body to a tree. Raises SoapFault."""
+        exchange: Exchange = context.udc
+        body = b"".join(context.in_string)
+        exchange.version = versions.likely(body, exchange.content_type)
+        xml = decode.xml(body, exchange.content_type, exchange.content_encoding, self._max_body)
+        exchange.version = versions.likely(xml, exchange.content_type)
+        context.in_document = document.parse(xml)
+
+    def decompose_incoming_envelope(self, context: Any, message: object = None) -> None:
+        """From the tree to what it calls. Raises SoapFault."""
+        exchange: Exchange = context.udc
+        exchange.version = envelope.version(context.in_document)
+        blocks = envelope.header_blocks(context.in_document, exchange.version)
+        if blocks:
+            exchange.addressing = headers.addressing(blocks)
+            headers.check(blocks, exchange.version)
+            exchange.password = headers.password(blocks) or exchange.password
+        context.in_header_doc = blocks
+        context.in_body_doc = envelope.body(context.in_document, exchange.version)
+        context.method_request_string = context.in_body_doc.call.name
+        if context.method_request_string not in self.app.interface.service_method_map:
+            raise faults.client("There is no such operation")
+
+    def deserialize(self, context: Any, message: object) -> None:
+        """From the call to its arguments. Raises SoapFault."""
+        names = context.descriptor.in_message._type_info.keys()
+        context.in_object = envelope.arguments(context.in_body_doc, NAMESPACE, tuple(names))
+
+    def serialize(self, context: Any, message: object) -> None:
+        """From the result, or the fault, to the content of the answer's body."""
+        exchange: Exchange = context.udc
+        if context.out_error is not None:
+            context.out_document = fault(context.out_error, exchange)
+            return
+        answer = context.descriptor.out_message
+        written = "".join(
+            [
+                writer(kind, name)(value)
+                for (name, kind), value in zip(
+                    answer._type_info.items(), context.out_object, strict=True
+                )
+            ]
+        )
+        name = answer.get_type_name()
+        context.out_document = enveloped(
+            f'<{name} xmlns="{NAMESPACE}">{written}</{name}>',
+            exchange,
+            addressing_headers(exchange, f"{NAMESPACE}:{PORT_TYPE}:{name}"),
+        )
+
+    def create_out_string(self, context: Any, charset: str | None = None) -> None:
+        context.out_string = [context.out_document.encode()]
+
+
+def enveloped(content: str, exchange: Exchange, header_blocks: Iterable[str]) -> str:
+    """The whole answer around the content of its body."""
+    blocks = "".join(header_blocks)
+    header = f"<soap:Header>{blocks}</soap:Header>" if blocks else ""
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f'<soap:Envelope xmlns:soap="{exchange.version.namespace}">'
+        f"{header}<soap:Body>{content}</soap:Body></soap:Envelope>"
+    )
+
+
+def addressing_headers(exchange: Exchange, action: str) -> list[str]:
+    """WS-Addressing for the answer to a request that had it (1.0 core §3.4)."""
+    addressing = exchange.addressing
+    if addressing is None or not addressing.message_id:
+        return []
+    xmlns = f'xmlns:wsa="{addressing.namespace}"'
+    return [
+        f"<wsa:Action {xmlns}>{escape(action)}</wsa:Action>",
+        f"<wsa:RelatesTo {xmlns}>{escape(addressing.message_id)}</wsa:RelatesTo>",
+    ]
+
+
+def fault(error: SoapFault, exchange: Exchange) -> str:
+    """The whole answer that says why a request is refused."""
+    code, text = exchange.version.codes[error.code], escape(error.text)
+    blocks = []
+    if exchange.addressing:
+        _, action = headers.ADDRESSING[exchange.addressing.namespace]
+        blocks += addressing_headers(exchange, action)
+    if exchange.version is versions.SOAP11:
+        content = (
+            f"<soap:Fault><faultcode>soap:{code}</faultcode>"
+            f"<faultstring>{text}</faultstring></soap:Fault>"
+        )
+    else:
+        content = (
+            f"<soap:Fault><soap:Code><soap:Value>soap:{code}</soap:Value></soap:Code>"
+            f'<soap:Reason><soap:Text xml:lang="en">{text}</soap:Text></soap:Reason></soap:Fault>'
+        )
+        blocks += [_not_understood(name) for name in error.not_understood]
+        if error.code == "VersionMismatch":
+            blocks.append(_UPGRADE)
+    return enveloped(content, exchange, blocks)
+
+
+def _not_understood(name: str) -> str:
+    """SOAP 1.2 part 1 §5.4.8: the name of a header that is not understood."""
+    namespace, _, local_name = name.removeprefix("{").rpartition("}")
+    if not namespace:
+        return f'<soap:NotUnderstood qname="{escape(local_name)}"/>'
+    return f'<soap:NotUnderstood qname="h:{escape(local_name)}" xmlns:h="{escape(namespace)}"/>'
+
+
+# SOAP 1.2 part 1 §5.4.7: the envelopes that would have been understood, the preferred one first.
+_UPGRADE = (
+    "<soap:Upgrade>"
+    f'<soap:SupportedEnvelope qname="e:Envelope" xmlns:e="{versions.SOAP12.namespace}"/>'
+    f'<soap:SupportedEnvelope qname="e:Envelope" xmlns:e="{versions.SOAP11.namespace}"/>'
+    "</soap:Upgrade>"
+)

@@ -1,0 +1,231 @@
+"""HTTP around the service: an ASGI application."""
+
+import asyncio
+import binascii
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from spyne import Application, MethodContext
+from spyne.server import ServerBase
+
+import wsdl
+from sms_gateway.backend import Backend
+
+from . import compat, decode, faults, versions
+from .decode import single_byte
+from .failures import log, log_failure
+from .faults import SoapFault
+from .protocol import HardenedSoap, fault
+from .service import NAME, Exchange, SmsService
+from .types import NAMESPACE
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+ENDPOINT = "/sendsms/soap/"
+WSDL = "/sendsms/wsdl/sendSmsNow.wsdl"
+#: All that `SoapApp` answers; everything else is somebody else's.
+PATHS = (ENDPOINT, ENDPOINT.rstrip("/"), WSDL)
+
+MAX_BODY = 256 * 1024
+#: How many times `max_body` is read of a body that is too large, so that its sender, who is still
+#: sending, gets to see the answer.
+PATIENCE = 16
+
+_XML = b"text/xml; charset=utf-8"
+_TEXT = b"text/plain; charset=utf-8"
+
+
+class SoapApp:
+    """The SOAP endpoint and its WSDL, as an ASGI application for the paths in `PATHS`.
+
+    It answers in 1.1 or 1.2 as it is asked, and never redirects. What the backend says is in the
+    result, with HTTP 200; whatever is wrong with a request is a Fault, with HTTP 500.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        public_url: str,
+        *,
+        max_body: int = MAX_BODY,
+        body_timeout: float = 60,
+    ) -> None:
+        """`public_url` is what clients see before the paths, "https://sms.example.com".
+
+        `max_body` is in bytes, packed and unpacked; `body_timeout`, in seconds, is for the whole of
+        a request's body to arrive.
+        """
+        self._backend = backend
+        self._wsdl = wsdl.document(public_url.rstrip("/") + ENDPOINT)
+        self._max_body = max_body
+        self._body_timeout = body_timeout
+        self._server = Server(max_body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _not_http(scope, receive, send)
+            return
+        path, method = scope["path"], scope["method"]
+        if path not in PATHS:
+            await _respond(scope, send, 404, _TEXT, b"Not found\n")
+        elif method == "POST":
+            await self._post(scope, receive, send)
+        elif path == WSDL or _asks_for_wsdl(scope["query_string"]):
+            if method in ("GET", "HEAD"):
+                await _respond(scope, send, 200, _XML, self._wsdl)
+            else:
+                await _not_allowed(scope, send, b"GET, HEAD, POST")
+        else:
+            await _not_allowed(scope, send, b"POST")
+
+    async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        exchange = Exchange(
+            backend=self._backend,
+            content_type=headers.get(b"content-type", b"").decode("latin-1"),
+            content_encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
+            idempotency_key=headers.get(b"idempotency-key", b"").decode("latin-1").strip(),
+            password=_basic_password(headers.get(b"authorization", b"")),
+        )
+        extra: list[tuple[bytes, bytes]] = []
+        try:
+            body = await self._body(receive)
+            status, answer = await self._server.call(exchange, body)
+        except SoapFault as refusal:
+            exchange.version = versions.likely(b"", exchange.content_type)
+            status, answer = 500, fault(refusal, exchange).encode()
+            # What is left of the body is not the next request.
+            extra.append((b"connection", b"close"))
+        if exchange.retry_after:
+            extra.append((b"retry-after", b"%d" % exchange.retry_after))
+        media_type = exchange.version.media_type.encode()
+        await _respond(scope, send, status, media_type, answer, extra)
+
+    async def _body(self, receive: Receive) -> bytes:
+        """The whole body. Raises SoapFault when it is too large, too slow or cut short."""
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                more = True
+                while more and size <= self._max_body * PATIENCE:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise faults.client("The request ended before its body did")
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size <= self._max_body:
+                        chunks.append(chunk)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise faults.client("The request took too long to arrive") from None
+        if size > self._max_body:
+            raise decode.too_large()
+        return b"".join(chunks)
+
+
+class Server(ServerBase):  # type: ignore[misc]
+    """Takes a request through spyne's application, and awaits the backend on the way."""
+
+    # What the WSDL calls the transport of its bindings (WSDL 1.1 §3.3): SOAP over HTTP.
+    transport = "http://schemas.xmlsoap.org/soap/http"
+
+    def __init__(self, max_body: int = MAX_BODY) -> None:
+        compat.tame()
+        # A protocol belongs to one direction of one application.
+        reader, writer = HardenedSoap(max_body), HardenedSoap(max_body)
+        super().__init__(
+            Application([SmsService], NAMESPACE, name=NAME, in_protocol=reader, out_protocol=writer)
+        )
+
+    async def call(self, exchange: Exchange, body: bytes) -> tuple[int, bytes]:
+        """The HTTP status and the body of the answer."""
+        context = MethodContext(self, MethodContext.SERVER)
+        context.udc = exchange
+        context.in_string = [body]
+        try:
+            (context,) = self.generate_contexts(context)
+            if context.out_error is None:
+                self.get_in_object(context)
+            if context.out_error is None:
+                self.get_out_object(context)
+            if context.out_error is None:
+                # The operation is a coroutine function, so its result is a coroutine.
+                (coroutine,) = context.out_object
+                context.out_object = [await coroutine]
+            self.get_out_string(context)
+        except Exception as error:
+            log_failure("SOAP request failed", error)
+            return 500, fault(faults.server(), exchange).encode()
+        if context.out_error is not None:
+            log.info("SOAP request refused", extra={"reason": context.out_error.faultstring})
+        answer = b"".join(context.out_string)
+        status = 200 if context.out_error is None else 500
+        context.close()
+        return status, answer
+
+
+def _asks_for_wsdl(query: bytes) -> bool:
+    """Whether it is ?wsdl, however it is written."""
+    return any(part.partition(b"=")[0] == b"wsdl" for part in query.lower().split(b"&"))
+
+
+def _basic_password(authorization: bytes) -> str:
+    """The password of HTTP Basic authentication (RFC 7617); empty when there is none."""
+    scheme, _, credentials = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
+        return ""
+    try:
+        _, _, password = binascii.a2b_base64(credentials.strip()).partition(b":")
+    except binascii.Error:
+        return ""
+    try:
+        return password.decode("utf-8")
+    except UnicodeDecodeError:
+        return single_byte(password)
+
+
+async def _not_allowed(scope: Scope, send: Send, allow: bytes) -> None:
+    text = b"This address takes SOAP requests by POST; its WSDL is at " + ENDPOINT.encode()
+    await _respond(scope, send, 405, _TEXT, text + b"?wsdl\n", [(b"allow", allow)])
+
+
+async def _respond(
+    scope: Scope,
+    send: Send,
+    status: int,
+    content_type: bytes,
+    body: bytes,
+    headers: Headers = (),
+) -> None:
+    if b"close" in dict(scope["headers"]).get(b"connection", b"").lower():
+        # gunicorn closes without a word, and Node's agent sends its next request all the same.
+        headers = [*headers, (b"connection", b"close")]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", content_type),
+                (b"content-length", b"%d" % len(body)),
+                *headers,
+            ],
+        }
+    )
+    shown = b"" if scope["method"] == "HEAD" else body
+    await send({"type": "http.response.body", "body": shown})
+
+
+async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:
+    """The server's own start and stop are awaited; a WebSocket is refused."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    for event in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{event}.complete"})

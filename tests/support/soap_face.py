@@ -1,0 +1,99 @@
+"""The SOAP face with a backend that records what it is given; in this process or under gunicorn."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sms_gateway.backend import Reply
+from sms_gateway.codes import Code
+from soap_server import SoapApp
+
+from .serving import Server, serve
+
+ENDPOINT = "/sendsms/soap/"
+WSDL = "/sendsms/wsdl/sendSmsNow.wsdl"
+ID = "0190a7b2c3d47e5f8a9b0c1d2e3f4a5b"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What a backend was given."""
+
+    recipients: str
+    message: str
+    apikey: str
+    idempotency_key: str
+
+
+class RecordingBackend:
+    """Checks what every gateway checks first, then takes the message.
+
+    An API key `code-N` is answered with code N, `busy` with 30 and seven seconds to wait, `odd`
+    with what XML cannot hold; with `fails` it raises what holds all that it was given.
+    """
+
+    def __init__(self, journal: Path | None = None) -> None:
+        self.calls: list[Call] = []
+        self._journal = journal
+
+    async def sendsms(
+        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
+    ) -> Reply:
+        call = Call(
+            recipients=recipients, message=message, apikey=apikey, idempotency_key=idempotency_key
+        )
+        self.calls.append(call)
+        if self._journal:
+            fields = [recipients, message, apikey, idempotency_key]
+            with self._journal.open("a") as journal:
+                journal.write(json.dumps(fields) + "\n")
+        return self._reply(call)
+
+    def _reply(self, call: Call) -> Reply:
+        if not call.apikey:
+            return Reply(Code.KEY_MISSING)
+        if call.apikey.startswith("code-"):
+            return Reply(Code(int(call.apikey.removeprefix("code-"))))
+        if call.apikey == "busy":
+            return Reply(Code.INTERNAL, retry_after=7)
+        if call.apikey == "odd":
+            return Reply(Code.SENT, 1, "\0<&>\ud800\ufffe]]>")
+        if call.apikey == "fails":
+            raise RuntimeError(f"cannot send {call}")
+        numbers = call.recipients.replace(" ", "").split(",")
+        if not call.message or not all(each.lstrip("+").isdecimal() for each in numbers):
+            return Reply(Code.NOT_SENT)
+        return Reply(Code.SENT, len(numbers), ID)
+
+
+def app(journal: str, public_url: str) -> SoapApp:
+    """For gunicorn: the calls go to a file, as they are made in another process."""
+    return SoapApp(RecordingBackend(Path(journal)), public_url)
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A SOAP face under gunicorn."""
+
+    server: Server
+    journal: Path
+
+    @property
+    def endpoint(self) -> str:
+        return self.server.url + ENDPOINT
+
+    def calls(self) -> list[Call]:
+        """All that the backend was given so far."""
+        lines = self.journal.read_text().splitlines() if self.journal.exists() else []
+        names = ("recipients", "message", "apikey", "idempotency_key")
+        return [Call(**dict(zip(names, json.loads(line), strict=True))) for line in lines]
+
+
+@contextmanager
+def soap_face(directory: Path, public_url: str = "http://localhost:8000") -> Iterator[Face]:
+    """A running SOAP face; its files go to `directory`."""
+    journal = directory / "calls"
+    with serve(f"support.soap_face:app({str(journal)!r}, {public_url!r})") as server:
+        yield Face(server, journal)
