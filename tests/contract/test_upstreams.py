@@ -1,0 +1,260 @@
+"""What every way out promises the worker, whatever it speaks to its carrier.
+
+A new upstream gets a function that opens it and says how its carrier is asked to behave, and is
+named in WAYS.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from support.upstreams import RecordingSink, a_delivery, eventually, running
+
+from sms_gateway.sms.message import State
+from sms_gateway.upstream import Delivery, Outcome, Upstream, pending_parts
+from sms_gateway.upstream.sandbox import SandboxUpstream
+
+LONG = "Long enough for three parts. " * 15
+WINDOW = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """An upstream with a window of four parts, not running yet."""
+
+    upstream: Upstream
+    #: The numbers to which the carrier behaves in a way of its own.
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    #: The words in a text that make it behave so.
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def delivery(self, what: str = "accept", text: str = "Hello", **fields: Any) -> Delivery:
+        """A delivery for which the carrier does this."""
+        if what in self.numbers:
+            fields["recipient"] = self.numbers[what]
+        return a_delivery(f"{self.words.get(what, '')}{text}", **fields)
+
+
+@asynccontextmanager
+async def sandbox() -> AsyncIterator[Way]:
+    yield Way(
+        upstream=SandboxUpstream("sandbox", delay=0.02, timeout=0.1, window=WINDOW),
+        numbers={
+            "accept": "+32494000000",
+            "refuse": "+32494000003",
+            "throttle": "+32494000004",
+            "be silent": "+32494000005",
+            "report before answering": "+32494000007",
+            "report twice": "+32494000008",
+            "send a message": "+32494000009",
+        },
+    )
+
+
+WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [sandbox]
+
+
+@pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
+async def way(request) -> AsyncIterator[Way]:
+    async with request.param() as opened:
+        yield opened
+
+
+@pytest.fixture
+def sink() -> RecordingSink:
+    return RecordingSink()
+
+
+async def test_something_is_free_only_while_it_runs(way, sink):
+    assert way.upstream.free() == 0
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        assert 0 < way.upstream.free() <= WINDOW
+    assert way.upstream.free() == 0
+
+
+async def test_each_part_is_accepted_once_under_an_id_of_its_own_and_reported_on(way, sink):
+    delivery = way.delivery(text=LONG)
+    assert delivery.parts == 3
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        way.upstream.submit(delivery)
+        answers = await sink.answers_to(delivery)
+        await sink.until(lambda: len(sink.receipts) == 3)
+    assert sorted(answer.part for answer in answers) == [1, 2, 3]
+    assert {answer.outcome for answer in answers} == {Outcome.ACCEPTED}
+    ids = {answer.smsc_id for answer in answers}
+    assert len(ids) == 3
+    assert {receipt.smsc_id for receipt in sink.receipts} == ids
+    for receipt in sink.receipts:
+        assert receipt.state is State.DELIVERED
+        assert receipt.recipient in ("", delivery.recipient.removeprefix("+"))
+        assert delivery.text[:10] not in receipt.raw
+
+
+async def test_parts_accepted_before_are_not_submitted_again(way, sink):
+    delivery = way.delivery(text=LONG, accepted=frozenset({1, 3}), attempt=2)
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        way.upstream.submit(delivery)
+        await sink.until(lambda: sink.receipts)
+    assert [(answer.part, answer.outcome) for answer in sink.answers] == [(2, Outcome.ACCEPTED)]
+
+
+@pytest.mark.parametrize(
+    ("what", "outcome"),
+    [
+        ("refuse", Outcome.REFUSED),
+        ("throttle", Outcome.RETRY),
+        ("be silent", Outcome.UNANSWERED),
+    ],
+)
+async def test_a_part_that_is_not_accepted_is_answered_once_with_a_reason(way, sink, what, outcome):
+    delivery = way.delivery(what)
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        way.upstream.submit(delivery)
+        await sink.answers_to(delivery)
+    (answer,) = sink.answers
+    assert answer.outcome is outcome
+    assert answer.smsc_id == ""
+    assert answer.reason
+    assert delivery.recipient[1:] not in answer.reason
+    assert delivery.text not in answer.reason
+
+
+async def test_what_was_throttled_is_accepted_in_a_later_attempt(way, sink):
+    first = way.delivery("throttle")
+    later = replace(first, id=first.id + 1_000_000, attempt=3)
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        way.upstream.submit(first)
+        await sink.answers_to(first)
+        await way.upstream.ready()
+        way.upstream.submit(later)
+        await sink.until(lambda: sink.outcomes(later) == [Outcome.ACCEPTED])
+
+
+async def test_a_full_window_is_not_free_until_answers_make_it_so(way, sink):
+    async with running(way.upstream, sink):
+        for _ in range(WINDOW):
+            await way.upstream.ready()
+            way.upstream.submit(way.delivery("be silent"))
+        assert way.upstream.free() == 0
+        assert sink.answers == []
+        await way.upstream.ready()
+        assert way.upstream.free() > 0
+        assert sink.answers
+
+
+async def test_more_than_the_window_is_written_all_the_same(way, sink):
+    delivery = way.delivery(text=LONG * 3)
+    assert delivery.parts > WINDOW
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        way.upstream.submit(delivery)
+        answers = await sink.answers_to(delivery)
+    assert sorted(answer.part for answer in answers) == list(range(1, delivery.parts + 1))
+
+
+async def test_a_receipt_may_come_before_the_answer(way, sink):
+    delivery = way.delivery("report before answering")
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        way.upstream.submit(delivery)
+        (answer,) = await sink.answers_to(delivery)
+        await sink.until(lambda: sink.receipts)
+    assert answer.outcome is Outcome.ACCEPTED
+    assert sink.receipts[0].smsc_id == answer.smsc_id
+
+
+async def test_a_receipt_may_come_twice(way, sink):
+    delivery = way.delivery("report twice")
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        way.upstream.submit(delivery)
+        await sink.until(lambda: len(sink.receipts) == 2)
+    (answer,) = sink.answers
+    assert [receipt.smsc_id for receipt in sink.receipts] == [answer.smsc_id] * 2
+
+
+async def test_a_message_may_come_in(way, sink):
+    delivery = way.delivery("send a message")
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        way.upstream.submit(delivery)
+        await sink.until(lambda: sink.messages)
+        await sink.answers_to(delivery)
+    (message,) = sink.messages
+    assert message.sender
+    assert message.recipient
+    assert message.text
+    assert (message.total, message.number) == (1, 1)
+
+
+async def test_what_the_store_could_not_take_is_offered_again(way, sink):
+    sink.is_down = True
+    sink.is_quick.clear()
+    delivery = way.delivery("send a message")
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        way.upstream.submit(delivery)
+        await sink.answers_to(delivery)
+        await sink.until(lambda: sink.waiting == 2)
+        sink.is_quick.set()
+        await eventually(lambda: sink.waiting == 0)
+        assert sink.receipts == sink.messages == []
+        sink.is_down = False
+        await sink.until(lambda: sink.receipts and sink.messages)
+    assert len(sink.answers) == 1
+
+
+async def test_a_slow_store_holds_no_answer_back(way, sink):
+    sink.is_quick.clear()
+    first, second = way.delivery(), way.delivery()
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        way.upstream.submit(first)
+        await sink.until(lambda: sink.waiting)
+        way.upstream.submit(second)
+        await sink.answers_to(second)
+        assert sink.receipts == []
+        sink.is_quick.set()
+        await sink.until(lambda: len(sink.receipts) == 2)
+
+
+async def test_a_stop_leaves_no_part_without_an_answer(way, sink):
+    deliveries = [way.delivery("be silent"), way.delivery(), way.delivery("be silent", text=LONG)]
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+        for delivery in deliveries:
+            way.upstream.submit(delivery)
+    for delivery in deliveries:
+        assert sorted(a.part for a in sink.of(delivery)) == list(pending_parts(delivery))
+        assert set(sink.outcomes(delivery)) <= {
+            Outcome.ACCEPTED,
+            Outcome.UNANSWERED,
+            Outcome.NOT_WRITTEN,
+        }
+    assert Outcome.ACCEPTED not in sink.outcomes(deliveries[0])
+
+
+async def test_what_is_handed_over_after_the_stop_is_not_written(way, sink):
+    async with running(way.upstream, sink):
+        await way.upstream.ready()
+    delivery = way.delivery(text=LONG)
+    way.upstream.submit(delivery)
+    await sink.answers_to(delivery)
+    assert sink.outcomes(delivery) == [Outcome.NOT_WRITTEN] * 3
+
+
+async def test_it_can_be_run_again(way, sink):
+    for _ in range(2):
+        delivery = way.delivery()
+        async with running(way.upstream, sink):
+            await way.upstream.ready()
+            way.upstream.submit(delivery)
+            await sink.answers_to(delivery)
+        assert sink.outcomes(delivery) == [Outcome.ACCEPTED]
