@@ -6,6 +6,8 @@ import math
 _BURST = 0.1
 #: What a rate loses when the SMSC throttles, and what it regains in a second: back in 14 s.
 _SLOWER, _FASTER = 0.5, 1.05
+#: Fewer parts in a second than this say nothing about how many are too many.
+_FEW = 10
 #: One throttled window is one reason to go slower, not fifty. Seconds.
 _PATIENCE = 1.0
 
@@ -48,7 +50,7 @@ class Pace:
             return False
         self._refill(now)
         self._count(now)
-        observed = max(self._written, self._written_before, 1)
+        observed = max(self._written, self._written_before, _FEW)
         self.rate = max(min(self.rate, observed) * _SLOWER, min(1.0, self._most))
         self._tokens = min(self._tokens, 0.0)
         self._patient_until = now + _PATIENCE

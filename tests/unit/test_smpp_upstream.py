@@ -1,0 +1,192 @@
+"""The SMPP upstream against peers that are no SMSC at all."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from support.upstreams import RecordingSink, a_delivery, eventually, running
+
+from sms_gateway.smpp.codec import Decoder, encode
+from sms_gateway.smpp.pdu import BindTransceiver, BindTransceiverResp, EnquireLink, SubmitSm
+from sms_gateway.upstream import Outcome
+from sms_gateway.upstream.smpp import SmppUpstream
+from sms_gateway.upstream.smpp_options import SmppOptions
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Peer:
+    """Something that listens, and how often it was called."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.connections = 0
+        self.port = 0
+        self._talk = talk
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            await self._talk(reader, writer)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def peer(talk: Talk) -> AsyncIterator[Peer]:
+    listening = Peer(talk)
+    server = await asyncio.start_server(listening.serve, "127.0.0.1", 0)
+    listening.port = server.sockets[0].getsockname()[1]
+    try:
+        yield listening
+    finally:
+        server.close()
+
+
+def an_upstream(port: int) -> SmppUpstream:
+    options = SmppOptions(
+        host="127.0.0.1",
+        port=port,
+        system_id="esme",
+        password="secret",
+        response_timeout=0.1,
+        enquire_interval=0.1,
+        late_timeout=0.3,
+        reconnect_delay=0.02,
+        reconnect_delay_max=0.1,
+        stop_timeout=0.1,
+    )
+    return SmppUpstream("carrier", options)
+
+
+@pytest.fixture(autouse=True)
+def nothing_escapes(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """asyncio logs exceptions that nobody caught as errors."""
+    yield
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def bind(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Let the caller in."""
+    decoder = Decoder()
+    while (pdu := decoder.next()) is None:
+        decoder.feed(await reader.read(1000))
+    assert isinstance(pdu, BindTransceiver)
+    writer.write(encode(BindTransceiverResp(sequence=pdu.sequence)))
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Closes at once."""
+
+
+async def bind_and_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await bind(reader, writer)
+
+
+async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(-1)
+
+
+async def speak_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+    await reader.read(-1)
+
+
+async def make_noise(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await bind(reader, writer)
+    noise = random.Random(1)
+    for _ in range(100):
+        # Short lengths, so that it is not over with the first PDU.
+        body = noise.randbytes(noise.randrange(12, 60))
+        writer.write((len(body) + 4).to_bytes(4, "big") + body)
+    writer.write(noise.randbytes(1000))
+    await reader.read(-1)
+
+
+@pytest.mark.parametrize("talk", [hang_up, bind_and_hang_up, be_silent, speak_http, make_noise])
+async def test_a_peer_that_is_no_smsc_is_called_less_and_less_often(talk: Talk) -> None:
+    sink = RecordingSink()
+    async with peer(talk) as listening:
+        upstream = an_upstream(listening.port)
+        async with running(upstream, sink):
+            await eventually(lambda: listening.connections >= 3)
+            began, before = asyncio.get_running_loop().time(), listening.connections
+            await asyncio.sleep(0.3)
+            passed = asyncio.get_running_loop().time() - began
+            # Not faster than the longest delay, less its jitter, allows.
+            assert listening.connections - before <= passed / 0.08 + 2
+            assert sink.answers == []
+
+
+async def test_parts_for_a_peer_that_is_no_smsc_are_told_apart() -> None:
+    async def take_one_part(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await bind(reader, writer)
+        decoder = Decoder()
+        while not isinstance(decoder.next(), SubmitSm):
+            decoder.feed(await reader.read(1000))
+        writer.write(b"\0\0\0\0")
+
+    sink = RecordingSink()
+    async with peer(take_one_part) as listening:
+        upstream = an_upstream(listening.port)
+        async with running(upstream, sink):
+            await upstream.ready()
+            # Only one part is trusted to a connection that has not answered any.
+            assert upstream.free() == 1
+            delivery = a_delivery("a" * 400)
+            upstream.submit(delivery)
+            await sink.answers_to(delivery)
+    assert [(answer.part, answer.outcome) for answer in sink.answers] == [
+        (1, Outcome.UNANSWERED),
+        (2, Outcome.NOT_WRITTEN),
+        (3, Outcome.NOT_WRITTEN),
+    ]
+
+
+async def test_an_echo_is_not_answered_for_ever() -> None:
+    echoed = 0
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal echoed
+        await bind(reader, writer)
+        while data := await reader.read(1000):
+            echoed += len(data)
+            writer.write(data)
+
+    sink = RecordingSink()
+    async with peer(echo) as listening:
+        upstream = an_upstream(listening.port)
+        async with running(upstream, sink):
+            await upstream.ready()
+            delivery = a_delivery()
+            upstream.submit(delivery)
+            await sink.answers_to(delivery)
+            await asyncio.sleep(0.3)
+    # It comes back as a request, which is nacked; the nack comes back as the answer.
+    assert sink.outcomes(delivery) == [Outcome.RETRY]
+    assert echoed < 1_000
+
+
+async def test_a_peer_that_asks_and_does_not_read_is_not_listened_to() -> None:
+    sent = 0
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await bind(reader, writer)
+        while True:
+            writer.write(encode(EnquireLink(sequence=1)) * 4_000)
+            sent += 64_000
+            await writer.drain()
+
+    sink = RecordingSink()
+    async with peer(ask) as listening:
+        upstream = an_upstream(listening.port)
+        async with running(upstream, sink):
+            await eventually(lambda: listening.connections >= 2)
+            # What the sockets hold between them, and not a memory's worth.
+            assert sent < 50_000_000
