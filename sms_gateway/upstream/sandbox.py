@@ -150,7 +150,7 @@ class SandboxUpstream:
             await self._ready.wait()
 
     def submit(self, delivery: Delivery) -> None:
-        """See `Upstream.submit`."""
+        """See `Upstream.submit`. The sink hears of it later, never before this returns."""
         behaviour = MAGIC.get(delivery.recipient[-5:], DELIVERED)
         for part in pending_parts(delivery):
             self._unanswered += 1
@@ -158,7 +158,8 @@ class SandboxUpstream:
                 for pause, event in self._script(delivery, part, behaviour):
                     self._later(pause, event)
             else:
-                self._tell(_answer(delivery, part, Outcome.NOT_WRITTEN))
+                answer = _answer(delivery, part, Outcome.NOT_WRITTEN)
+                asyncio.get_running_loop().call_soon(self._tell, answer)
 
     def _script(
         self, delivery: Delivery, part: int, behaviour: Behaviour
