@@ -70,7 +70,8 @@ const options = {
 };
 
 // The journal: {event: "bind" | "submit" | "receipt" | "enquire_link" | "generic_nack" | "unbind" |
-// "answer" | "close", connection, ...}, in the order in which it happened.
+// "answer" | "close", connection, ...}, in the order in which it happened. A line is in the file
+// before the peer can know of what it says.
 
 const journal = options.journal ? fs.openSync(options.journal, 'a') : null;
 let lines = [];
@@ -222,11 +223,11 @@ class Connection {
       note('unbind', number, {});
       if (!options.unbind) return;
       this.reply(pdu);
-      session.close();
+      this.close();
     });
     session.on('unbind_resp', () => {
       note('answer', number, { to: 'unbind' });
-      session.close();
+      this.close();
     });
     session.on('generic_nack', (pdu) =>
       note('generic_nack', number, { status: pdu.command_status, sequence: pdu.sequence_number }));
@@ -247,15 +248,32 @@ class Connection {
     this.cork();
     const { tlvs, ...rest } = fields;
     const pdu = new smpp.PDU(command, rest);
-    if (callback) pdu.sequence_number = this.session.sequence = (this.session.sequence % 0x7fffffff) + 1;
-    if (callback) this.session._callbacks[pdu.sequence_number] = callback;
-    if (fields.sequence_number) pdu.sequence_number = fields.sequence_number;
+    if (callback) {
+      pdu.sequence_number = this.session.sequence = (this.session.sequence % 0x7fffffff) + 1;
+      this.session._callbacks[pdu.sequence_number] = callback;
+    }
     let octets = pdu.toBuffer();
     if (tlvs) {
       octets = Buffer.concat([octets, UNKNOWN_TLVS]);
       octets.writeUInt32BE(octets.length, 0);
     }
     this.socket.write(octets);
+  }
+
+  // What goes past the cork goes at once.
+  writeRaw(octets) {
+    writeJournal();
+    this.socket.write(octets);
+  }
+
+  close() {
+    writeJournal();
+    this.session.close();
+  }
+
+  destroy() {
+    writeJournal();
+    this.socket.destroy();
   }
 
   reply(pdu, fields = {}) {
@@ -350,11 +368,11 @@ class Connection {
     } else if (words['nack-0']) {
       this.write('generic_nack', { command_status: status, sequence_number: 0 });
     } else if (words.truncated) {
-      this.socket.write(Buffer.from('0000000580', 'hex'));
+      this.writeRaw(Buffer.from('0000000580', 'hex'));
     } else if (words.oversized) {
-      this.socket.write(Buffer.from('7fffffff800000040000000000000001', 'hex'));
+      this.writeRaw(Buffer.from('7fffffff800000040000000000000001', 'hex'));
     } else if (words.drop) {
-      this.socket.destroy();
+      this.destroy();
     } else if (!words.silent) {
       const fields = status ? { command_status: status } : { message_id: hex(id) };
       this.reply(pdu, { ...fields, tlvs: words['unknown-tlv'] });
@@ -394,10 +412,10 @@ const COMMANDS = {
     for (const connection of connections) connection.write(command, { ...pdu }, () => {});
   },
   raw({ hex: digits }) {
-    for (const connection of connections) connection.socket.write(Buffer.from(digits, 'hex'));
+    for (const connection of connections) connection.writeRaw(Buffer.from(digits, 'hex'));
   },
   drop() {
-    for (const connection of connections) connection.socket.destroy();
+    for (const connection of connections) connection.destroy();
   },
   set({ options: changed }) {
     Object.assign(options, changed);
