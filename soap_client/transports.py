@@ -1,0 +1,107 @@
+"""How the client's requests travel: with a time-out, an idempotency key, and repeats.
+
+What a request holds is never logged, unlike in zeep's own transports.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import requests
+import zeep.transports
+
+UNAVAILABLE = 503
+
+#: What may pass if the request is sent again: no connection, no answer, half an answer.
+PASSING: tuple[type[Exception], ...] = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
+#: No answer in time.
+TIMEOUTS: tuple[type[Exception], ...] = (requests.Timeout,)
+#: Whatever else happens on the way.
+FAILURES: tuple[type[Exception], ...] = (requests.RequestException, OSError)
+
+try:
+    import httpx
+except ImportError:
+    pass  # an extra: only the asynchronous client needs it
+else:
+    PASSING += (httpx.TransportError,)
+    TIMEOUTS += (httpx.TimeoutException,)
+    FAILURES += (httpx.HTTPError,)
+
+
+def _keyed(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of one call and all its repeats: the server takes it once."""
+    return {**headers, "Idempotency-Key": str(uuid.uuid4())}
+
+
+def _pauses(retries: int, pause: float) -> Iterator[float | None]:
+    """The seconds to wait after each failed attempt, doubling; None after the last one."""
+    for attempt in range(retries):
+        yield pause * 2**attempt
+    yield None
+
+
+class RetryingTransport(zeep.transports.Transport):
+    """zeep's transport over requests."""
+
+    def __init__(self, *, timeout: float, retries: int, pause: float) -> None:
+        super().__init__(timeout=timeout, operation_timeout=timeout)  # type: ignore[no-untyped-call]
+        self._retries = retries
+        self._pause = pause
+
+    def post(self, address: str, message: bytes, headers: Mapping[str, str]) -> Any:
+        keyed = _keyed(headers)
+        for pause in _pauses(self._retries, self._pause):
+            try:
+                response = self.session.post(
+                    address,
+                    data=message,
+                    headers=keyed,
+                    timeout=self.operation_timeout,
+                    # A redirected POST becomes a GET, and the key goes who knows where.
+                    allow_redirects=False,
+                )
+            except PASSING:
+                if pause is None:
+                    raise
+            else:
+                if pause is None or response.status_code != UNAVAILABLE:
+                    return response
+            time.sleep(pause)
+        raise AssertionError("the last attempt has no pause after it")
+
+    def close(self) -> None:
+        self.session.close()
+
+
+class AsyncRetryingTransport(zeep.transports.AsyncTransport):
+    """zeep's transport over httpx."""
+
+    def __init__(self, *, timeout: float, retries: int, pause: float) -> None:
+        super().__init__(timeout=timeout, operation_timeout=timeout)  # type: ignore[no-untyped-call]
+        self._retries = retries
+        self._pause = pause
+
+    async def post(self, address: str, message: bytes, headers: Mapping[str, str]) -> Any:
+        keyed = _keyed(headers)
+        for pause in _pauses(self._retries, self._pause):
+            try:
+                response = await self.client.post(address, content=message, headers=keyed)
+            except PASSING:
+                if pause is None:
+                    raise
+            else:
+                if pause is None or response.status_code != UNAVAILABLE:
+                    return response
+            await asyncio.sleep(pause)
+        raise AssertionError("the last attempt has no pause after it")
+
+    async def aclose(self) -> None:
+        self.wsdl_client.close()
+        await super().aclose()  # type: ignore[no-untyped-call]
