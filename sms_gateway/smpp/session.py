@@ -43,8 +43,11 @@ from .pdu import (
     Unreadable,
 )
 from .status import Status
+from .window import Window
 
 _MAX_SEQUENCE = 0x7FFFFFFF  # §5.1.4
+#: How long an SMSC that said unbind is kept waiting for the answer, at most. Seconds.
+_LEAVE_TIMEOUT = 5.0
 
 
 class State(Enum):
@@ -53,8 +56,9 @@ class State(Enum):
     BOUND = auto()
     #: We said unbind, and wait for the answer.
     UNBINDING = auto()
-    #: The SMSC said unbind. Nothing more is submitted; answers under way may still come.
-    UNBOUND = auto()
+    #: The SMSC said unbind. Nothing more is submitted; once both sides have said what they still
+    #: owe each other, it has its answer.
+    LEAVING = auto()
     CLOSED = auto()
 
 
@@ -74,23 +78,21 @@ class Session(Generic[Ticket]):
         how long answers may stay away altogether before the connection is given up."""
         self.state = State.OPEN
         self._bind = bind
-        self._window = window
+        self._window: Window[Ticket] = Window(
+            window, response_timeout=response_timeout, late_timeout=late_timeout
+        )
         self._response_timeout = response_timeout
         self._enquire_interval = enquire_interval
-        self._late_timeout = late_timeout
         self._decoder = Decoder()
         self._outgoing: list[bytes] = []
         self._sequence = 0
         #: When the state calls for something to be done, unless the peer is heard before.
         self._deadline = float("inf")
         self._enquiring = False
-        # Both in the order of their times, so that only the first has to be looked at.
-        self._pending: dict[int, tuple[float, Ticket]] = {}
-        self._late: dict[int, tuple[float, Ticket]] = {}
-        #: The last part that was waited for had its answer.
-        self._answering = False
-        #: Since when parts have gone without an answer.
-        self._silent_since: float | None = None
+        #: How many offers are neither accepted nor refused yet.
+        self._offers = 0
+        #: The number of the SMSC's unbind.
+        self._unbind_sequence = 0
 
     # What may be done now.
 
@@ -100,20 +102,13 @@ class Session(Generic[Ticket]):
 
     @property
     def free(self) -> int:
-        """How many parts may be submitted now.
-
-        Until the first answer, and again after a part that had none, the window is one part: an
-        SMSC that is silent, or falls over what it is sent, makes few parts uncertain.
-        """
-        if self.state is not State.BOUND:
-            return 0
-        window = self._window if self._answering else 1
-        return max(0, window - len(self._pending))
+        """How many parts may be submitted now."""
+        return self._window.free if self.state is State.BOUND else 0
 
     @property
     def pending(self) -> int:
         """How many parts wait for their answer."""
-        return len(self._pending)
+        return len(self._window)
 
     def outgoing(self) -> bytes:
         """The bytes to write, once."""
@@ -125,11 +120,7 @@ class Session(Generic[Ticket]):
 
     def deadline(self) -> float:
         """When `tick` will have something to do, if nothing else happens before."""
-        deadline = self._deadline
-        for waiting in (self._pending, self._late):
-            if waiting:
-                deadline = min(deadline, next(iter(waiting.values()))[0])
-        return deadline
+        return min(self._deadline, self._window.deadline())
 
     # Commands.
 
@@ -147,14 +138,14 @@ class Session(Generic[Ticket]):
         assert self.free > 0
         sequence = self._next_sequence()
         self._send(part, sequence)
-        self._pending[sequence] = (now + self._response_timeout, ticket)
+        self._window.add(sequence, ticket, now)
 
     def accept(self, pdu: DeliverSm | DataSm) -> None:
-        """Tell the SMSC that what it offered is ours now."""
+        """Tell the SMSC that what it offered is ours now; once for each offer."""
         self._respond(pdu, statuses.OK)
 
     def refuse(self, pdu: DeliverSm | DataSm, status: Status) -> None:
-        """Tell the SMSC to keep what it offered, and why."""
+        """Tell the SMSC to keep what it offered, and why; once for each offer."""
         self._respond(pdu, status)
 
     def unbind(self, now: float) -> None:
@@ -186,18 +177,11 @@ class Session(Generic[Ticket]):
 
     def tick(self, now: float) -> list[Event[Ticket]]:
         """Do what is due at this time; early calls do nothing."""
-        events: list[Event[Ticket]] = []
-        due = _due(self._pending, now)
-        for sequence, ticket in due:
-            self._late[sequence] = (now + self._late_timeout, ticket)
-            events.append(Unanswered(ticket, "no answer in time"))
-        if due:
-            self._answering = False
-            if self._silent_since is None:
-                self._silent_since = now
-            elif now - self._silent_since >= self._late_timeout:
-                return events + self._close("submit_sm is not answered any more")
-        _due(self._late, now)
+        events: list[Event[Ticket]] = [
+            Unanswered(ticket, "no answer in time") for ticket in self._window.expire(now)
+        ]
+        if events and self._window.is_silent(now):
+            return events + self._close("submit_sm is not answered any more")
         if now >= self._deadline:
             events += self._overdue(now)
         return events
@@ -207,8 +191,8 @@ class Session(Generic[Ticket]):
             return self._close("bind_transceiver was not answered")
         if self.state is State.UNBINDING:
             return self._close("unbind was not answered")
-        if self.state is State.UNBOUND:
-            return self._close("unbound by the SMSC")
+        if self.state is State.LEAVING:
+            return self._leave()
         if self._enquiring:
             return self._close("enquire_link was not answered")
         self._enquiring = True
@@ -223,24 +207,23 @@ class Session(Generic[Ticket]):
             self._deadline = now + self._enquire_interval
         handler = _HANDLERS.get(type(pdu), Session._unexpected)
         handler(self, pdu, now, events)
-        if self.state is State.UNBOUND and not self._pending:
-            events += self._close("unbound by the SMSC")
+        if self.state is State.LEAVING and self._is_quit:
+            events += self._leave()
 
     def _answer(self, pdu: SubmitSmResp, now: float, events: list[Event[Ticket]]) -> None:
-        waiting = self._pending.pop(pdu.sequence, None) or self._late.pop(pdu.sequence, None)
-        if waiting is None:
+        if pdu.sequence not in self._window:
             events.append(Strange(f"{type(pdu).__name__} to a sequence number that is not open"))
             return
-        self._answering, self._silent_since = True, None
+        ticket = self._window.answered(pdu.sequence)
         status = statuses.lookup(pdu.status)
-        events.append(Answered(waiting[1], status, "" if pdu.status else pdu.message_id))
+        events.append(Answered(ticket, status, "" if pdu.status else pdu.message_id))
 
     def _nack(self, pdu: GenericNack, now: float, events: list[Event[Ticket]]) -> None:
         # A nack that says "no error" is still a nack.
         number = pdu.status or statuses.UNKNOWN_ERROR.number
         if self.state is State.BINDING:
             self._bind_refused(statuses.lookup(number), events)
-        elif pdu.sequence in self._pending or pdu.sequence in self._late:
+        elif pdu.sequence in self._window:
             self._answer(SubmitSmResp(sequence=pdu.sequence, status=number), now, events)
         else:
             events.append(Strange(f"generic_nack {statuses.lookup(number)}"))
@@ -262,6 +245,7 @@ class Session(Generic[Ticket]):
         events += self._close(f"bind refused: {status}")
 
     def _offered(self, pdu: DeliverSm | DataSm, now: float, events: list[Event[Ticket]]) -> None:
+        self._offers += 1
         if self.state is State.BINDING:
             self.refuse(pdu, statuses.INVALID_BIND_STATUS)
         else:
@@ -271,12 +255,13 @@ class Session(Generic[Ticket]):
         self._send(EnquireLinkResp(sequence=pdu.sequence))
 
     def _unbind_asked(self, pdu: Unbind, now: float, events: list[Event[Ticket]]) -> None:
-        self._send(UnbindResp(sequence=pdu.sequence))
+        self._unbind_sequence = pdu.sequence
         if self.state is State.BOUND:
-            self.state = State.UNBOUND
-            self._deadline = now + self._response_timeout
+            # An SMSC that has its answer hangs up, and what is under way would be lost.
+            self.state = State.LEAVING
+            self._deadline = now + min(self._response_timeout, _LEAVE_TIMEOUT)
         else:
-            events += self._close("unbound by the SMSC")
+            events += self._leave()
 
     def _unbind_answer(self, pdu: UnbindResp, now: float, events: list[Event[Ticket]]) -> None:
         if self.state is State.UNBINDING:
@@ -299,8 +284,21 @@ class Session(Generic[Ticket]):
 
     def _respond(self, pdu: DeliverSm | DataSm, status: Status) -> None:
         response = DeliverSmResp if isinstance(pdu, DeliverSm) else DataSmResp
-        if self._open:
-            self._send(response(sequence=pdu.sequence, status=status.number))
+        if not self._open:
+            return
+        self._send(response(sequence=pdu.sequence, status=status.number))
+        self._offers -= 1
+        if self.state is State.LEAVING and self._is_quit:
+            self._deadline = 0.0
+
+    @property
+    def _is_quit(self) -> bool:
+        """Neither side owes the other an answer."""
+        return not self._window and not self._offers
+
+    def _leave(self) -> list[Event[Ticket]]:
+        self._send(UnbindResp(sequence=self._unbind_sequence))
+        return self._close("unbound by the SMSC")
 
     def _close(self, reason: str) -> list[Event[Ticket]]:
         if not self._open:
@@ -308,10 +306,8 @@ class Session(Generic[Ticket]):
         self.state = State.CLOSED
         self._deadline = float("inf")
         events: list[Event[Ticket]] = [
-            Unanswered(ticket, reason) for _, ticket in self._pending.values()
+            Unanswered(ticket, reason) for ticket in self._window.clear()
         ]
-        self._pending.clear()
-        self._late.clear()
         return [*events, Closed(reason)]
 
     def _send(self, pdu: Pdu, sequence: int | None = None) -> None:
@@ -320,20 +316,8 @@ class Session(Generic[Ticket]):
     def _next_sequence(self) -> int:
         while True:
             self._sequence = self._sequence % _MAX_SEQUENCE + 1
-            if self._sequence not in self._pending and self._sequence not in self._late:
+            if self._sequence not in self._window:
                 return self._sequence
-
-
-def _due(waiting: dict[int, tuple[float, Ticket]], now: float) -> list[tuple[int, Ticket]]:
-    """Takes out what is due; `waiting` is in the order of its times."""
-    due = []
-    for sequence, (at, ticket) in waiting.items():
-        if at > now:
-            break
-        due.append((sequence, ticket))
-    for sequence, _ in due:
-        del waiting[sequence]
-    return due
 
 
 _HANDLERS: dict[type[Pdu], Callable[..., None]] = {

@@ -71,7 +71,8 @@ class SmppUpstream:
         self._freed = asyncio.Event()
         self._inbox = Inbox(name, options.default_alphabet)
         # About the connection there is, or was last.
-        self._was_useful = self._is_locked_out = self._was_strange = False
+        self._was_useful = self._was_strange = False
+        self._refusal: Status | None = None
 
     # What the worker calls.
 
@@ -128,13 +129,14 @@ class SmppUpstream:
         delay = options.reconnect_delay
         while True:
             began = self._now()
-            self._was_useful = self._is_locked_out = self._was_strange = False
+            self._was_useful = self._was_strange = False
+            self._refusal = None
             link = await self._connect()
             if link is not None:
                 await link.closed.wait()
             if self._was_useful or self._now() - began > options.reconnect_delay_max:
                 delay = options.reconnect_delay
-            wait = options.locked_out_delay if self._is_locked_out else delay
+            wait = options.locked_out_delay if self._is_locked_out() else delay
             # Spread, so that not all gateways come back at once to a carrier that was away.
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311
             delay = min(delay * 2, options.reconnect_delay_max)
@@ -240,7 +242,7 @@ class SmppUpstream:
             if not self._was_strange:
                 log.warning("strange PDU", extra={"upstream": self.name, "what": event.what})
             self._was_strange = True
-        elif isinstance(event, Closed) and not self._stopping:
+        elif isinstance(event, Closed) and not self._stopping and self._refusal is None:
             log.warning("link closed", extra={"upstream": self.name, "reason": event.reason})
 
     # What becomes of parts.
@@ -293,13 +295,18 @@ class SmppUpstream:
         self._freed.set()
 
     def _note_refusal(self, status: Status) -> None:
-        self._is_locked_out = status.verdict not in (Verdict.RETRY, Verdict.SLOW_DOWN)
+        self._refusal = status
         facts = {"upstream": self.name, "status": str(status)}
-        if self._is_locked_out:
+        if self._is_locked_out():
             # Nothing is lost, and nothing goes, until somebody changes a setting.
             log.error("bind refused", extra=facts | {"next_try_in": self._options.locked_out_delay})
         else:
             log.warning("bind refused", extra=facts)
+
+    def _is_locked_out(self) -> bool:
+        """The bind was refused for a reason that does not pass of itself."""
+        passing = (Verdict.RETRY, Verdict.SLOW_DOWN)
+        return self._refusal is not None and self._refusal.verdict not in passing
 
     def _until_paced(self) -> float | None:
         """Seconds until the pace allows a part, if that is all that is missing."""

@@ -404,15 +404,30 @@ def test_an_unanswered_unbind_is_given_up() -> None:
     assert link.pass_(RESPONSE) == [Closed("unbind was not answered")]
 
 
-def test_an_unbind_of_the_smsc_is_answered_and_awaits_the_last_answers() -> None:
+def test_an_unbind_of_the_smsc_is_answered_after_the_last_answers() -> None:
     link = bound_link()
     (a,) = link.submit("a")
     assert link.receive(Unbind(sequence=9)) == []
-    assert link.sent() == [UnbindResp(sequence=9)]
-    assert link.session.free == 0
+    assert (link.sent(), link.session.free) == ([], 0)
     assert link.receive(SubmitSmResp(sequence=a, message_id="A")) == [
         Answered("a", statuses.OK, "A"),
         Closed("unbound by the SMSC"),
+    ]
+    assert link.sent() == [UnbindResp(sequence=9)]
+
+
+def test_an_unbind_of_the_smsc_is_answered_after_what_it_offered_before() -> None:
+    link = bound_link()
+    first, second = DeliverSm(sequence=7), DeliverSm(sequence=8)
+    assert link.receive(first, second, Unbind(sequence=9)) == [Offered(first), Offered(second)]
+    link.session.accept(second)
+    assert link.pass_(0.1) == []
+    link.session.accept(first)
+    assert link.pass_(0.1) == [Closed("unbound by the SMSC")]
+    assert link.sent() == [
+        DeliverSmResp(sequence=8),
+        DeliverSmResp(sequence=7),
+        UnbindResp(sequence=9),
     ]
 
 
@@ -421,9 +436,10 @@ def test_an_unbind_of_the_smsc_does_not_wait_for_ever() -> None:
     link.submit("a")
     link.receive(Unbind(sequence=9))
     assert link.pass_(RESPONSE) == [
-        Unanswered("a", "no answer in time"),
+        Unanswered("a", "unbound by the SMSC"),
         Closed("unbound by the SMSC"),
     ]
+    assert link.sent() == [UnbindResp(sequence=9)]
 
 
 def test_an_unbind_with_nothing_under_way_ends_at_once() -> None:
@@ -496,7 +512,7 @@ def test_pieces_of_any_size_make_no_difference() -> None:
         return events, link.sent()
 
     whole = talk(10_000)
-    assert [type(event) for event in whole[0]] == [Answered, Offered, Answered, Answered, Closed]
+    assert [type(event) for event in whole[0]] == [Answered, Offered, Answered, Answered]
     assert all(talk(size) == whole for size in (1, 2, 3, 17))
 
 
