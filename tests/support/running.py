@@ -1,0 +1,124 @@
+"""The whole gateway as people run it: `sendsmsnow serve` in processes of its own."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Running:
+    """A running gateway."""
+
+    def __init__(self, port: int, env: dict[str, str], process: "subprocess.Popen[bytes]") -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.env = env
+        self.process = process
+
+    def run(self, *arguments: str) -> str:
+        """What a `sendsmsnow` command prints."""
+        return sendsmsnow(self.env, *arguments)
+
+    def create_key(self, *options: str, name: str = "acme") -> str:
+        return self.run("key", "create", name, *options).strip()
+
+    def children(self) -> dict[str, int]:
+        """The processes of `serve`, by the command each runs ("web", "worker")."""
+        found = {}
+        for pid in _children(self.process.pid):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            found |= {word: pid for word in words if word in ("web", "worker", "mail")}
+        return found
+
+    def kill(self, command: str) -> None:
+        """kill -9 of one of the processes; of all that it started too."""
+        pid = self.children()[command]
+        for victim in (pid, *_children(pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def environment(database: str, **settings: str) -> dict[str, str]:
+    """An environment with these settings (names in lower case) and no others."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SENDSMSNOW_")}
+    env["PYTHONPATH"] = str(ROOT)
+    env["SENDSMSNOW_DATABASE_URL"] = database
+    return env | {f"SENDSMSNOW_{name.upper()}": value for name, value in settings.items()}
+
+
+def sendsmsnow(env: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "sms_gateway", *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, (arguments[:2], done.returncode, done.stderr)
+    return done.stdout
+
+
+@contextlib.contextmanager
+def serve(folder: Path, database: str, *options: str, **settings: str) -> Iterator[Running]:
+    """`sendsmsnow serve`, ready to be used; stopped with SIGTERM at the end, which must work."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    env = environment(database, bind=f"127.0.0.1:{port}", **settings)
+    with (folder / "serve.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sms_gateway", "serve", *options],
+            env=env,
+            stdout=log,
+            stderr=log,
+        )
+    running = Running(port, env, process)
+    try:
+        wait_for(lambda: process.poll() is not None or _ready(running.url), 30)
+        assert process.poll() is None, (folder / "serve.log").read_text()
+        yield running
+        process.terminate()
+        assert process.wait(30) == 0, (folder / "serve.log").read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, every: float = 0.05) -> None:
+    """Return once the condition holds; an AssertionError after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not true within {seconds} s: {condition}"
+        time.sleep(every)
+
+
+def get_json(url: str) -> Any:
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.loads(response.read())
