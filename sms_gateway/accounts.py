@@ -68,6 +68,10 @@ class Account:
     countries: frozenset[str] | None
     #: Who the handset shows; empty leaves it to the route.
     sender: str
+    #: The local part of its e-mail address: digits that cannot be guessed.
+    mail_address: str
+    #: Mail addresses, or domains as `@example.com`, that may write to it; None is everybody.
+    mail_senders: frozenset[str] | None
     #: Raised with every change, so that a copy in memory can be told from the row.
     version: int
     #: Unix milliseconds.
@@ -77,6 +81,11 @@ class Account:
 def new_key() -> str:
     """A new API key: 160 random bits, letters and digits only."""
     return secrets.token_hex(20)
+
+
+def new_mail_address() -> str:
+    """A new local part for the e-mail face: 16 random digits."""
+    return str(secrets.randbelow(9 * 10**15) + 10**15)
 
 
 def key_hash(key: str) -> bytes:

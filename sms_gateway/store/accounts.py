@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from ..accounts import Account, Rate
+from ..accounts import Account, Rate, new_mail_address
 from .tables import account
 
 _COLUMNS = select(
@@ -19,6 +19,8 @@ _COLUMNS = select(
     account.c.rate_period,
     account.c.countries,
     account.c.sender,
+    account.c.mail_address,
+    account.c.mail_senders,
     account.c.version,
     account.c.created_at,
 )
@@ -33,8 +35,10 @@ def _account(row: Any) -> Account:
         multi=row.multi,
         test=row.test,
         rate=None if row.rate_count is None else Rate(row.rate_count, row.rate_period),
-        countries=None if row.countries is None else frozenset(row.countries.split(",")),
+        countries=_set(row.countries),
         sender=row.sender,
+        mail_address=row.mail_address,
+        mail_senders=_set(row.mail_senders),
         version=row.version,
         created_at=row.created_at,
     )
@@ -47,9 +51,14 @@ def _options(options: Mapping[str, Any]) -> dict[str, Any]:
         rate = columns.pop("rate")
         columns["rate_count"] = rate and rate.count
         columns["rate_period"] = rate and rate.period
-    if columns.get("countries") is not None:
-        columns["countries"] = ",".join(sorted(columns["countries"]))
+    for name in ("countries", "mail_senders"):
+        if columns.get(name) is not None:
+            columns[name] = ",".join(sorted(columns[name]))
     return columns
+
+
+def _set(column: str | None) -> frozenset[str] | None:
+    return None if column is None else frozenset(column.split(","))
 
 
 def create(
@@ -65,6 +74,7 @@ def create(
             version=1,
             next_free=0,
             created_at=now,
+            mail_address=new_mail_address(),
             **_options(options),
         )
     )
@@ -96,6 +106,11 @@ def by_name(connection: Connection, name: str) -> Account | None:
 
 def by_key(connection: Connection, key_hash: bytes) -> Account | None:
     row = connection.execute(_BY_KEY, {"key_hash": key_hash}).one_or_none()
+    return None if row is None else _account(row)
+
+
+def by_mail_address(connection: Connection, local_part: str) -> Account | None:
+    row = connection.execute(_COLUMNS.where(account.c.mail_address == local_part)).one_or_none()
     return None if row is None else _account(row)
 
 

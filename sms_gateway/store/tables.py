@@ -35,6 +35,10 @@ account = Table(
     # ISO codes separated by commas; NULL is every country.
     Column("countries", Text),
     Column("sender", Text, nullable=False),
+    # The local part of its e-mail address, digits.
+    Column("mail_address", Text, nullable=False, unique=True),
+    # Who may write to it, addresses or domains separated by commas; NULL is everybody.
+    Column("mail_senders", Text),
     Column("version", Integer, nullable=False),
     # The state of the rate limiter, Unix microseconds.
     Column("next_free", BigInteger, nullable=False),
