@@ -1,6 +1,5 @@
 """The HTTP API: unpack the parameters, call the backend, pack its reply."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -14,10 +13,6 @@ from .render import not_sent, send_reply, wants_json
 Operation = Callable[[Mapping[str, str], str], Awaitable[Reply]]
 
 _IDEMPOTENCY_KEY = re.compile(rb"[!-~]{1,255}")
-# How much of an oversized body is read away, so that its sender gets to read the answer, and for
-# how many seconds; then the connection is closed on it.
-_DISCARD_BYTES = 4 * params.MAX_BODY
-_DISCARD_SECONDS = 2.0
 
 
 def operations(backend: Backend) -> dict[str, ASGIApp]:
@@ -58,8 +53,6 @@ def endpoint(operation: Operation) -> ASGIApp:
                 status=error.status,
                 headers=close,
             )
-            if error.status == 413:
-                await _discard(receive)
             return
         reply = await operation(fields, key)
         await send_reply(send, reply, wants_json(headers, fields.get("format", "")))
@@ -80,16 +73,3 @@ def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
     if not _IDEMPOTENCY_KEY.fullmatch(key):
         raise params.Unusable(400, "The Idempotency-Key is not 1 to 255 visible ASCII characters")
     return key.decode("ascii")
-
-
-async def _discard(receive: Receive) -> None:
-    discarded = 0
-    try:
-        async with asyncio.timeout(_DISCARD_SECONDS):
-            while discarded < _DISCARD_BYTES:
-                message = await receive()
-                discarded += len(message.get("body", b""))
-                if not message.get("more_body"):
-                    return
-    except TimeoutError:
-        pass

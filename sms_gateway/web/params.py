@@ -19,7 +19,10 @@ from starlette.types import Receive, Scope
 #: The largest request body, in bytes. Four numbers and the longest text, every character of it
 #: percent-escaped, are a tenth of that.
 MAX_BODY = 256 * 1024
-#: The most fields of one form; more than that is not a form of ours.
+_READ_AWAY = 4 * MAX_BODY
+#: The most pieces in which a body may arrive; a client has to work hard to need as many.
+MAX_PIECES = 4096
+#: The most fields of one form, and numbers in a list of JSON; more than that is not for us.
 MAX_FIELDS = 64
 #: Seconds in which a body has to be complete.
 BODY_SECONDS = 30.0
@@ -126,6 +129,8 @@ def _text(name: str, value: object) -> str:
     if name == "recipients":
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
+        if isinstance(value, list) and len(value) > MAX_FIELDS:
+            raise Unusable(400, "Too many recipients")
         if isinstance(value, list) and not any(isinstance(number, list) for number in value):
             return ",".join(_text(name, number) for number in value)
     if name in ("recipients", "message", "apikey", "id", "format"):
@@ -213,25 +218,27 @@ def _parts(body: bytes, boundary: bytes) -> Iterable[tuple[dict[bytes, bytes], b
 async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise Unusable(415, "A compressed body is not understood")
-    if _too_long(headers.get(b"content-length", b"0")):
-        raise Unusable(413, "The request is too large")
     message = await receive()
-    body: bytes = message.get("body", b"")
+    body = bytearray(message.get("body", b""))
+    received, pieces = len(body), 1
     try:
         async with asyncio.timeout(BODY_SECONDS if message.get("more_body") else None):
-            while message.get("more_body") and len(body) <= MAX_BODY:
+            # What is too large is read all the same, up to a point, and dropped: who is still
+            # sending when the connection closes does not get to read why.
+            while message.get("more_body") and received <= _READ_AWAY and pieces < MAX_PIECES:
                 message = await receive()
-                body += message.get("body", b"")
+                chunk = message.get("body", b"")
+                pieces += 1
+                received += len(chunk)
+                if received <= MAX_BODY:
+                    body += chunk
     except TimeoutError:
         raise Unusable(408, "The request did not arrive in time") from None
+    if pieces == MAX_PIECES:
+        raise Unusable(400, "The body comes in too small pieces")
     if message["type"] == "http.disconnect":
-        # To whom this goes is no longer there, or has been silent for the server's time-out.
+        # Whom this goes to is no longer there, or has been silent for the server's time-out.
         raise Unusable(408, "The request did not arrive in time")
-    if len(body) > MAX_BODY:
+    if received > MAX_BODY:
         raise Unusable(413, "The request is too large")
-    return body
-
-
-def _too_long(content_length: bytes) -> bool:
-    # The server has checked that it is a number; a number of thirty digits is too long as well.
-    return len(content_length) > 9 or int(content_length) > MAX_BODY
+    return bytes(body)
