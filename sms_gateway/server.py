@@ -3,12 +3,14 @@
 import logging
 import os
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+
+from .failure import Failure
+from .settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -19,37 +21,34 @@ GRACE = 15
 _KEEPALIVE = 75
 # A GET may carry a long text, each character of which may take nine bytes.
 _LONGEST_LINE = 8190
-
-
-class ListenError(Exception):
-    """The address cannot be listened on; the text says why, in one line."""
+# Where the processes show that they live: that must not wait for a disk.
+_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes files of its own in it
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. It may be passed on to a server that is started, and started again."""
+    """A listening socket, which may be passed on to a server that is started and started again.
+
+    Failure when the address cannot be had.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise ListenError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        # Python adds to the system's words what we say already; names have no number of their own.
+        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        raise Failure(f"cannot listen on {host} port {port} (bind): {reason}") from None
 
 
-def serve(
-    make_app: Callable[[], Any],
-    listener: int,
-    *,
-    processes: int,
-    tls: ssl.SSLContext | None = None,
-    certfile: str = "",
-    keyfile: str = "",
-) -> NoReturn:
+def serve(settings: Settings, listener: int, make_app: Callable[[], Any]) -> NoReturn:
     """Serve until SIGTERM or SIGINT; `make_app` is called in each process, after the fork.
 
     `listener` is the descriptor of a listening socket. Ends with SystemExit: 0 after a clean stop.
     """
+    processes = settings.web_processes()
+    facts = {"bind": settings.bind, "url": settings.external_url(), "processes": processes}
     options: dict[str, Any] = {
         "bind": f"fd://{listener}",
-        "worker_class": "asgi",
+        "worker_class": "sms_gateway.web.worker.Worker",
         "workers": processes,
         "keepalive": _KEEPALIVE,
         "graceful_timeout": GRACE,
@@ -58,17 +57,22 @@ def serve(
         "limit_request_field_size": 8190,
         "asgi_lifespan": "on",
         "control_socket_disable": True,
-        # Request lines hold keys and texts: only requests that fail are logged, and not by line.
+        # Request lines hold keys and texts.
         "accesslog": None,
         "logger_class": _Log,
-        "when_ready": lambda _: log.info("listening", extra={"processes": processes}),
+        "when_ready": lambda _: log.info("listening", extra=facts),
     }
-    if os.path.isdir("/dev/shm"):  # noqa: S108 - gunicorn makes its own files in it
-        options["worker_tmp_dir"] = "/dev/shm"  # noqa: S108 - a heartbeat must not wait for a disk
+    if os.path.isdir(_MEMORY):
+        options["worker_tmp_dir"] = _MEMORY
+    tls = settings.tls_context()
     if tls is not None:
-        # gunicorn serves without TLS when the files cannot be read in a process started later;
-        # a context that is made once cannot fail then.
-        options |= {"certfile": certfile, "keyfile": keyfile, "ssl_context": lambda *_: tls}
+        # gunicorn would read the files in each process it starts, and where that fails serve
+        # without TLS; a context that is made once cannot fail then.
+        options |= {
+            "certfile": str(settings.certfile),
+            "keyfile": str(settings.keyfile),
+            "ssl_context": lambda *_: tls,
+        }
     _Server(make_app, options).run()
     raise SystemExit(0)
 

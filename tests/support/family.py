@@ -50,6 +50,8 @@ def child(folder: str, grace: float, behaviour: str, lifeline: int) -> None:
     if behaviour == "dies":
         sys.exit(1)
     if behaviour == "wrong":
+        while not Path(folder, "stays.log").exists():
+            time.sleep(0.01)
         sys.exit(2)
     while True:
         time.sleep(60)

@@ -1,0 +1,128 @@
+"""The only place that picks concrete things from settings."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import soap_server
+
+from .deadline import Deadline
+from .gateway import Gateway
+from .http_backend import HttpBackend
+from .routes import Routes
+from .settings import TEST_UPSTREAM, SecretUrl, Settings, SettingsError, masked
+from .store import Store, pending_migration
+from .upstream import Upstream
+from .upstream.sandbox import SandboxUpstream
+from .upstream.smpp import SmppUpstream
+from .upstream.smpp_options import options_from_url
+from .web.app import create_app
+from .worker import Worker
+
+# The ways out.
+
+
+def check(settings: Settings) -> None:
+    """SettingsError for an upstream that is described wrongly; nothing is opened."""
+    upstreams(settings)
+
+
+def upstreams(settings: Settings) -> dict[str, Upstream]:
+    """All ways out by name, and the sandbox of test keys; SettingsError for a wrong one."""
+    urls = settings.upstream_urls() | {TEST_UPSTREAM: SecretUrl("sandbox:")}
+    return {name: _upstream(name, url) for name, url in urls.items()}
+
+
+def _upstream(name: str, url: SecretUrl) -> Upstream:
+    text = url.get_secret_value()
+    try:
+        if urlsplit(text).scheme == "sandbox":
+            return SandboxUpstream.from_url(name, text)
+        return SmppUpstream(name, options_from_url(text))
+    except ValueError as error:
+        setting = "upstream" if name == "default" else f"upstreams.{name}"
+        raise SettingsError(f"{setting} = {str(url)!r} is wrong; {error}") from None
+
+
+def worker(settings: Settings, store: Store) -> Worker:
+    """What hands messages to the upstreams; `run` it."""
+    return Worker(
+        store,
+        upstreams(settings),
+        Routes(settings.all_routes()),
+        lease=_milliseconds(settings.lease),
+        poll=settings.poll_interval.total_seconds(),
+    )
+
+
+# The ways in.
+
+
+def web_app(settings: Settings) -> ASGIApp:
+    """SOAP, the HTTP API and the pages, in front of the gateway. To be made after the fork."""
+    store = Store(settings.database_url.get_secret_value())
+    gateway = Gateway(
+        store,
+        Routes(settings.all_routes()),
+        default_region=settings.default_region,
+        max_parts=settings.max_parts,
+        validity=_milliseconds(settings.validity),
+        queue_limit=settings.queue_limit,
+    )
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        await gateway.start()
+        try:
+            yield
+        finally:
+            await gateway.aclose()
+            store.close()
+
+    async def readiness() -> str | None:
+        pending = await asyncio.to_thread(pending_migration, store)
+        return None if pending is None else "the database is not at the schema of this version"
+
+    backend = Deadline(gateway, settings.backend_timeout)
+    return create_app(
+        backend,
+        public_url=settings.external_url(),
+        soap=soap_server.SoapApp(backend, settings.external_url()),
+        soap_paths=soap_server.PATHS,
+        readiness=readiness,
+        lifespan=lifespan,
+    )
+
+
+def soap_app(settings: Settings, backend: str) -> ASGIApp:
+    """The SOAP face in front of a remote gateway, `backend` being its URL; SettingsError for a
+    wrong one."""
+    remote = _remote(settings, backend)
+    soap = soap_server.SoapApp(remote, settings.external_url())
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await soap(scope, receive, send)
+        if scope["type"] == "lifespan":  # which lasts as long as the server
+            await remote.aclose()
+
+    return app
+
+
+def check_backend(settings: Settings, backend: str) -> None:
+    """SettingsError where `backend` is no URL of a gateway."""
+    _remote(settings, backend)
+
+
+def _remote(settings: Settings, backend: str) -> HttpBackend:
+    try:
+        return HttpBackend(backend, timeout=settings.backend_timeout.total_seconds())
+    except ValueError as error:
+        raise SettingsError(f"--backend {masked(backend)!r}: {error}") from None
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)

@@ -1,0 +1,270 @@
+"""The commands about API keys. An account has one key, which is shown once: when it is made."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import phonenumbers
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from .. import database
+from ..accounts import FREE_RATE, Account, Rate, key_hash, new_key
+from ..failure import Failure
+from ..store import accounts
+from .options import CONFIG, settings_of
+
+#: What a new key may do unless it is told otherwise: one SMS a minute, to one number at a time.
+FREE: dict[str, Any] = {
+    "multi": False,
+    "rate": FREE_RATE,
+    "countries": None,
+    "sender": "",
+    "test": False,
+}
+
+# GSM 03.40: an international number, or up to 11 letters; digits alone may be a short code.
+_SENDER = re.compile(r"\+?[0-9]{1,15}|(?=.*[A-Za-z])[A-Za-z0-9 .&_-]{1,11}|")
+_NAME = re.compile(r"[^\s\x00-\x1f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f])?")
+
+
+@click.group()
+def key() -> None:
+    """API keys: who may send, how much and where to."""
+
+
+def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what a key may do."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON."),
+        click.option(
+            "--test/--no-test", default=None, help="Send to the sandbox, never to a carrier."
+        ),
+        click.option(
+            "--sender",
+            metavar="S",
+            help="Who the handset shows: digits or up to 11 letters; '' leaves it to the carrier.",
+        ),
+        click.option(
+            "--countries", metavar="BE,FR", help="The only countries it may send to, or all."
+        ),
+        click.option("--rate", metavar="R", help="1/min, 20/s, 100/h, 1000/day or none."),
+        click.option("--multi/--no-multi", default=None, help="Up to four numbers in a request."),
+        CONFIG,
+    ):
+        command = option(command)
+    return command
+
+
+@key.command()
+@click.argument("name")
+@_limits
+@click.pass_context
+def create(
+    ctx: click.Context, /, name: str, config: Path | None, as_json: bool, **limits: Any
+) -> None:
+    """Make a key for NAME and print it, this once.
+
+    It has the free options unless told otherwise: 1/min, one number a request, all countries.
+    """
+    if not _NAME.fullmatch(name):
+        raise click.UsageError("NAME has 1 to 100 characters, none of them control characters")
+    options = FREE | _options(**limits)
+    with _writing(ctx, config) as connection:
+        made, account = make_key(connection, name, options)
+    click.echo(json.dumps({"key": made, **as_dict(account)}) if as_json else made)
+
+
+def make_key(connection: Connection, name: str, options: dict[str, Any]) -> tuple[str, Account]:
+    """A new key and its account; Failure when the name is taken."""
+    made = new_key()
+    try:
+        account = accounts.create(
+            connection,
+            name=name,
+            key_hash=key_hash(made),
+            key_hint=made[-4:],
+            now=time.time_ns() // 1_000_000,
+            **options,
+        )
+    except IntegrityError:
+        raise Failure(f"there is a key named {name!r} already") from None
+    return made, account
+
+
+@key.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@CONFIG
+@click.pass_context
+def list_keys(ctx: click.Context, /, config: Path | None, as_json: bool) -> None:
+    """List all keys with what each may do."""
+    with _reading(ctx, config) as connection:
+        everyone = [as_dict(account) for account in accounts.everyone(connection)]
+    if as_json:
+        click.echo(json.dumps(everyone))
+        return
+    rows = [tuple(name.upper() for name in _SHOWN), *map(_shown, everyone)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+@key.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@CONFIG
+@click.pass_context
+def show(ctx: click.Context, /, name: str, config: Path | None, as_json: bool) -> None:
+    """Show what the key of NAME may do."""
+    with _reading(ctx, config) as connection:
+        _show(connection, name, as_json)
+
+
+@key.command("set")
+@click.argument("name")
+@_limits
+@click.pass_context
+def set_key(
+    ctx: click.Context, /, name: str, config: Path | None, as_json: bool, **limits: Any
+) -> None:
+    """Change what the key of NAME may do; what is not named stays as it is."""
+    options = _options(**limits)
+    if not options:
+        raise click.UsageError("say what to change: --multi, --rate, --countries, --sender, --test")
+    _change(ctx, config, name, options, as_json)
+
+
+@key.command()
+@click.argument("name")
+@CONFIG
+@click.pass_context
+def enable(ctx: click.Context, /, name: str, config: Path | None) -> None:
+    """Let the key of NAME send again."""
+    _change(ctx, config, name, {"enabled": True}, as_json=False)
+
+
+@key.command()
+@click.argument("name")
+@CONFIG
+@click.pass_context
+def disable(ctx: click.Context, /, name: str, config: Path | None) -> None:
+    """Refuse the key of NAME from now on (code 40)."""
+    _change(ctx, config, name, {"enabled": False}, as_json=False)
+
+
+def _change(
+    ctx: click.Context, config: Path | None, name: str, options: dict[str, Any], as_json: bool
+) -> None:
+    with _writing(ctx, config) as connection:
+        accounts.change(connection, name, **options)
+        _show(connection, name, as_json)
+
+
+def _show(connection: Connection, name: str, as_json: bool) -> None:
+    account = accounts.by_name(connection, name)
+    if account is None:
+        raise Failure(f"there is no key named {name!r}; sendsmsnow key list shows all")
+    facts = as_dict(account)
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for label, value in zip(_SHOWN, _shown(facts), strict=True):
+        click.echo(f"{label:9}  {value}")
+
+
+@contextmanager
+def _reading(ctx: click.Context, config: Path | None) -> Iterator[Connection]:
+    with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
+        yield connection
+
+
+@contextmanager
+def _writing(ctx: click.Context, config: Path | None) -> Iterator[Connection]:
+    with database.opened(settings_of(ctx, config)) as store, store.write() as connection:
+        yield connection
+
+
+def _options(
+    *,
+    multi: bool | None,
+    rate: str | None,
+    countries: str | None,
+    sender: str | None,
+    test: bool | None,
+) -> dict[str, Any]:
+    """The options that were given, as the store takes them."""
+    chosen: dict[str, Any] = {}
+    if multi is not None:
+        chosen["multi"] = multi
+    if test is not None:
+        chosen["test"] = test
+    if rate is not None:
+        try:
+            chosen["rate"] = Rate.parse(rate)
+        except ValueError as error:
+            raise click.UsageError(f"--rate {rate!r}: {error}") from None
+    if countries is not None:
+        chosen["countries"] = _countries(countries)
+    if sender is not None:
+        if not _SENDER.fullmatch(sender):
+            raise click.UsageError(
+                f"--sender {sender!r}: a sender is up to 15 digits, or up to 11 letters and digits"
+            )
+        chosen["sender"] = sender
+    return chosen
+
+
+def _countries(text: str) -> frozenset[str] | None:
+    if text.lower() == "all":
+        return None
+    codes = frozenset(text.upper().replace(",", " ").split())
+    wrong = sorted(codes - phonenumbers.SUPPORTED_REGIONS)
+    if wrong or not codes:
+        raise click.UsageError(
+            f"--countries {text!r}: a country is two letters (ISO 3166): BE,FR and so on, or all"
+        )
+    return codes
+
+
+def as_dict(account: Account) -> dict[str, Any]:
+    """An account for JSON: everything but the key itself."""
+    return {
+        "name": account.name,
+        "key_hint": account.key_hint,
+        "enabled": account.enabled,
+        "multi": account.multi,
+        "rate": "none" if account.rate is None else str(account.rate),
+        "countries": None if account.countries is None else sorted(account.countries),
+        "sender": account.sender,
+        "test": account.test,
+        "created_at": datetime.fromtimestamp(account.created_at / 1_000, UTC)
+        .isoformat(timespec="seconds")
+        .replace("+00:00", "Z"),
+    }
+
+
+_SHOWN = ("name", "key", "enabled", "multi", "rate", "countries", "sender", "test", "created")
+
+
+def _shown(facts: dict[str, Any]) -> tuple[str, ...]:
+    def yes(flag: bool) -> str:
+        return "yes" if flag else "no"
+
+    return (
+        facts["name"],
+        f"…{facts['key_hint']}",
+        yes(facts["enabled"]),
+        yes(facts["multi"]),
+        facts["rate"],
+        "all" if facts["countries"] is None else ",".join(facts["countries"]),
+        facts["sender"] or "-",
+        yes(facts["test"]),
+        facts["created_at"],
+    )

@@ -1,0 +1,94 @@
+"""The commands about messages: send one, and show what became of it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from soap_client import SmsClient, SmsError
+
+from .. import database
+from ..failure import Failure
+from ..store import history
+from .options import CONFIG, settings_of
+
+
+@click.command()
+@click.argument("recipients")
+@click.argument("message")
+@click.option("--apikey", required=True, metavar="KEY", help="The API key to send with.")
+@click.option("--wsdl", metavar="URL", help="The WSDL of another gateway; a file will do, too.")
+@CONFIG
+@click.pass_context
+def send(
+    ctx: click.Context,
+    /,
+    recipients: str,
+    message: str,
+    apikey: str,
+    wsdl: str | None,
+    config: Path | None,
+) -> None:
+    """Send a message, by SOAP.
+
+    RECIPIENTS are one to four numbers, separated by commas. The message goes to the gateway of
+    these settings (public_url), or to where --wsdl says. Prints the reply; the exit status is 0
+    when the message was accepted.
+    """
+    address = None
+    if wsdl is None:
+        address = f"{settings_of(ctx, config).external_url()}/sendsms/soap/"
+    try:
+        with SmsClient(apikey, wsdl=wsdl, address=address) as client:
+            reply = client.send(recipients, message)
+    except SmsError as error:
+        click.echo(f"error={error.code} sent=0 id=")
+        raise Failure(str(error)) from None
+    click.echo(f"error={reply.error} sent={reply.sent} id={reply.id}")
+
+
+@click.group()
+def message() -> None:
+    """Messages and what became of them."""
+
+
+@message.command()
+@click.argument("id")
+@CONFIG
+@click.pass_context
+def show(ctx: click.Context, /, id: str, config: Path | None) -> None:
+    """Show every step of a message.
+
+    With its times, for each recipient and part.
+    """
+    with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
+        found = history.of_message(connection, id)
+    if found is None:
+        raise Failure(f"there is no message {id!r}")
+    click.echo("\n".join(told(found)))
+
+
+def told(found: history.MessageHistory) -> Iterator[str]:
+    """A message's history, line by line."""
+    parts = f"{found.parts} part" + ("s" if found.parts > 1 else "")
+    yield f"{found.id}  {found.state}"
+    yield f"accepted {_moment(found.accepted_at)} from {found.account}: {parts}, {found.encoding}"
+    for delivery in found.deliveries:
+        way = f" by {delivery.upstream}" if delivery.upstream else ""
+        yield ""
+        yield f"to {delivery.recipient}{way}: {delivery.state}"
+        yield _line(found.accepted_at, found.accepted_at, 0, "accepted", "")
+        for step in delivery.steps:
+            yield _line(step.at, found.accepted_at, step.part, step.event, step.detail)
+
+
+def _line(at: int, since: int, part: int, event: str, detail: str) -> str:
+    """A time, how long after the acceptance that was, and what happened."""
+    what = f"part {part} {event}" if part else event
+    return f"  {_moment(at)}  {(at - since) / 1_000:+10.3f} s  {what:20} {detail}".rstrip()
+
+
+def _moment(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+    return moment.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")

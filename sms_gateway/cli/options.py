@@ -1,0 +1,51 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import log
+from ..settings import Settings, load
+
+CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A TOML file with settings (also SENDSMSNOW_CONFIG).",
+)
+
+_LISTENING = (
+    click.option("--bind", metavar="HOST:PORT", help="Where to listen (127.0.0.1:8000)."),
+    click.option("--workers", metavar="N", help="How many web processes."),
+    click.option("--certfile", metavar="FILE", help="Serve HTTPS with this certificate."),
+    click.option("--keyfile", metavar="FILE", help="The certificate's private key."),
+)
+
+#: The lifeline of `processes`, and the socket to listen on when somebody else opened it.
+LIFELINE = click.option("--lifeline", type=int, hidden=True)
+LISTENER = click.option("--listener", type=int, hidden=True)
+
+
+def listening(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of whatever listens."""
+    for option in reversed(_LISTENING):
+        command = option(command)
+    return command
+
+
+def config_of(ctx: click.Context, config: Path | None) -> Path | None:
+    """The file named after the command, or before it."""
+    found: Path | None = config or ctx.find_root().params.get("config")
+    return found
+
+
+def settings_of(ctx: click.Context, config: Path | None, **overrides: object) -> Settings:
+    """The settings, with the options of the command on top."""
+    return load(config_of(ctx, config), overrides)
+
+
+def logging_to(settings: Settings) -> None:
+    """Log as the settings say."""
+    log.setup(settings.log_level, settings.log_format)

@@ -1,0 +1,74 @@
+"""The database that the settings name: opened, made where there is none, brought up to date."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from .failure import Failure
+from .settings import Settings, SettingsError
+from .store import Store, migrate, pending_migration
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Store]:
+    """The store, at the schema of this version; Failure when it is not, or cannot be reached."""
+    with _open(settings, create=False) as store:
+        with _told(settings):
+            pending = pending_migration(store)
+        if pending is not None:
+            raise Failure(
+                f"the database {settings.database_url} is not at the schema of this version "
+                f"({pending}); run sendsmsnow migrate"
+            )
+        yield store
+
+
+def migrated(settings: Settings) -> str | None:
+    """Bring the database to the schema of this version, and make it where there is none.
+
+    Returns the version it was brought to; None when there was nothing to do.
+    """
+    with _open(settings, create=True) as store, _told(settings):
+        pending = pending_migration(store)
+        if pending is not None:
+            migrate(store)
+        return pending
+
+
+@contextmanager
+def _open(settings: Settings, *, create: bool) -> Iterator[Store]:
+    url = settings.database_url.get_secret_value()
+    if settings.is_sqlite:
+        file = Path(url.removeprefix("sqlite:///").partition("?")[0])
+        if create:
+            with _told(settings):
+                file.parent.mkdir(parents=True, exist_ok=True)
+        elif not file.exists():
+            raise Failure(f"there is no database {file}; run sendsmsnow migrate")
+    try:
+        with _told(settings):
+            store = Store(url)
+    except (ArgumentError, ValueError):
+        raise SettingsError(f"database_url = {str(settings.database_url)!r} is no URL") from None
+    except (ModuleNotFoundError, NoSuchModuleError):
+        raise Failure("PostgreSQL needs psycopg: pip install 'sendsmsnow[postgresql]'") from None
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def _told(settings: Settings) -> Iterator[None]:
+    """What a database that cannot be opened says, in one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    except DBAPIError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+    else:
+        return
+    raise Failure(f"the database {settings.database_url} cannot be used: {reason}")

@@ -1,0 +1,186 @@
+"""The documents say what the program does, with every setting, code, command and dependency."""
+
+import configparser
+import dataclasses
+import inspect
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from sms_gateway import settings
+from sms_gateway.cli import cli
+from sms_gateway.codes import Code
+from sms_gateway.sms.message import State
+from sms_gateway.upstream import sandbox
+from sms_gateway.upstream.smpp_options import PARAMETERS, SmppOptions
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+API = (ROOT / "docs/api.md").read_text("utf-8")
+
+
+def test_the_page_of_the_settings_is_what_the_program_prints() -> None:
+    page = (ROOT / "docs/settings.md").read_text("utf-8")
+    _, mark, rest = page.partition("<!-- sendsmsnow settings --reference -->\n\n")
+    assert mark
+    assert rest == settings.reference()
+
+
+@pytest.mark.parametrize("code", list(Code), ids=str)
+def test_every_reply_code_is_documented_with_its_sentence(code: Code) -> None:
+    assert re.search(rf"^\| {code:d} \| {re.escape(code.sentence)} \|", API, re.M)
+
+
+def test_no_other_reply_code_is_documented() -> None:
+    documented = re.findall(r"^\| ([0-9]+) \|", API, re.M)
+    assert [int(number) for number in documented] == list(Code)
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def options(words: tuple[str, ...]) -> set[str]:
+    command: click.Command = cli
+    for word in words:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
+    return {
+        name
+        for parameter in (*command.params, *cli.params)
+        for name in (*parameter.opts, *parameter.secondary_opts)
+        if name.startswith("--")
+    } | {"--help"}
+
+
+@pytest.mark.parametrize("words", list(commands(cli)), ids=" ".join)
+def test_every_command_is_documented(words: tuple[str, ...]) -> None:
+    assert re.search(rf"^\| `sendsmsnow {' '.join(words)}\b", API, re.M)
+
+
+def shown_commands() -> Iterator[tuple[str, str]]:
+    """All command lines of ours in the documents: what follows `sendsmsnow` in code."""
+    for document in DOCUMENTS:
+        text = document.read_text("utf-8")
+        blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
+        code = [line for block in blocks for line in block.splitlines()]
+        code += re.findall(r"`(sendsmsnow [^`]+)`", text)
+        for line in code:
+            if match := re.search(r"(?:^|.*[\s/=])sendsmsnow ((?:--config \S+ )?[a-z].*)", line):
+                yield document.name, match[1]
+
+
+@pytest.mark.parametrize(("document", "line"), list(shown_commands()))
+def test_every_command_line_shown_exists_with_its_options(document: str, line: str) -> None:
+    shown = re.sub(r"[\[\]…]", " ", re.split(r" # | && ", line)[0])
+    words = shlex.split(re.sub(r"^--config \S+ ", "", shown))
+    paths = [path for path in commands(cli) if words[: len(path)] == list(path)]
+    assert len(paths) == 1, f"{document}: {line}"
+    given = {word for word in words if word.startswith("--")}
+    assert given <= options(paths[0]), f"{document}: {line}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text("utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_named_in_a_document_exists(document: Path) -> None:
+    text = document.read_text("utf-8")
+    named = re.findall(
+        r"`((?:sms_gateway|soap_server|soap_client|tests|docs|wsdl)/[\w./*-]*)`", text
+    )
+    for name in named:
+        assert list(ROOT.glob(name.rstrip("/"))), name
+
+
+def test_every_variable_named_in_a_document_is_a_setting() -> None:
+    known = {settings.ENV_PREFIX + name.upper() for name in settings.Settings.model_fields}
+    for document in DOCUMENTS:
+        named = re.findall(r"SENDSMSNOW_[A-Z_]+", document.read_text("utf-8"))
+        assert set(named) <= {*known, settings.ENV_CONFIG, settings.ENV_PREFIX}, document.name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_toml_sample_holds_settings_only(document: Path, tmp_path: Path) -> None:
+    for number, sample in enumerate(
+        re.findall(r"^```toml\n(.*?)^```", document.read_text("utf-8"), re.M | re.S)
+    ):
+        file = tmp_path / f"{number}.toml"
+        # Files that stand for the reader's own.
+        file.write_text(re.sub(r"^(certfile|keyfile) = .*\n", "", sample, flags=re.M), "utf-8")
+        settings.load(file, {}, {})
+
+
+def test_the_glossary_has_every_state() -> None:
+    glossary = (ROOT / "docs/glossary.md").read_text("utf-8")
+    for state in State:
+        assert f"`{state}`" in glossary
+
+
+def test_every_dependency_has_its_reason_and_licence() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    needed = config["options"]["install_requires"] + config["options.extras_require"]["postgresql"]
+    names = {re.split(r"[\s;>=\[]", line)[0] for line in needed.strip().splitlines()}
+    architecture = (ROOT / "docs/architecture.md").read_text("utf-8")
+    documented = set(
+        re.findall(r"^\| ([A-Za-z][\w-]*)[^|]*\| [^|]+ \| [^|]+ \|$", architecture, re.M)
+    )
+    assert documented == names | {"Package"}
+
+
+def test_the_checks_run_the_test_command_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox" in readme
+    script = (ROOT / ".ci/run").read_text("utf-8")
+    command = 'python3 -m venv "$venv" && "$venv/bin/pip" install -q tox && "$venv/bin/tox"'
+    assert command in script
+
+
+UPSTREAMS = (ROOT / "docs/adding-an-upstream.md").read_text("utf-8")
+
+
+def rows(heading: str, text: str) -> dict[str, tuple[str, str]]:
+    """The rows of the tables under a heading, by their first cell."""
+    _, _, section = text.partition(f"## {heading}\n")
+    section = section.partition("\n## ")[0]
+    found = re.findall(r"^\| `?([^|`]+?)`? \| ([^|]*?) ?\|(?: ([^|]*?) \|)?$", section, re.M)
+    return {first: (second, third) for first, second, third in found}
+
+
+def test_every_magic_number_of_the_sandbox_is_documented() -> None:
+    table = rows("The sandbox", UPSTREAMS)
+    for digits, behaviour in {**sandbox.MAGIC, "any other": sandbox.DELIVERED}.items():
+        assert table[digits][0] == behaviour.sentence
+
+
+def test_every_option_of_an_upstream_is_documented_with_its_default() -> None:
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(sandbox.SandboxUpstream).parameters.items()
+    }
+    table = rows("The sandbox", UPSTREAMS)
+    for name in sandbox.OPTIONS:
+        assert table[name][0] == f"{defaults[name]:g}"
+
+    table = rows("SMPP", UPSTREAMS)
+    options = {field.name: field.default for field in dataclasses.fields(SmppOptions)}
+    for name in PARAMETERS:
+        default = options[name]
+        assert table[name][0] == ("none" if default is None else str(default))
+    assert set(table) - {"Option", "---"} == set(PARAMETERS)
