@@ -103,6 +103,29 @@ class Backend(Protocol):
         ...
 
 
+class MailBackend(Protocol):
+    """What the e-mail face needs: there the unguessable address of an account is its key."""
+
+    async def knows(self, address: str) -> bool:
+        """Whether mail to this local part may be sent as SMS; raises when that cannot be told."""
+        ...
+
+    async def sendmail(
+        self,
+        address: str,
+        sender: str,
+        recipients: str,
+        message: str,
+        *,
+        idempotency_key: str = "",
+    ) -> Reply:
+        """Accept one text as `Backend.sendsms` does, for the account with this local part.
+
+        `sender` is who the mail is from; an account may have a list of those who may write.
+        """
+        ...
+
+
 def content_key(source: str, recipients: str, message: str) -> str:
     """An idempotency key for sources whose own ids may recur with other content.
 

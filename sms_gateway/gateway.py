@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 
 #: How many accounts are kept in memory between requests; the rest are read again.
 MOST_ACCOUNTS_IN_MEMORY = 10_000
+
+
+#: What a sender shows, and the statement that finds its account.
+_Credential = tuple[Callable[[Connection, Any], Account | None], bytes | str]
 
 
 class Refused(Exception):
@@ -72,7 +77,7 @@ class Gateway:
         self._validity = validity
         self._queue_limit = queue_limit
         self._clock = clock
-        self._accounts: dict[bytes, Account] = {}
+        self._accounts: dict[_Credential, Account] = {}
         self._commits: GroupCommit[Request, Reply | None] | None = None
 
     async def start(self) -> None:
@@ -89,7 +94,34 @@ class Gateway:
     ) -> Reply:
         """See `Backend.sendsms`."""
         try:
-            return await self._sendsms(recipients, message, apikey, idempotency_key)
+            return await self._send(_by_key(apikey), recipients, message, idempotency_key)
+        except Exception as error:
+            return _failure(error)
+
+    async def knows(self, address: str) -> bool:
+        """See `MailBackend.knows`."""
+        try:
+            account = await self._load(_by_mail(address))
+        except Refused:
+            return False
+        return account.enabled
+
+    async def sendmail(
+        self,
+        address: str,
+        sender: str,
+        recipients: str,
+        message: str,
+        *,
+        idempotency_key: str = "",
+    ) -> Reply:
+        """See `MailBackend.sendmail`."""
+        try:
+            credential = _by_mail(address)
+            account = await self._load(credential)
+            if not _may_write(sender, account.mail_senders):
+                raise Refused(Code.NOT_SENT, "This sender may not write to this address")
+            return await self._send(credential, recipients, message, idempotency_key)
         except Exception as error:
             return _failure(error)
 
@@ -151,9 +183,7 @@ class Gateway:
 
     async def _fresh(self, apikey: str) -> Account:
         """The account of a key as it is stored now; raises Refused."""
-        if not apikey:
-            raise Refused(Code.KEY_MISSING)
-        account = await self._load(key_hash(apikey))
+        account = await self._load(_by_key(apikey))
         if not account.enabled:
             raise Refused(Code.KEY_DISABLED)
         return account
@@ -206,18 +236,15 @@ class Gateway:
             self._store.scrub()
         return total
 
-    async def _sendsms(
-        self, recipients: str, message: str, apikey: str, idempotency_key: str
+    async def _send(
+        self, credential: _Credential, recipients: str, message: str, idempotency_key: str
     ) -> Reply:
         assert self._commits is not None, "start() comes first"
-        if not apikey:
-            raise Refused(Code.KEY_MISSING)
-        hashed = key_hash(apikey)
-        account = self._accounts.get(hashed)
+        account = self._accounts.get(credential)
         while True:
             fresh = account is None
             if account is None:
-                account = await self._load(hashed)
+                account = await self._load(credential)
             repeat = _repeat(account, idempotency_key, recipients, message)
             try:
                 request = self._check(account, recipients, message, repeat)
@@ -231,18 +258,20 @@ class Gateway:
             # The copy in memory is out of date, or may be the reason for a refusal.
             account = None
 
-    async def _load(self, hashed: bytes) -> Account:
+    async def _load(self, credential: _Credential) -> Account:
+        statement, value = credential
+
         def read() -> Account | None:
             with self._store.read() as connection:
-                return account_statements.by_key(connection, hashed)
+                return statement(connection, value)
 
         account = await asyncio.to_thread(read)
         if account is None:
-            self._accounts.pop(hashed, None)
+            self._accounts.pop(credential, None)
             raise Refused(Code.KEY_WRONG)
         while len(self._accounts) >= MOST_ACCOUNTS_IN_MEMORY:
             self._accounts.pop(next(iter(self._accounts)))
-        self._accounts[hashed] = account
+        self._accounts[credential] = account
         return account
 
     def _check(
@@ -406,6 +435,22 @@ class Gateway:
                 for address, route in r.recipients
             ],
         )
+
+
+def _by_key(apikey: str) -> _Credential:
+    if not apikey:
+        raise Refused(Code.KEY_MISSING)
+    return account_statements.by_key, key_hash(apikey)
+
+
+def _by_mail(address: str) -> _Credential:
+    return account_statements.by_mail_address, address
+
+
+def _may_write(sender: str, allowed: frozenset[str] | None) -> bool:
+    """Whether a mail's sender is on an account's list of addresses and `@domains`."""
+    sender = sender.lower()
+    return allowed is None or sender in allowed or "@" + sender.rpartition("@")[2] in allowed
 
 
 def _failure(error: Exception) -> Reply:

@@ -551,3 +551,41 @@ async def test_a_forgotten_person_is_nowhere_and_gets_nothing(
         ("", "delivered"),
         ("", "failed"),
     ]
+
+
+# -- the e-mail address of an account --
+
+
+async def test_a_mail_is_sent_for_the_account_whose_address_it_is(
+    gateway: Gateway, store: Store
+) -> None:
+    _, account = support.create(store)
+    assert await gateway.knows(account.mail_address)
+    assert not await gateway.knows("1234567890123456")
+    reply = await gateway.sendmail(account.mail_address, "ann@example.com", BELGIAN, "hi")
+    assert (reply.error, reply.sent) == (Code.SENT, 1)
+    again = await gateway.sendmail(account.mail_address, "ann@example.com", BELGIAN, "ho")
+    assert again.error is Code.TOO_FAST
+    assert (await gateway.sendsms(BELGIAN, "hi", account.mail_address)).error is Code.KEY_WRONG
+    change(store, enabled=False)
+    assert not await gateway.knows(account.mail_address)
+
+
+@pytest.mark.parametrize(
+    ("sender", "code"),
+    [
+        ("Ann@Example.com", Code.SENT),
+        ("bob@example.com", Code.NOT_SENT),
+        ("bob@allowed.example", Code.SENT),
+        ("bob@not-allowed.example", Code.NOT_SENT),
+        ("", Code.NOT_SENT),
+    ],
+)
+async def test_only_listed_senders_may_write_to_an_address(
+    gateway: Gateway, store: Store, sender: str, code: Code
+) -> None:
+    _, account = support.create(
+        store, mail_senders=frozenset({"ann@example.com", "@allowed.example"})
+    )
+    reply = await gateway.sendmail(account.mail_address, sender, BELGIAN, "hi")
+    assert reply.error is code
