@@ -146,6 +146,31 @@ async def test_throttling_slows_the_bind_down(smsc: Smsc, caplog: pytest.LogCapt
     assert all(record.rate < 400 for record in slowed)
 
 
+async def test_what_is_throttled_goes_in_the_end(tmp_path) -> None:
+    with start_smsc(tmp_path, throttle_over=40) as smsc:
+        async with bound(smsc, window=20) as bind:
+            waiting = [a_delivery(f"Hello {number}") for number in range(60)]
+            tries = 0
+            while waiting:
+                await bind.upstream.ready()
+                deliveries = waiting[: bind.upstream.free()]
+                del waiting[: len(deliveries)]
+                for delivery in deliveries:
+                    bind.upstream.submit(delivery)
+                for delivery in deliveries:
+                    tries += 1
+                    await bind.sink.until(lambda d=delivery: bind.sink.of(d))
+                    if bind.sink.outcomes(delivery) != [ACCEPTED]:
+                        assert bind.sink.outcomes(delivery) == [RETRY]
+                        # As a worker would hand it over again.
+                        bind.sink.answers.remove(bind.sink.of(delivery)[0])
+                        waiting.append(delivery)
+        accepted = [entry for entry in smsc.submits() if entry["status"] == 0]
+    assert len(accepted) == 60
+    # A window or two ran into it, and little more.
+    assert tries < 120
+
+
 # What is written.
 
 

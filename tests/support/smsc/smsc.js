@@ -13,7 +13,7 @@
 //   receipt_retry      ms before a receipt that was refused for now is offered again
 //   receipt_window     how many receipts are under way at once
 //   receipts           false: none at all
-//   throttle_over      more parts than this in a second are throttled
+//   throttle_over      more parts than this in any second are throttled
 //   enquire_link       false: never answer it
 //   unbind             false: never answer it
 //   magic              words for every message, in addition to its own
@@ -207,8 +207,8 @@ class Connection {
     this.number = number;
     this.underWay = new Set();
     this.outbox = null;
-    this.second = 0;
-    this.inSecond = 0;
+    // When the parts of the last second were taken.
+    this.taken = [];
     this.socket.setNoDelay(true);
     // Errors of a connection are events of the test, not of this process.
     session.on('error', (error) => note('error', number, { code: error.code || error.message }));
@@ -305,10 +305,12 @@ class Connection {
   }
 
   throttled() {
-    const second = Math.floor(Date.now() / 1000);
-    if (second !== this.second) [this.second, this.inSecond] = [second, 0];
-    this.inSecond += 1;
-    return this.inSecond > options.throttle_over;
+    if (options.throttle_over === undefined) return false;
+    const now = Date.now();
+    while (this.taken.length && this.taken[0] <= now - 1000) this.taken.shift();
+    if (this.taken.length >= options.throttle_over) return true;
+    this.taken.push(now);
+    return false;
   }
 
   submitted(pdu) {
