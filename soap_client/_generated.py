@@ -25,6 +25,8 @@ class SendSmsResult:
 
 
 def _send_sms_result(answer: Any) -> SendSmsResult:
+    if answer is None:
+        raise ValueError("the answer lacks its result")
     return SendSmsResult(
         error=_int(answer.error),
         sent=_int(answer.sent),

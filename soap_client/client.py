@@ -161,5 +161,5 @@ def _one_kind_of_error() -> Iterator[None]:
         raise SmsError(TIMED_OUT) from error
     except zeep.exceptions.Fault as error:
         raise SmsError(INTERNAL, str(error.message)) from error
-    except (zeep.exceptions.Error, ValueError, *FAILURES) as error:
+    except FAILURES as error:
         raise SmsError(INTERNAL, type(error).__name__) from error

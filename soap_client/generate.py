@@ -48,6 +48,8 @@ class {type}:
 
 
 def _{function}_result(answer: Any) -> {type}:
+    if answer is None:
+        raise ValueError("the answer lacks its result")
     return {type}(
 {reads}
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
+import zeep.exceptions
 import zeep.transports
 
 UNAVAILABLE = 503
@@ -22,8 +23,14 @@ PASSING: tuple[type[Exception], ...] = (
 )
 #: No answer in time.
 TIMEOUTS: tuple[type[Exception], ...] = (requests.Timeout,)
-#: Whatever else happens on the way.
-FAILURES: tuple[type[Exception], ...] = (requests.RequestException, OSError)
+#: Whatever else can happen; the last two come from an answer or a WSDL that is not ours.
+FAILURES: tuple[type[Exception], ...] = (
+    requests.RequestException,
+    OSError,
+    zeep.exceptions.Error,
+    ValueError,
+    LookupError,
+)
 
 try:
     import httpx

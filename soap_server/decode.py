@@ -77,7 +77,7 @@ def root_part(body: bytes, parameters: dict[str, str]) -> tuple[bytes, str]:
     parts = re.split(delimiter, body, maxsplit=MAX_PARTS)[1:]
     start = parameters.get("start", "").strip("<>")
     for part in parts:
-        head, _, content = part.partition(b"\r\n\r\n" if b"\r\n\r\n" in part else b"\n\n")
+        head, content = _divided(part)
         headers = {
             name.strip().lower(): value.strip()
             for name, _, value in (
@@ -89,6 +89,12 @@ def root_part(body: bytes, parameters: dict[str, str]) -> tuple[bytes, str]:
             encoding = headers.get("content-transfer-encoding", "")
             return _transferred(content, encoding), headers.get("content-type", "")
     raise faults.client("The multipart body has no root part")
+
+
+def _divided(part: bytes) -> tuple[bytes, bytes]:
+    """The headers and the content of a part; either may be empty."""
+    empty_line = re.search(rb"\A\r?\n|\r?\n\r?\n", part)
+    return (part[: empty_line.start()], part[empty_line.end() :]) if empty_line else (part, b"")
 
 
 def _transferred(content: bytes, encoding: str) -> bytes:

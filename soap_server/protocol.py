@@ -66,6 +66,9 @@ class HardenedSoap(Soap11):  # type: ignore[misc]
         super().__init__()
         self._max_body = max_body
 
+    def get_context(self, parent: object, transport: object) -> None:
+        """Nothing is kept for a request but in its `Exchange`."""
+
     def create_in_document(self, context: Any, charset: str | None = None) -> None:
         """From the bytes of the body to a tree. Raises SoapFault."""
         exchange: Exchange = context.udc

@@ -158,15 +158,17 @@ class Server(ServerBase):  # type: ignore[misc]
                 (coroutine,) = context.out_object
                 context.out_object = [await coroutine]
             self.get_out_string(context)
+            if context.out_error is not None:
+                log.info("SOAP request refused", extra={"reason": context.out_error.faultstring})
+            status = 200 if context.out_error is None else 500
+            return status, b"".join(context.out_string)
         except Exception as error:
             log_failure("SOAP request failed", error)
             return 500, fault(faults.server(), exchange).encode()
-        if context.out_error is not None:
-            log.info("SOAP request refused", extra={"reason": context.out_error.faultstring})
-        answer = b"".join(context.out_string)
-        status = 200 if context.out_error is None else 500
-        context.close()
-        return status, answer
+        finally:
+            context.close()
+            # It refers to itself, and to all of the request, until the next garbage collection.
+            vars(context).clear()
 
 
 def _asks_for_wsdl(query: bytes) -> bool:

@@ -1,0 +1,136 @@
+"""The published contract: valid, the one that the service follows, and served to the letter."""
+
+import re
+from pathlib import Path
+from urllib.request import urlopen
+from xml.etree.ElementTree import canonicalize
+
+import pytest
+import xmlschema
+from lxml import etree
+from support.soap_face import ENDPOINT, WSDL, RecordingBackend, soap_face
+
+import wsdl
+from soap_server import SoapApp, description
+
+SCHEMAS = Path(xmlschema.__file__).parent / "schemas" / "WSDL"
+SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
+SOAP12 = "http://schemas.xmlsoap.org/wsdl/soap12/"
+
+
+def canonical(document: bytes) -> str:
+    """The document without what means nothing: white space, prefixes, the order of attributes."""
+    return canonicalize(
+        document.decode(),
+        strip_text=True,
+        rewrite_prefixes=True,
+        qname_aware_attrs=["type", "element", "message", "binding"],
+    )
+
+
+def test_the_service_describes_itself_as_the_contract_does():
+    generated = description.generate("http://localhost:8000/sendsms/soap/")
+    assert canonical(generated) == canonical(wsdl.PATH.read_bytes())
+
+
+def test_the_address_is_all_that_differs_in_what_is_published():
+    published = wsdl.document('https://sms.example.com/a?b=1&c="2"')
+    located = re.findall(rb'location="([^"]*)"', published)
+    assert located == [b"https://sms.example.com/a?b=1&amp;c=&quot;2&quot;"] * 2
+    original = wsdl.PATH.read_bytes()
+    assert published.replace(located[0], b"http://localhost:8000/sendsms/soap/") == original
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> etree.XMLSchema:
+    """The schemas of WSDL 1.1 and of its two SOAP bindings.
+
+    xmlschema ships the first two as published by their authors. The binding for SOAP 1.2 is defined
+    by what it changes in that for 1.1: the namespace, and soapActionRequired (W3C Member Submission
+    "WSDL 1.1 Binding Extension for SOAP 1.2", §2); so is its schema here.
+    """
+    directory = tmp_path_factory.mktemp("schemas")
+    (directory / "wsdl.xsd").write_bytes((SCHEMAS / "wsdl.xsd").read_bytes())
+    soap = (SCHEMAS / "wsdl-soap.xsd").read_text()
+    (directory / "soap.xsd").write_text(located(soap))
+    operation = '<xs:attribute name="soapAction" type="xs:anyURI" use="optional" />'
+    assert soap.count(operation) == 1
+    required = operation.replace("soapAction", "soapActionRequired").replace("anyURI", "boolean")
+    soap12 = soap.replace(SOAP, SOAP12).replace(operation, operation + required)
+    (directory / "soap12.xsd").write_text(located(soap12))
+    both = "".join(
+        f'<xs:import namespace="{namespace}" schemaLocation="{name}.xsd"/>'
+        for namespace, name in (
+            ("http://schemas.xmlsoap.org/wsdl/", "wsdl"),
+            (SOAP, "soap"),
+            (SOAP12, "soap12"),
+        )
+    )
+    (directory / "all.xsd").write_text(
+        f'<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">{both}</xs:schema>'
+    )
+    return etree.XMLSchema(etree.parse(directory / "all.xsd"))
+
+
+def located(schema: str) -> str:
+    imported = '<xs:import namespace = "http://schemas.xmlsoap.org/wsdl/" />'
+    assert imported in schema
+    return schema.replace(imported, imported.replace("/>", 'schemaLocation="wsdl.xsd"/>'))
+
+
+def test_the_contract_is_valid_wsdl_with_valid_soap_bindings(schema):
+    schema.assertValid(etree.parse(wsdl.PATH))
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("wsdl:portType name", "wsdl:portType nom"),
+        ('<soap:binding style="document"', '<soap:binding style="documents"'),
+        ('<soap12:binding style="document"', '<soap12:binding style="documents"'),
+        ('soapActionRequired="false"', 'soapActionRequired="maybe"'),
+        ('<soap12:body use="literal"/>', '<soap12:body use="figurative"/>'),
+    ],
+)
+def test_the_schemas_see_what_is_not_valid(schema, good, bad):
+    text = wsdl.PATH.read_text()
+    assert good in text
+    assert not schema.validate(etree.fromstring(text.replace(good, bad).encode()))
+
+
+def test_the_types_of_the_contract_are_valid_xml_schema():
+    (types,) = etree.parse(wsdl.PATH).getroot().iter("{http://www.w3.org/2001/XMLSchema}schema")
+    # By itself, with the namespaces that are in scope.
+    etree.XMLSchema(etree.fromstring(etree.tostring(types)))
+
+
+async def test_the_wsdl_is_served_by_get_and_head_wherever_it_is_asked_for(tmp_path):
+    expected = wsdl.document("https://sms.example.com/sendsms/soap/")
+    app = SoapApp(RecordingBackend(), "https://sms.example.com/")
+    for path, query in (
+        (WSDL, b""),
+        (ENDPOINT, b"wsdl"),
+        (ENDPOINT[:-1], b"WSDL"),
+        (ENDPOINT, b"x=1&wsdl="),
+    ):
+        for method, body in (("GET", expected), ("HEAD", b"")):
+            sent = []
+
+            async def send(message, sent=sent):
+                sent.append(message)
+
+            scope = {"type": "http", "method": method, "path": path, "query_string": query}
+            # Whatever host a client claims to have reached, the address is the configured one.
+            await app({**scope, "headers": [(b"host", b"evil.example")]}, None, send)
+            assert sent[0]["status"] == 200
+            assert dict(sent[0]["headers"]) == {
+                b"content-type": b"text/xml; charset=utf-8",
+                b"content-length": str(len(expected)).encode(),
+            }
+            assert sent[1]["body"] == body
+
+
+def test_the_live_wsdl_is_valid(schema, tmp_path):
+    with soap_face(tmp_path) as face, urlopen(f"{face.endpoint}?wsdl") as response:
+        live = etree.parse(response)
+    schema.assertValid(live)

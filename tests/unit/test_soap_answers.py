@@ -1,0 +1,544 @@
+"""What the SOAP face understands and answers, in this process."""
+
+import asyncio
+import base64
+from dataclasses import dataclass
+
+import pytest
+from lxml import etree
+from support.soap_face import ENDPOINT, ID, WSDL, Call, RecordingBackend
+
+from sms_gateway.backend import content_key
+from sms_gateway.codes import Code
+from soap_server import SoapApp
+from soap_server.protocol import escape
+
+SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
+SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
+WSA = "http://www.w3.org/2005/08/addressing"
+WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+NS = {"soap11": SOAP11, "soap12": SOAP12, "tns": "urn:sendSmsNow", "wsa": WSA}
+
+PARAMETERS = "<recipients>+32494000000</recipients><message>Hello</message><apikey>secret</apikey>"
+CALL = f'<sendSms xmlns="urn:sendSmsNow">{PARAMETERS}</sendSms>'
+HELLO = Call(recipients="+32494000000", message="Hello", apikey="secret", idempotency_key="")
+
+
+def envelope(body: str = CALL, header: str = "", namespace: str = SOAP11) -> str:
+    header = header and f"<s:Header>{header}</s:Header>"
+    return f'<s:Envelope xmlns:s="{namespace}">{header}<s:Body>{body}</s:Body></s:Envelope>'
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def root(self) -> etree._Element:
+        return etree.fromstring(self.body)
+
+    @property
+    def result(self) -> dict[str, str | None]:
+        """The members of the result, by name."""
+        assert self.status == 200, self.body
+        (result,) = self.root.findall("{*}Body/tns:sendSmsResponse/tns:return", NS)
+        return {etree.QName(each).localname: each.text for each in result}
+
+    @property
+    def fault(self) -> tuple[str, str]:
+        """The code and the text of a fault, after a look at its structure."""
+        assert self.status == 500, self.body
+        root = self.root
+        if etree.QName(root).namespace == SOAP11:
+            (fault,) = root.findall("soap11:Body/soap11:Fault", NS)
+            assert [each.tag for each in fault] == ["faultcode", "faultstring"]
+            code, text = fault[0].text, fault[1].text
+        else:
+            (fault,) = root.findall("soap12:Body/soap12:Fault", NS)
+            assert [etree.QName(each).localname for each in fault] == ["Code", "Reason"]
+            code = fault.findtext("soap12:Code/soap12:Value", namespaces=NS)
+            (reason,) = fault.findall("soap12:Reason/soap12:Text", NS)
+            assert reason.get("{http://www.w3.org/XML/1998/namespace}lang") == "en"
+            text = reason.text
+        prefix, _, name = code.partition(":")
+        assert root.nsmap[prefix] == etree.QName(root).namespace
+        return name, text
+
+
+class Face:
+    def __init__(self, **options: object) -> None:
+        self.backend = RecordingBackend()
+        self.app = SoapApp(self.backend, "https://sms.example.com", **options)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *messages: dict[str, object],
+        query: bytes = b"",
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        sent: list[dict[str, object]] = []
+        incoming = iter(messages)
+
+        async def receive() -> dict[str, object]:
+            return next(incoming)
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query,
+            "headers": [
+                (name.lower().encode(), value.encode("latin-1"))
+                for name, value in (headers or {}).items()
+            ],
+        }
+        await self.app(scope, receive, send)
+        start, body = sent
+        names = [name.decode() for name, _ in start["headers"]]
+        assert len(names) == len(set(names))
+        return Answer(
+            start["status"],
+            {name.decode(): value.decode() for name, value in start["headers"]},
+            body["body"],
+        )
+
+    async def post(
+        self,
+        body: str | bytes,
+        content_type: str = "text/xml; charset=utf-8",
+        **headers: str,
+    ) -> Answer:
+        content = body.encode() if isinstance(body, str) else body
+        answer = await self.request(
+            "POST",
+            ENDPOINT,
+            {"type": "http.request", "body": content},
+            headers={"content-type": content_type}
+            | {name.replace("_", "-"): value for name, value in headers.items()},
+        )
+        assert answer.headers["content-length"] == str(len(answer.body))
+        return answer
+
+
+@pytest.fixture
+def face() -> Face:
+    return Face()
+
+
+@pytest.mark.parametrize("namespace", [SOAP11, SOAP12])
+@pytest.mark.parametrize(
+    "content_type", ["text/xml", "application/soap+xml", 'application/soap+xml; action="x"', ""]
+)
+async def test_the_answer_is_in_the_version_of_the_envelope(face, namespace, content_type):
+    answer = await face.post(envelope(namespace=namespace), content_type)
+    assert answer.result == {"error": "0", "sent": "1", "id": ID}
+    assert etree.QName(answer.root).namespace == namespace
+    media_type = "text/xml" if namespace == SOAP11 else "application/soap+xml"
+    assert answer.headers["content-type"] == f"{media_type}; charset=utf-8"
+    assert face.backend.calls == [HELLO]
+
+
+QUALIFIED = PARAMETERS.replace("<", "<t:").replace("<t:/", "</t:")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        f'<t:sendSms xmlns:t="urn:sendSmsNow">{PARAMETERS}</t:sendSms>',
+        f'<t:sendSms xmlns:t="urn:sendSmsNow">{QUALIFIED}</t:sendSms>',
+        CALL.replace("><", ">\n  <!-- comment --> <"),
+        '<sendSms xmlns="urn:sendSmsNow"><apikey> secret\n</apikey><message>Hello</message>'
+        "<recipients>+32494000000</recipients></sendSms>",
+        f'<sendSms xmlns="urn:sendSmsNow">{PARAMETERS}<more><and/></more></sendSms>',
+        '<sendSms xmlns="urn:sendSmsNow"><c-gensym3>+32494000000</c-gensym3>'
+        "<c-gensym5>Hello</c-gensym5><c-gensym7>secret</c-gensym7></sendSms>",
+        '<t:sendSms xmlns:t="urn:sendSmsNow"><param0>+32494000000</param0><param1>Hello</param1>'
+        "<param2>secret</param2></t:sendSms>",
+        f'<t:sendSms xmlns:t="urn:sendSmsNow" {XSI} xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
+        ' s:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/">'
+        '<recipients xsi:type="xsd:string">+32494000000</recipients>'
+        f'<message xsi:type="xsd:base64Binary">{base64.b64encode(b"Hello").decode()}</message>'
+        '<apikey xsi:type="xsd:string">secret</apikey></t:sendSms>',
+        '<t:sendSms xmlns:t="urn:sendSmsNow"><recipients href="#1"/><message href="#2"/>'
+        '<apikey href="#4"/></t:sendSms><multiRef id="1">+32494000000</multiRef>'
+        '<multiRef id="2" href="#3"/><multiRef id="3">Hello</multiRef>'
+        '<multiRef id="4">secret</multiRef>',
+        '<t:sendSms xmlns:t="urn:sendSmsNow" xmlns:e="http://www.w3.org/2003/05/soap-encoding">'
+        '<recipients e:ref="1"/><message>Hello</message><apikey>secret</apikey></t:sendSms>'
+        '<x e:id="1" xmlns:e="http://www.w3.org/2003/05/soap-encoding">+32494000000</x>',
+    ],
+)
+async def test_parameters_are_found_however_a_stack_writes_them(face, call):
+    assert (await face.post(envelope(call))).result["error"] == "0"
+    assert face.backend.calls == [HELLO]
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ("Grüße €, 😀, &amp; &lt; &gt; &quot;", 'Grüße €, 😀, & < > "'),
+        ("a&#13;\r\n\tb ", "a\r\n\tb "),
+        ("<![CDATA[<b>&amp;</b>]]>", "<b>&amp;</b>"),
+        ("&#55357;&#56832;", "😀"),
+        ("ab<!-- c -->d", "abd"),
+    ],
+)
+async def test_the_text_arrives_as_it_was_meant(face, message, text):
+    await face.post(envelope(CALL.replace("Hello", message)))
+    assert face.backend.calls[0].message == text
+
+
+async def test_base64_is_utf8_or_else_latin1(face):
+    for raw in ("Grüße".encode(), "Grüße".encode("latin-1")):
+        encoded = base64.b64encode(raw).decode()
+        typed = f'<message {XSI} xsi:type="xsd:base64Binary">{encoded}</message>'
+        await face.post(envelope(CALL.replace("<message>Hello</message>", typed)))
+    assert [call.message for call in face.backend.calls] == ["Grüße", "Grüße"]
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "code"),
+    [
+        ('<sendSms xmlns="urn:sendSmsNow"/>', ("", "", ""), 60),
+        ('<sendSms xmlns="urn:sendSmsNow">+32494000000</sendSms>', ("", "", ""), 60),
+        (CALL.replace("secret", ""), ("+32494000000", "Hello", ""), 60),
+        (CALL.replace("<message>Hello</message>", ""), ("+32494000000", "", "secret"), 7),
+        (
+            CALL.replace("<message>Hello<", f'<message {XSI} xsi:nil="true"><'),
+            ("+32494000000", "", "secret"),
+            7,
+        ),
+        (CALL.replace("+32494000000", "Array"), ("Array", "Hello", "secret"), 7),
+        (CALL.replace("message", "Message"), ("+32494000000", "", "secret"), 7),
+    ],
+)
+async def test_arguments_that_did_not_arrive_are_a_business_error(face, call, given, code):
+    assert (await face.post(envelope(call))).result == {
+        "error": str(code),
+        "sent": "0",
+        "id": None,
+    }
+    (told,) = face.backend.calls
+    assert (told.recipients, told.message, told.apikey) == given
+
+
+@pytest.mark.parametrize("code", list(Code))
+async def test_every_code_is_in_the_result(face, code):
+    answer = await face.post(envelope(CALL.replace("secret", f"code-{int(code)}")))
+    assert answer.result == {"error": str(int(code)), "sent": "0", "id": None}
+    assert "retry-after" not in answer.headers
+
+
+async def test_overload_is_in_the_result_with_a_time_to_wait(face):
+    answer = await face.post(envelope(CALL.replace("secret", "busy")))
+    assert answer.result == {"error": "30", "sent": "0", "id": None}
+    assert answer.headers["retry-after"] == "7"
+
+
+async def test_a_backend_that_fails_is_code_30_and_nothing_of_the_request_is_logged(face, caplog):
+    answer = await face.post(envelope(CALL.replace("secret", "fails")))
+    assert answer.result == {"error": "30", "sent": "0", "id": None}
+    (record,) = [each for each in caplog.records if each.name == "soap_server"]
+    assert record.exception == "RuntimeError"
+    assert "soap_face.py:" in record.where
+    for given in ("Hello", "32494000000", "cannot send"):
+        assert given not in str(record.__dict__)
+
+
+async def test_what_xml_cannot_hold_is_replaced_in_an_answer(face):
+    answer = await face.post(envelope(CALL.replace("secret", "odd")))
+    assert answer.result["id"] == "\ufffd<&>\ufffd\ufffd]]>"
+
+
+@pytest.mark.parametrize("namespace", [SOAP11, SOAP12])
+@pytest.mark.parametrize(
+    ("body", "header"),
+    [
+        ("", ""),
+        ("<nothing/>", ""),
+        ('<sendSms xmlns="urn:other"/>', ""),
+        ("<sendSms/>", ""),
+        (CALL.replace("sendSms ", "deleteSms ").replace("/sendSms", "/deleteSms"), ""),
+        (CALL + CALL, ""),
+        (f"<s:Fault><faultcode>s:Server</faultcode></s:Fault>{CALL}", ""),
+        ("<s:Fault><faultcode>s:Server</faultcode></s:Fault>", ""),
+        (CALL.replace("</sendSms>", "<apikey>other</apikey></sendSms>"), ""),
+        (CALL.replace("Hello", "<b>Hello</b>"), ""),
+        (CALL.replace("<message>Hello<", '<message href="#1"><'), ""),
+        (CALL.replace("<message>Hello<", '<message href="cid:1"><'), ""),
+        (
+            CALL.replace("<message>Hello<", '<message href="#1"><')
+            + '<a id="1" href="#2"/><a id="2" href="#1"/>',
+            "",
+        ),
+        (CALL.replace("<message>", f'<message {XSI} xsi:type="x:base64Binary">ä'), ""),
+        ('<sendSms xmlns="urn:sendSmsNow"><a/><b/><c/><d/></sendSms>', ""),
+        (CALL, f'<a:ReplyTo xmlns:a="{WSA}"><a:Address>http://localhost/</a:Address></a:ReplyTo>'),
+        (CALL, f'<a:FaultTo xmlns:a="{WSA}"><a:Address>http://localhost/</a:Address></a:FaultTo>'),
+    ],
+)
+async def test_an_envelope_that_makes_no_sense_is_the_clients_fault(face, namespace, body, header):
+    answer = await face.post(envelope(body, header, namespace))
+    code, text = answer.fault
+    assert code == ("Client" if namespace == SOAP11 else "Sender")
+    assert text.isprintable()
+    assert "Hello" not in text
+    assert not face.backend.calls
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "<Envelope/>",
+        "<html/>",
+        envelope(namespace="http://www.w3.org/2001/06/soap-envelope"),
+        f'<s:Body xmlns:s="{SOAP11}"/>',
+    ],
+)
+async def test_another_document_is_a_version_mismatch(face, document):
+    assert (await face.post(document)).fault[0] == "VersionMismatch"
+    answer = await face.post(document, "application/soap+xml")
+    if "soap/envelope" not in document:
+        upgrade = answer.root.findall("soap12:Header/soap12:Upgrade/soap12:SupportedEnvelope", NS)
+        assert [each.nsmap["e"] for each in upgrade] == [SOAP12, SOAP11]
+    assert answer.fault[0] == "VersionMismatch"
+
+
+@pytest.mark.parametrize(
+    "parts", ["", "<s:Header/>", "<s:Body/>", f"<s:Body/><s:Body>{CALL}</s:Body>"]
+)
+async def test_an_envelope_has_one_body_and_something_in_it(face, parts):
+    document = f'<s:Envelope xmlns:s="{SOAP11}">{parts}</s:Envelope>'
+    assert (await face.post(document)).fault[0] == "Client"
+
+
+@pytest.mark.parametrize("namespace", [SOAP11, SOAP12])
+async def test_ill_formed_xml_is_refused_in_the_version_it_seems_to_be(face, namespace):
+    answer = await face.post(envelope(namespace=namespace)[:-1])
+    assert etree.QName(answer.root).namespace == namespace
+    assert answer.fault[0] == ("Client" if namespace == SOAP11 else "Sender")
+    assert (await face.post("<", "application/soap+xml")).fault[0] == "Sender"
+
+
+def must(name: str, attributes: str = "", namespace: str = "urn:x") -> str:
+    return f'<h:{name} xmlns:h="{namespace}" s:mustUnderstand="1" {attributes}/>'
+
+
+@pytest.mark.parametrize("namespace", [SOAP11, SOAP12])
+@pytest.mark.parametrize("true", ["1", "true"])
+async def test_a_header_that_must_be_understood_and_is_not_is_a_fault(face, namespace, true):
+    header = must("Strange").replace('"1"', f'"{true}"') + must("Stranger")
+    answer = await face.post(envelope(header=header, namespace=namespace))
+    assert answer.fault[0] == "MustUnderstand"
+    assert not face.backend.calls
+    if namespace == SOAP12:
+        listed = answer.root.findall("soap12:Header/soap12:NotUnderstood", NS)
+        assert [each.get("qname") for each in listed] == ["h:Strange", "h:Stranger"]
+        assert listed[0].nsmap["h"] == "urn:x"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "header"),
+    [
+        (SOAP11, must("Strange").replace('"1"', '"0"')),
+        (SOAP11, '<h:Strange xmlns:h="urn:x"/>'),
+        (SOAP11, must("Strange", 's:actor="urn:somebody-else"')),
+        (SOAP12, must("Strange", f's:role="{SOAP12}/role/none"')),
+        (SOAP11, must("To", namespace=WSA) + must("Action", namespace=WSA)),
+        (SOAP12, must("Security", namespace=WSSE)),
+        (SOAP11, must("To", namespace="http://schemas.xmlsoap.org/ws/2004/08/addressing")),
+    ],
+)
+async def test_other_headers_do_not_stand_in_the_way(face, namespace, header):
+    assert (await face.post(envelope(header=header, namespace=namespace))).result["error"] == "0"
+
+
+@pytest.mark.parametrize("role", ["", 's:actor="http://schemas.xmlsoap.org/soap/actor/next"'])
+async def test_a_header_for_the_next_receiver_is_for_us(face, role):
+    assert (await face.post(envelope(header=must("Strange", role)))).fault[0] == "MustUnderstand"
+
+
+MESSAGE_ID = f'<a:MessageID xmlns:a="{WSA}"> urn:uuid:1&amp;2 </a:MessageID>'
+
+
+def addressing(answer: Answer) -> dict[str, str]:
+    return {
+        etree.QName(each).localname: each.text
+        for each in answer.root.findall("{*}Header/wsa:*", NS)
+    }
+
+
+async def test_an_addressed_request_is_answered_with_its_id(face):
+    assert addressing(await face.post(envelope(header=MESSAGE_ID))) == {
+        "RelatesTo": "urn:uuid:1&2",
+        "Action": "urn:sendSmsNow:sendSmsNowPortType:sendSmsResponse",
+    }
+
+
+@pytest.mark.parametrize("namespace", [SOAP11, SOAP12])
+@pytest.mark.parametrize(
+    ("body", "header"), [("<nothing/>", MESSAGE_ID), (CALL, must("Strange") + MESSAGE_ID)]
+)
+async def test_a_fault_is_addressed_too(face, namespace, body, header):
+    assert addressing(await face.post(envelope(body, header, namespace))) == {
+        "RelatesTo": "urn:uuid:1&2",
+        "Action": "http://www.w3.org/2005/08/addressing/soap/fault",
+    }
+
+
+async def test_without_an_id_there_is_nothing_to_relate_to(face):
+    header = f'<a:Action xmlns:a="{WSA}">x</a:Action>'
+    answer = await face.post(envelope(header=header))
+    assert answer.root.find("{*}Header") is None
+    assert face.backend.calls == [HELLO]
+
+
+async def test_the_message_id_is_an_idempotency_key_for_this_content(face):
+    await face.post(envelope(header=MESSAGE_ID))
+    (call,) = face.backend.calls
+    assert call.idempotency_key == content_key("urn:uuid:1&2", "+32494000000", "Hello")
+
+
+async def test_the_idempotency_key_of_http_counts_first(face):
+    await face.post(envelope(header=MESSAGE_ID), Idempotency_Key=" my-key ")
+    (call,) = face.backend.calls
+    assert call.idempotency_key == "my-key"
+
+
+def token(password: str, kind: str = "PasswordText") -> str:
+    return (
+        f'<w:Security xmlns:w="{WSSE}"><w:Timestamp/><w:UsernameToken><w:Username>me</w:Username>'
+        f'<w:Password Type="urn:x#{kind}">{password}</w:Password></w:UsernameToken></w:Security>'
+    )
+
+
+def basic(credentials: str) -> str:
+    return "Basic " + base64.b64encode(credentials.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "header", "authorization", "apikey"),
+    [
+        ("", token("from-token"), "", "from-token"),
+        ("", "", basic("me:from-basic"), "from-basic"),
+        ("", "", basic("me:with:colons").replace("Basic", "bAsIc"), "with:colons"),
+        ("", token("from-token"), basic("me:from-basic"), "from-token"),
+        ("given", token("from-token"), basic("me:from-basic"), "given"),
+        ("", token("from-token", "PasswordDigest"), "", ""),
+        ("", "", basic("no-colon"), ""),
+        ("", "", "Basic !", ""),
+        ("", "", "Bearer abc", ""),
+    ],
+)
+async def test_the_key_may_come_as_a_password(face, parameter, header, authorization, apikey):
+    document = envelope(CALL.replace("secret", parameter), header)
+    await face.post(document, Authorization=authorization)
+    (call,) = face.backend.calls
+    assert call.apikey == apikey
+
+
+async def test_a_body_in_pieces_is_put_together(face):
+    body = envelope().encode()
+    pieces = [
+        {"type": "http.request", "body": body[n : n + 1], "more_body": True}
+        for n in range(len(body))
+    ]
+    answer = await face.request("POST", ENDPOINT, *pieces, {"type": "http.request"})
+    assert answer.result["error"] == "0"
+
+
+async def test_a_body_up_to_the_limit_is_read():
+    body = envelope()
+    assert (await Face(max_body=len(body)).post(body)).result["error"] == "0"
+    answer = await Face(max_body=len(body) - 1).post(body)
+    assert answer.fault == ("Client", "The request is too large")
+    assert answer.headers["connection"] == "close"
+
+
+async def test_an_endless_body_is_read_no_further_than_patience_goes():
+    pieces = ({"type": "http.request", "body": b"x" * 100, "more_body": True} for _ in range(17))
+    answer = await Face(max_body=100).request("POST", ENDPOINT, *pieces)
+    assert answer.fault == ("Client", "The request is too large")
+
+
+async def test_a_body_that_does_not_end_is_waited_for_no_longer_than_set():
+    face = Face(body_timeout=0.01)
+    pieces = [{"type": "http.request", "body": b"<", "more_body": True}]
+
+    async def receive() -> dict[str, object]:
+        if pieces:
+            return pieces.pop()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    sent: list[dict[str, object]] = []
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": ENDPOINT, "query_string": b"", "headers": []}
+    await face.app(scope, receive, send)
+    assert sent[0]["status"] == 500
+    assert b"took too long" in sent[1]["body"]
+
+
+async def test_a_body_that_breaks_off_is_a_fault(face):
+    pieces = [
+        {"type": "http.request", "body": b"<", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    answer = await face.request("POST", ENDPOINT, *pieces)
+    assert answer.fault == ("Client", "The request ended before its body did")
+
+
+@pytest.mark.parametrize("path", [ENDPOINT, ENDPOINT[:-1], WSDL])
+async def test_every_address_takes_requests(face, path):
+    message = {"type": "http.request", "body": envelope().encode()}
+    assert (await face.request("POST", path, message)).result["error"] == "0"
+    answer = await face.request("POST", path, message, query=b"wsdl")
+    assert answer.result["error"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "allow"),
+    [
+        ("GET", ENDPOINT, b"", "POST"),
+        ("HEAD", ENDPOINT[:-1], b"x=wsdl", "POST"),
+        ("PUT", ENDPOINT, b"wsdl", "GET, HEAD, POST"),
+        ("OPTIONS", WSDL, b"", "GET, HEAD, POST"),
+    ],
+)
+async def test_other_methods_are_not_allowed(face, method, path, query, allow):
+    answer = await face.request(method, path, query=query)
+    assert (answer.status, answer.headers["allow"]) == (405, allow)
+
+
+async def test_other_paths_are_not_ours(face):
+    assert (await face.request("GET", "/sendsms/")).status == 404
+
+
+async def test_start_and_stop_of_the_server_are_answered(face):
+    sent = []
+    incoming = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+    async def receive() -> dict[str, str]:
+        return next(incoming)
+
+    async def send(message: dict[str, str]) -> None:
+        sent.append(message["type"])
+
+    await face.app({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_text_is_escaped_for_elements_and_attributes():
+    assert escape("<&>\"'\r\n\t") == "&lt;&amp;&gt;&quot;'&#13;\n\t"
+    assert escape("é😀") == "é😀"
