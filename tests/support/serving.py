@@ -70,7 +70,7 @@ def serve(
             "--worker-class", "sms_gateway.web.worker.Worker", "--workers", str(workers),
             "--bind", f"fd://{listener.fileno()}",
             "--keep-alive", "75", "--graceful-timeout", "1", "--no-control-socket",
-            "--http-parser", "fast", "--asgi-lifespan", "on", "--limit-request-line", "8190",
+            "--asgi-lifespan", "on", "--limit-request-line", "8190",
             "--access-logfile", "-", "--access-logformat", ACCESS_LOG_FORMAT,
             *(("--certfile", certfile, "--keyfile", keyfile) if certfile else ()),
             *options,
