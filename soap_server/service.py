@@ -40,13 +40,12 @@ class Exchange:
     #: Seconds to put into the answer's Retry-After; 0 for none.
     retry_after: int = 0
 
-    def idempotency(self, *content: str) -> str:
+    def idempotency(self, recipients: str, message: str) -> str:
         """The key under which a repeat of this request with this content is known; or empty.
 
         What the HTTP header says counts before the name that WS-Addressing gives the message.
         """
         if not self.idempotency_key and self.addressing and self.addressing.message_id:
-            recipients, message = content
             return content_key(self.addressing.message_id, recipients, message)
         return self.idempotency_key
 

@@ -196,6 +196,13 @@ async def test_the_text_arrives_as_it_was_meant(face, message, text):
     assert face.backend.calls[0].message == text
 
 
+async def test_a_declaration_that_is_wrong_about_the_encoding_does_no_harm(face):
+    # .NET writes it into strings that are then sent in UTF-8.
+    declaration = '<?xml version="1.0" encoding="utf-16"?>'
+    await face.post(declaration + envelope(CALL.replace("Hello", "Grüße")))
+    assert face.backend.calls[0].message == "Grüße"
+
+
 async def test_base64_is_utf8_or_else_latin1(face):
     for raw in ("Grüße".encode(), "Grüße".encode("latin-1")):
         encoded = base64.b64encode(raw).decode()
