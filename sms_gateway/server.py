@@ -35,7 +35,8 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         # Python adds to the system's words what we say already; names have no number of their own.
-        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
         raise Failure(f"cannot listen on {host} port {port} (bind): {reason}") from None
 
 
@@ -71,7 +72,7 @@ def serve(settings: Settings, listener: int, make_app: Callable[[], Any]) -> NoR
         options |= {
             "certfile": str(settings.certfile),
             "keyfile": str(settings.keyfile),
-            "ssl_context": lambda *_: tls,
+            "ssl_context": lambda _config, _default: tls,
         }
     _Server(make_app, options).run()
     raise SystemExit(0)

@@ -1,0 +1,328 @@
+"""The command line: what it prints, what it changes, and how it ends."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import command
+
+from sms_gateway import __version__, log
+from sms_gateway.accounts import Account, Rate, key_hash
+from sms_gateway.cli import COMMANDS, main
+from sms_gateway.settings import reference
+from sms_gateway.store import Store, accounts
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Sendsmsnow = Callable[..., Ended]
+
+
+@pytest.fixture
+def sendsmsnow(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Sendsmsnow]:
+    """Runs a command in this process, with no settings but those a test adds."""
+    loggers = [logging.getLogger(name) for name in ("", *log.OURS)]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    for name in set(command.os.environ) - set(command.environment()):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["sendsmsnow", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, captured.out, captured.err)
+
+    yield run
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@pytest.fixture
+def keys(sendsmsnow: Sendsmsnow, monkeypatch: pytest.MonkeyPatch, database: str) -> Sendsmsnow:
+    """`sendsmsnow key …`, on each kind of database."""
+    monkeypatch.setenv("SENDSMSNOW_DATABASE_URL", database)
+    return lambda *arguments: sendsmsnow("key", *arguments)
+
+
+def stored(store: Store, name: str) -> Account:
+    with store.read() as connection:
+        account = accounts.by_name(connection, name)
+    assert account is not None
+    return account
+
+
+GROUPS = {"key": ["create", "list", "show", "set", "enable", "disable"], "message": ["show"]}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], *([name] for name in COMMANDS), *([g, name] for g in GROUPS for name in GROUPS[g])],
+    ids=" ".join,
+)
+def test_every_command_has_its_help(sendsmsnow: Sendsmsnow, words: list[str]) -> None:
+    ended = sendsmsnow(*words, "--help")
+    assert ended.status == 0
+    assert ended.out.startswith(f"Usage: {' '.join(['sendsmsnow', *words])} ")
+    assert "--lifeline" not in ended.out
+
+
+def test_the_version_is_that_of_the_package(sendsmsnow: Sendsmsnow) -> None:
+    assert sendsmsnow("--version") == Ended(0, f"sendsmsnow {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["fly"], "sendsmsnow: No such command 'fly'. (see sendsmsnow --help)"),
+        (["key", "create"], "sendsmsnow key create: Missing argument 'NAME'. (see"),
+        (["serve", "--port", "1"], "sendsmsnow serve: No such option '--port'"),
+        (["send", "1", "Hello"], "sendsmsnow send: Missing option '--apikey'. (see"),
+        (["soap"], "sendsmsnow soap: Missing option '--backend'. (see"),
+        (["serve", "--bind", "here"], "sendsmsnow: bind = 'here' (from --bind) is wrong; allowed:"),
+        (
+            ["web", "--workers", "0"],
+            "sendsmsnow: workers = '0' (from --workers) is wrong; allowed:",
+        ),
+        (
+            ["--config", "/no/file", "worker"],
+            "sendsmsnow: config = '/no/file': No such file or dir",
+        ),
+        (
+            ["migrate", "--config", "/no/file"],
+            "sendsmsnow: config = '/no/file': No such file or dir",
+        ),
+        (["soap", "--backend", "ftp://u:p@h"], "sendsmsnow: --backend 'ftp://u:***@h': is no http"),
+        (["key", "create", "a", "--rate", "5"], "sendsmsnow key create: --rate '5': a rate is wri"),
+        (["key", "create", "a", "--countries", "XX"], "sendsmsnow key create: --countries 'XX': "),
+        (["key", "create", "a", "--countries", ""], "sendsmsnow key create: --countries '': a cou"),
+        (["key", "create", "a", "--sender", "longer than 11"], "sendsmsnow key create: --sender "),
+        (["key", "create", " "], "sendsmsnow key create: NAME has 1 to 100 characters"),
+        (["key", "set", "a"], "sendsmsnow key set: say what to change: --multi,"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line_and_ends_with_status_2(
+    sendsmsnow: Sendsmsnow, arguments: list[str], line: str
+) -> None:
+    ended = sendsmsnow(*arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith(line)
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["serve", "web", "worker", "soap", "migrate", "key", "settings"])
+def test_a_wrong_setting_stops_every_command_with_one_line_and_status_2(
+    sendsmsnow: Sendsmsnow, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SENDSMSNOW_DATABASE_URL", "mysql://me:hunter2@host/sms")
+    more = {"soap": ["--backend", "http://h"], "key": ["list"]}
+    ended = sendsmsnow(name, *more.get(name, []))
+    assert ended == Ended(
+        2,
+        "",
+        "sendsmsnow: database_url = 'mysql://me:***@host/sms' (from SENDSMSNOW_DATABASE_URL) is "
+        "wrong; allowed: sqlite:///FILE (sqlite:////FILE from the root) or "
+        "postgresql://USER:PASSWORD@HOST/NAME\n",
+    )
+
+
+@pytest.mark.parametrize("name", ["serve", "worker"])
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sandbox:?colour=red", "colour is none of the options"),
+        ("smpp://me:hunter2@host:2775?window=0", "window=0: allowed is 1 to 10000"),
+        ("smpps://me:hunter2@host?cafile=/no/file", "cafile"),
+    ],
+)
+def test_an_upstream_that_is_described_wrongly_is_told(
+    sendsmsnow: Sendsmsnow, monkeypatch: pytest.MonkeyPatch, name: str, url: str, reason: str
+) -> None:
+    sendsmsnow("migrate")
+    monkeypatch.setenv("SENDSMSNOW_UPSTREAM", url)
+    ended = sendsmsnow(name)
+    assert (ended.status, ended.out) == (2, "")
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("sendsmsnow: upstream = ")
+    assert reason in last
+    assert "hunter2" not in ended.err
+
+
+def test_a_database_is_made_by_migrate_and_by_nothing_else(
+    sendsmsnow: Sendsmsnow, tmp_path: Path
+) -> None:
+    file = tmp_path / "sendsmsnow/sendsmsnow.sqlite3"
+    for arguments in (["key", "list"], ["web"], ["worker"], ["message", "show", "x"]):
+        ended = sendsmsnow(*arguments)
+        assert ended == Ended(
+            1, "", f"sendsmsnow: there is no database {file}; run sendsmsnow migrate\n"
+        )
+    assert not file.parent.exists()
+
+    assert re.fullmatch(rf"sqlite:///{file}: now at \d+\n", sendsmsnow("migrate").out)
+    assert sendsmsnow("migrate") == Ended(0, f"sqlite:///{file}: up to date\n", "")
+    assert sendsmsnow("key", "list").status == 0
+
+
+def test_a_database_of_another_schema_is_not_touched(
+    sendsmsnow: Sendsmsnow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "empty.sqlite3"
+    file.touch()
+    monkeypatch.setenv("SENDSMSNOW_DATABASE_URL", f"sqlite:///{file}")
+    ended = sendsmsnow("key", "list")
+    assert (ended.status, ended.out) == (1, "")
+    assert "is not at the schema of this version" in ended.err
+    assert ended.err.endswith("run sendsmsnow migrate\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sqlite:////proc/no/such/file.sqlite3", "No such file or directory"),
+        ("postgresql://me:hunter2@127.0.0.1:1/sms", "onnection refused"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_in_one_line(
+    sendsmsnow: Sendsmsnow, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    monkeypatch.setenv("SENDSMSNOW_DATABASE_URL", url)
+    ended = sendsmsnow("migrate")
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith("sendsmsnow: the database ")
+    assert reason in ended.err
+    assert ended.err.count("\n") == 1
+    assert "hunter2" not in ended.err
+
+
+def test_a_new_key_is_printed_alone_and_has_the_free_options(
+    keys: Sendsmsnow, store: Store
+) -> None:
+    ended = keys("create", "acme")
+    assert (ended.status, ended.err) == (0, "")
+    assert re.fullmatch(r"[0-9a-f]{40}\n", ended.out)
+    account = stored(store, "acme")
+    assert account.enabled
+    assert not account.multi
+    assert not account.test
+    assert account.rate == Rate(1, 60_000)
+    assert account.countries is None
+    assert account.sender == ""
+    with store.read() as connection:
+        assert accounts.by_key(connection, key_hash(ended.out.strip())) == account
+
+
+def test_a_new_key_has_the_options_it_is_given(keys: Sendsmsnow, store: Store) -> None:
+    options = ["--multi", "--rate", "20/s", "--countries", "be, FR", "--sender", "ACME", "--test"]
+    made = json.loads(keys("create", "acme", *options, "--json").out)
+    account = stored(store, "acme")
+    assert account.multi
+    assert account.test
+    assert account.rate == Rate(20, 1_000)
+    assert account.countries == {"BE", "FR"}
+    assert account.sender == "ACME"
+    key = made.pop("key")
+    assert key.endswith(made["key_hint"])
+    assert made == json.loads(keys("show", "acme", "--json").out)
+    assert made["countries"] == ["BE", "FR"]
+    assert made["rate"] == "20/s"
+
+
+def test_a_name_is_given_once(keys: Sendsmsnow) -> None:
+    assert keys("create", "acme").status == 0
+    assert keys("create", "acme") == Ended(
+        1, "", "sendsmsnow: there is a key named 'acme' already\n"
+    )
+    assert len(json.loads(keys("list", "--json").out)) == 1
+
+
+def test_what_is_not_named_stays_as_it_is(keys: Sendsmsnow, store: Store) -> None:
+    keys("create", "acme", "--multi", "--countries", "BE", "--sender", "32494000000")
+    ended = keys("set", "acme", "--rate", "none", "--countries", "all")
+    assert ended.status == 0
+    assert "rate       none\n" in ended.out
+    account = stored(store, "acme")
+    assert account.rate is None
+    assert account.countries is None
+    assert account.multi
+    assert account.sender == "32494000000"
+
+    keys("set", "acme", "--no-multi", "--sender", "")
+    account = stored(store, "acme")
+    assert not account.multi
+    assert account.sender == ""
+    assert account.rate is None
+
+
+def test_a_key_is_disabled_and_enabled(keys: Sendsmsnow, store: Store) -> None:
+    keys("create", "acme")
+    assert "enabled    no\n" in keys("disable", "acme").out
+    assert not stored(store, "acme").enabled
+    assert "enabled    yes\n" in keys("enable", "acme").out
+    assert stored(store, "acme").enabled
+
+
+@pytest.mark.parametrize("verb", ["show", "enable", "disable"])
+def test_a_key_that_does_not_exist_is_told(keys: Sendsmsnow, verb: str) -> None:
+    assert keys(verb, "nobody") == Ended(
+        1, "", "sendsmsnow: there is no key named 'nobody'; sendsmsnow key list shows all\n"
+    )
+
+
+def test_all_keys_are_listed_without_the_keys_themselves(keys: Sendsmsnow) -> None:
+    made = [keys("create", name, "--rate", "100/h").out.strip() for name in ("b", "a")]
+    ended = keys("list")
+    lines = ended.out.splitlines()
+    assert lines[0].split()[:3] == ["NAME", "KEY", "ENABLED"]
+    assert [line.split()[0] for line in lines[1:]] == ["a", "b"]
+    assert "100/h" in lines[1]
+    assert not any(key in ended.out for key in made)
+
+
+def test_the_settings_are_shown_with_their_origin_and_their_reference(
+    sendsmsnow: Sendsmsnow, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text('upstream = "smpp://me:hunter2@smsc"\n')
+    monkeypatch.setenv("SENDSMSNOW_MAX_PARTS", "3")
+    out = sendsmsnow("settings", "--config", str(file)).out
+    assert f"upstream         smpp://me:***@smsc  ({file})\n" in out
+    assert "max_parts        3  (SENDSMSNOW_MAX_PARTS)\n" in out
+    assert out == sendsmsnow("--config", str(file), "settings").out
+    assert sendsmsnow("settings", "--reference").out == reference()
+
+
+def test_a_message_that_does_not_exist_is_told(
+    sendsmsnow: Sendsmsnow, monkeypatch: pytest.MonkeyPatch, database: str
+) -> None:
+    monkeypatch.setenv("SENDSMSNOW_DATABASE_URL", database)
+    assert sendsmsnow("message", "show", "x") == Ended(
+        1, "", "sendsmsnow: there is no message 'x'\n"
+    )
+
+
+def test_a_gateway_that_is_not_there_is_told_with_code_30(
+    sendsmsnow: Sendsmsnow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENDSMSNOW_PUBLIC_URL", "http://127.0.0.1:1")
+    ended = sendsmsnow("send", "0032494000000", "Hello", "--apikey", "k")
+    assert (ended.status, ended.out) == (1, "error=30 sent=0 id=\n")
+    assert ended.err.startswith("sendsmsnow: 30: Internal error")
+    assert ended.err.count("\n") == 1
