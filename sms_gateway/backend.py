@@ -102,6 +102,28 @@ class Backend(Protocol):
         """
         ...
 
+    async def resendsms(self, apikey: str, id: str) -> Reply:
+        """Send again what of a message is not sent yet: what waits is tried at once, what failed,
+        expired or is uncertain is queued anew; `sent` counts those recipients.
+
+        Codes 200, 201 and 202 say why not; the rate limit counts as for a new message.
+        """
+        ...
+
+    async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
+        """At most `limit` messages received on the account's numbers after the one with the id
+        `after`, oldest first."""
+        ...
+
+    async def status(self, apikey: str, id: str) -> MessageStatus:
+        """What became of a message of this account, step by step (200 and 201 as above)."""
+        ...
+
+    async def deletesms(self, apikey: str, *, id: str = "", before: int | None = None) -> Reply:
+        """Delete sent history: one message, or all accepted before a time (Unix milliseconds), or
+        all; what is still to be sent stays. `sent` counts the messages deleted."""
+        ...
+
 
 class MailBackend(Protocol):
     """What the e-mail face needs: there the unguessable address of an account is its key."""
