@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
 from ..sms.message import State
 from .queue import record_steps
-from .tables import delivery, early_receipt, incoming_part, message, received
+from .tables import delivery, early_receipt, event, incoming_part, message, received
 
 # What has not gone out yet is not history.
 _PENDING = exists().where(
@@ -89,6 +89,8 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
     for start in range(0, len(ids), 500):
         chunk = select(message.c.id).where(message.c.id.in_(ids[start : start + 500]), ~_PENDING)
         _empty(connection, list(connection.execute(chunk).scalars()), now)
+    from_them = select(received.c.id).where(received.c.sender.in_(theirs))
+    connection.execute(delete(event).where(event.c.received_id.in_(from_them)))
     gone = connection.execute(delete(received).where(received.c.sender.in_(theirs))).rowcount
     connection.execute(delete(incoming_part).where(incoming_part.c.sender.in_(theirs)))
     connection.execute(delete(early_receipt).where(early_receipt.c.recipient.in_(theirs)))

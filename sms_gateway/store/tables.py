@@ -39,6 +39,18 @@ account = Table(
     Column("mail_address", Text, nullable=False, unique=True),
     # Who may write to it, addresses or domains separated by commas; NULL is everybody.
     Column("mail_senders", Text),
+    # Milliseconds that its messages are worth delivering; NULL leaves it to route and settings.
+    Column("validity", BigInteger),
+    # How many recipients have asked it to stop: the rows of `stop` that it has.
+    Column("stops", Integer, nullable=False, server_default="0"),
+    # Where its events are sent, and the whsec_… they are signed with; empty for nowhere.
+    Column("callback_url", Text, nullable=False, server_default=""),
+    Column("callback_secret", Text, nullable=False, server_default=""),
+    # Since when its callback has failed without a success between; NULL while it works.
+    Column("callback_failing_since", BigInteger),
+    # Since when nothing is sent to it any more, and why.
+    Column("callback_paused_at", BigInteger),
+    Column("callback_paused_reason", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
     # The state of the rate limiter, Unix microseconds.
     Column("next_free", BigInteger, nullable=False),
@@ -214,4 +226,37 @@ worker = Table(
     Column("id", _Serial, primary_key=True),
     Column("started_at", BigInteger, nullable=False),
     Column("alive_until", BigInteger, nullable=False),
+    # The upstreams that it has left for others at the moment, separated by commas.
+    Column("leaving", Text, nullable=False, server_default=""),
+)
+
+# Who has asked an account to stop: nothing more is accepted for this recipient.
+stop = Table(
+    "stop",
+    metadata,
+    Column("account_id", ForeignKey("account.id"), primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("stopped_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What is still to be told to accounts with a callback. What it tells is read from the rows it is
+# about when it is sent, so that erased texts and numbers are not kept here.
+event = Table(
+    "event",
+    metadata,
+    # UUIDv7, the webhook-id.
+    Column("id", Text, primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False),
+    Column("delivery_id", ForeignKey("delivery.id")),
+    # What the delivery had become; empty for a received message.
+    Column("state", Text, nullable=False),
+    Column("received_id", ForeignKey("received.id")),
+    Column("happened_at", BigInteger, nullable=False),
+    # When it is sent next, or, while it is being sent, when another worker may. NULL: parked.
+    Column("due_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    # How the last attempt failed.
+    Column("failure", Text, nullable=False),
+    Index("event_due", "due_at"),
 )

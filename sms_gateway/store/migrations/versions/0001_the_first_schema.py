@@ -25,6 +25,13 @@ def upgrade() -> None:
         sa.Column("sender", sa.Text(), nullable=False),
         sa.Column("mail_address", sa.Text(), nullable=False),
         sa.Column("mail_senders", sa.Text(), nullable=True),
+        sa.Column("validity", sa.BigInteger(), nullable=True),
+        sa.Column("stops", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("callback_url", sa.Text(), server_default="", nullable=False),
+        sa.Column("callback_secret", sa.Text(), server_default="", nullable=False),
+        sa.Column("callback_failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("callback_paused_at", sa.BigInteger(), nullable=True),
+        sa.Column("callback_paused_reason", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("next_free", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -87,6 +94,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("alive_until", sa.BigInteger(), nullable=False),
+        sa.Column("leaving", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -147,6 +155,20 @@ def upgrade() -> None:
         batch_op.create_index("received_account", ["account_id", "id"], unique=False)
 
     op.create_table(
+        "stop",
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("stopped_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["account.id"],
+        ),
+        sa.PrimaryKeyConstraint("account_id", "recipient"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "delivery",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),
@@ -196,6 +218,40 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 'uncertain'"),
         )
         batch_op.create_index(batch_op.f("ix_delivery_message_id"), ["message_id"], unique=False)
+
+    op.create_table(
+        "event",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "delivery_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column(
+            "received_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
+        sa.Column("happened_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("failure", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["account.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"],
+            ["delivery.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["received_id"],
+            ["received.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("event", schema=None) as batch_op:
+        batch_op.create_index("event_due", ["due_at"], unique=False)
 
     op.create_table(
         "part",
