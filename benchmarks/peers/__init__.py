@@ -1,0 +1,1 @@
+"""The others: each module starts one server of somebody else's, or says what is missing."""
