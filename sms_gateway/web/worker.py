@@ -33,7 +33,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         self.worker.admit(self)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.worker.connections.discard(self)
+        self.worker.connections.pop(self, None)
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
@@ -50,6 +50,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         finally:
             self.busy = False
             self.idle_since = self.worker.loop.time()
+            self.worker.answered(self)
 
     def _is_websocket_upgrade(self, request: object) -> bool:
         # There is nothing to upgrade to; the request is answered as it stands (RFC 9110, 7.8).
@@ -61,7 +62,8 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.connections: set[Connection] = set()
+        #: Those that are idle are in the order in which they became so.
+        self.connections: dict[Connection, None] = {}
         self._serving: asyncio.Task[None] | None = None
 
     def init_process(self) -> None:
@@ -73,11 +75,16 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
 
     def admit(self, connection: Connection) -> None:
         """Take a connection in; beyond the limit, at the expense of the one idle longest."""
-        self.connections.add(connection)
+        self.connections[connection] = None
         if len(self.connections) > self.cfg.worker_connections:
-            idle = (known for known in self.connections if not known.busy)
             # There is one at least: the new one.
-            self._close(min(idle, key=lambda known: known.idle_since))
+            self._close(next(known for known in self.connections if not known.busy))
+
+    def answered(self, connection: Connection) -> None:
+        """Take note that a connection is idle again."""
+        if connection in self.connections:
+            del self.connections[connection]
+            self.connections[connection] = None
 
     def notify(self) -> None:
         """Show the arbiter that the worker lives, and close what is idle for too long."""
@@ -116,5 +123,5 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
                 self._close(connection)
 
     def _close(self, connection: Connection) -> None:
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         connection.transport.close()
