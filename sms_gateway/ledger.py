@@ -15,7 +15,7 @@ from .routes import Routes
 from .sms.message import State
 from .sms.receipt import Receipt, id_candidates, id_key
 from .store import inbox, intake, queue, receipts, workers
-from .upstream import Answer, Delivery, Incoming, Outcome
+from .upstream import Answer, Delivery, Incoming, Outcome, pending_parts
 
 #: How long a receipt waits for its part before it may be taken as the answer that never came, ms.
 _ANSWER_OVERDUE = 60_000
@@ -39,6 +39,9 @@ class Claim:
     #: Room in parts.
     parts: int
     now: int
+    #: After a claim of which nobody knows whether it was committed: all that this upstream knows
+    #: to be claimed. What else the worker holds comes with the result.
+    held: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,8 @@ class Settled:
     """An attempt has ended."""
 
     delivery_id: int
+    #: `Delivery.attempt`: an event that is written a second time must not end the next attempt.
+    attempt: int
     upstream: str
     state: State
     #: When to try again (QUEUED); otherwise of no matter.
@@ -98,7 +103,10 @@ class Ledger:
         self._routes = routes
         self._worker = worker
         self._lease = lease
-        self._overdue_from = 0
+        # The early receipts are looked at again and again, in sweeps of as many beats as it takes:
+        # from which row the next beat goes on, how old the rows of this sweep may be, and when it
+        # began.
+        self._swept, self._sweep_since, self._sweep_began = 0, 0, 0
         # The order in which the kinds of events of a batch are written.
         self._writers: tuple[tuple[type, Callable[[Connection, Sequence[Any]], object]], ...] = (
             (Settled, self._settle),
@@ -121,12 +129,17 @@ class Ledger:
         ]
 
     def _claim(self, connection: Connection, claim: Claim) -> list[Delivery]:
-        return queue.claim(
+        forgotten: list[Delivery] = []
+        if claim.held is not None:
+            forgotten = queue.claimed(
+                connection, upstream=claim.upstream, worker=self._worker, but=claim.held
+            )
+        return forgotten + queue.claim(
             connection,
             routes=self._routes.served_by(claim.upstream),
             upstream=claim.upstream,
             worker=self._worker,
-            parts=claim.parts,
+            parts=claim.parts - sum(len(pending_parts(delivery)) for delivery in forgotten),
             now=claim.now,
         )
 
@@ -144,6 +157,7 @@ class Ledger:
             [
                 {
                     "delivery_id": event.delivery_id,
+                    "attempt": event.attempt,
                     "worker": self._worker,
                     "new_state": event.state,
                     "due": event.due,
@@ -173,6 +187,7 @@ class Ledger:
                     [
                         {
                             "delivery_id": answer.delivery_id,
+                            "attempt": answer.attempt,
                             "worker": self._worker,
                             "new_state": State.FAILED if refused else State.QUEUED,
                             "due": event.now,
@@ -318,7 +333,9 @@ class Ledger:
 
     def _tidy(self, connection: Connection, events: Sequence[Beat]) -> None:
         now = events[-1].now
-        workers.prolong(connection, self._worker, now=now, lease=self._lease)
+        if not workers.prolong(connection, self._worker, now=now, lease=self._lease):
+            # Taken for dead after a long silence, such as a computer's sleep.
+            workers.enroll(connection, now=now, lease=self._lease, number=self._worker)
         lost = queue.lost_claims(connection, resending=self._routes.resending(), now=now)
         queue.record_steps(
             connection,
@@ -358,7 +375,13 @@ class Ledger:
     def _join_early(self, connection: Connection, now: int) -> None:
         """Give early receipts another look: their parts may be known by now."""
         overdue_before = now - _ANSWER_OVERDUE
-        rows = receipts.early_since(connection, min(self._overdue_from, overdue_before))
+        if not self._swept:
+            # What was overdue at its last look has had its chance.
+            self._sweep_since, self._sweep_began = self._sweep_began - _ANSWER_OVERDUE, now
+        rows = receipts.early(
+            connection, since=min(self._sweep_since, overdue_before), after=self._swept
+        )
+        self._swept = rows[-1].id if len(rows) == receipts.AT_ONCE else 0
         by_upstream: dict[str, dict[int, ReceiptCame]] = {}
         for row in rows:
             by_upstream.setdefault(row.upstream, {})[row.id] = ReceiptCame(
@@ -385,7 +408,6 @@ class Ledger:
             settled |= {number for number, event in events.items() if id(event) not in waiting}
         if settled:
             receipts.drop_early(connection, settled)
-        self._overdue_from = overdue_before
 
     def _answers(self, connection: Connection, event: ReceiptCame) -> bool:
         """Take a receipt for the answer of the one delivery to its recipient that never got any.
@@ -393,6 +415,8 @@ class Ledger:
         The name in the receipt is all the carrier ever told of that submit.
         """
         receipt = event.receipt
+        if not self._join(connection, event.upstream, [event]):
+            return True  # a repeat of one that was just taken for an answer
         row = receipts.only_uncertain(connection, event.upstream, "+" + receipt.recipient)
         if row is None:
             return False

@@ -83,6 +83,7 @@ def settle(
         state = State.SUBMITTED
     return Settled(
         delivery_id=delivery.id,
+        attempt=delivery.attempt,
         upstream=upstream,
         state=state,
         due=due,
@@ -186,11 +187,15 @@ class _Counter:
         self._resending = resending
         self._poll = poll
         self._attempts: dict[int, _Attempt] = {}
+        #: Deliveries whose attempts have ended, which the store may not know yet.
+        self._unwritten: set[int] = set()
         self._writing: set[asyncio.Task[None]] = set()
 
     async def feed(self) -> None:
         """Claim as much as the upstream writes at once, again and again."""
         name = self.upstream.name
+        # A claim that failed may have been committed all the same.
+        unsure = False
         while True:
             await self.upstream.ready()
             room = self.upstream.free()
@@ -198,8 +203,9 @@ class _Counter:
                 await asyncio.sleep(self._poll)
                 continue
             # Shielded, so that a claim that is being committed when the worker stops is seen.
+            held = frozenset(self._attempts.keys() | self._unwritten) if unsure else None
             claim = asyncio.ensure_future(
-                self._commits.submit(Claim(upstream=name, parts=room, now=_now()))
+                self._commits.submit(Claim(upstream=name, parts=room, now=_now(), held=held))
             )
             try:
                 deliveries = await asyncio.shield(claim)
@@ -209,8 +215,10 @@ class _Counter:
                 raise
             except Exception as error:
                 log.error("claim failed", extra={"upstream": name, "error": type(error).__name__})
+                unsure = True
                 await asyncio.sleep(1)
                 continue
+            unsure = False
             if not deliveries:
                 await asyncio.sleep(self._poll)
                 continue
@@ -231,7 +239,11 @@ class _Counter:
         """See `Sink.answered`."""
         now = _now()
         attempt = self._attempts.get(answer.delivery_id)
-        if attempt is None or answer.part not in attempt.waiting_for:
+        if (
+            attempt is None
+            or answer.part not in attempt.waiting_for
+            or answer.attempt not in (0, attempt.delivery.attempt)
+        ):
             self._write(LateAnswer(upstream=self.upstream.name, answer=answer, now=now))
             return
         attempt.waiting_for.discard(answer.part)
@@ -249,6 +261,8 @@ class _Counter:
 
     def _write(self, event: Event) -> None:
         """Write an outcome, and keep at it when the store is away: it is known only here."""
+        if isinstance(event, Settled):
+            self._unwritten.add(event.delivery_id)
         written = self._commits.submit(event)
         written.add_done_callback(lambda done: self._written(event, done))
 
@@ -257,6 +271,8 @@ class _Counter:
             task = asyncio.create_task(self._write_again(event))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
+        elif isinstance(event, Settled):
+            self._unwritten.discard(event.delivery_id)
 
     async def _write_again(self, event: Event) -> None:
         await asyncio.sleep(1)

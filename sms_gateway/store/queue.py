@@ -12,28 +12,28 @@ from ..upstream import Delivery
 from .bulk import insert_many
 from .tables import delivery, early_receipt, idempotency, message, part, step, worker
 
-# No lock is waited for: what another worker is claiming at this moment is skipped.
+_DELIVERIES = select(
+    delivery.c.id,
+    delivery.c.message_id,
+    delivery.c.recipient,
+    delivery.c.route,
+    delivery.c.parts,
+    delivery.c.attempts,
+    delivery.c.expires_at,
+    delivery.c.possible_duplicate,
+    message.c.sender,
+    message.c.text,
+    message.c.encoding,
+).join_from(delivery, message)
+
 _DUE = (
-    select(
-        delivery.c.id,
-        delivery.c.message_id,
-        delivery.c.recipient,
-        delivery.c.route,
-        delivery.c.parts,
-        delivery.c.attempts,
-        delivery.c.expires_at,
-        delivery.c.possible_duplicate,
-        message.c.sender,
-        message.c.text,
-        message.c.encoding,
-    )
-    .join_from(delivery, message)
-    .where(delivery.c.state == State.QUEUED)
+    _DELIVERIES.where(delivery.c.state == State.QUEUED)
     .where(delivery.c.route == bindparam("route"))
     .where(delivery.c.due_at <= bindparam("now"))
     .where(delivery.c.expires_at > bindparam("now"))
     .order_by(delivery.c.due_at, delivery.c.id)
     .limit(bindparam("most"))
+    # No lock is waited for: what another worker is claiming at this moment is skipped.
     .with_for_update(of=delivery, skip_locked=True)
 )
 
@@ -85,8 +85,29 @@ def claim(
         [{"delivery_id": row.id, "worker": worker, "upstream_name": upstream} for row in taken],
     )
     record_steps(connection, [(row.id, now, 0, "claimed", upstream) for row in taken])
+    return _deliveries(connection, [(row, row.attempts + 1) for row in taken])
+
+
+_CLAIMED = (
+    _DELIVERIES.where(delivery.c.state == State.SUBMITTING)
+    .where(delivery.c.claimed_by == bindparam("worker"))
+    .where(delivery.c.upstream == bindparam("upstream_name"))
+    .order_by(delivery.c.id)
+)
+
+
+def claimed(
+    connection: Connection, *, upstream: str, worker: int, but: Collection[int]
+) -> list[Delivery]:
+    """What a worker has claimed for an upstream, without the deliveries in `but`."""
+    rows = connection.execute(_CLAIMED, {"worker": worker, "upstream_name": upstream})
+    return _deliveries(connection, [(row, row.attempts) for row in rows if row.id not in but])
+
+
+def _deliveries(connection: Connection, rows: Sequence[tuple[Any, int]]) -> list[Delivery]:
+    """Rows, each with the number of its attempt, as deliveries."""
     accepted: dict[int, set[int]] = {}
-    again = [row.id for row in taken if row.attempts]
+    again = [row.id for row, attempt in rows if attempt > 1]
     if again:
         for delivery_id, number in connection.execute(_ACCEPTED, {"ids": again}):
             accepted.setdefault(delivery_id, set()).add(number)
@@ -102,10 +123,10 @@ def claim(
             accepted=frozenset(accepted.get(row.id, ())),
             expires_at=row.expires_at,
             route=row.route,
-            attempt=row.attempts + 1,
+            attempt=attempt,
             possible_duplicate=row.possible_duplicate,
         )
-        for row in taken
+        for row, attempt in rows
     ]
 
 
@@ -148,6 +169,7 @@ _SETTLE = (
         (delivery.c.state == State.UNCERTAIN)
         | (delivery.c.state == State.SUBMITTING) & (delivery.c.claimed_by == bindparam("worker"))
     )
+    .where((bindparam("attempt") == 0) | (delivery.c.attempts == bindparam("attempt")))
     .values(
         state=bindparam("new_state"),
         due_at=bindparam("due"),
@@ -157,7 +179,7 @@ _SETTLE = (
 
 
 def settle(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Record how attempts ended: delivery_id, worker, new_state, due, duplicate.
+    """Record how attempts ended: delivery_id, attempt (0: any), worker, new_state, due, duplicate.
 
     A delivery that something else has settled meanwhile, such as a receipt, is left as it is.
     """
@@ -167,7 +189,7 @@ def settle(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 _COMPLETED = (
     update(delivery)
     .where(delivery.c.id == bindparam("delivery_id"))
-    .where(delivery.c.state == State.UNCERTAIN)
+    .where(delivery.c.state.in_((State.UNCERTAIN, State.QUEUED)))
     .where(
         delivery.c.parts
         <= select(func.count())
@@ -180,7 +202,10 @@ _COMPLETED = (
 
 
 def settle_late(connection: Connection, ids: Collection[int]) -> None:
-    """An uncertain delivery all of whose parts have an answer by now is submitted."""
+    """A delivery all of whose parts have an answer by now is submitted.
+
+    It was uncertain, or waited to be sent once more.
+    """
     connection.execute(_COMPLETED, [{"delivery_id": id} for id in ids])
 
 

@@ -99,15 +99,20 @@ def keep_early(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 _YOUNG = (
     select(early_receipt)
     .where(early_receipt.c.received_at > bindparam("since"))
+    .where(early_receipt.c.id > bindparam("after"))
     .order_by(early_receipt.c.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
 
 
-def early_since(connection: Connection, since: int, most: int = 2000) -> Sequence[Any]:
-    """The early receipts that came after a time, oldest first."""
-    return connection.execute(_YOUNG, {"since": since, "most": most}).all()
+#: How many early receipts are looked at in one transaction.
+AT_ONCE = 2000
+
+
+def early(connection: Connection, *, since: int, after: int = 0) -> Sequence[Any]:
+    """The early receipts that came after a time, and after the row `after`, oldest first."""
+    return connection.execute(_YOUNG, {"since": since, "after": after, "most": AT_ONCE}).all()
 
 
 def drop_early(connection: Connection, ids: Collection[int]) -> None:

@@ -228,6 +228,8 @@ worker = Table(
     Column("alive_until", BigInteger, nullable=False),
     # The upstreams that it has left for others at the moment, separated by commas.
     Column("leaving", Text, nullable=False, server_default=""),
+    # The number of a dead worker is never given to another, who would keep its claims alive.
+    sqlite_autoincrement=True,
 )
 
 # Who has asked an account to stop: nothing more is accepted for this recipient.

@@ -5,13 +5,15 @@ from sqlalchemy import Connection, bindparam, delete, insert, update
 from .tables import worker
 
 
-def enroll(connection: Connection, *, now: int, lease: int) -> int:
-    """The number of a new worker, alive for `lease` milliseconds from now."""
-    created = connection.execute(
-        insert(worker).values(started_at=now, alive_until=now + lease).returning(worker.c.id)
-    )
-    number: int = created.scalar_one()
-    return number
+def enroll(connection: Connection, *, now: int, lease: int, number: int | None = None) -> int:
+    """The number of a new worker, alive for `lease` milliseconds from now; with `number`, that of
+    one that had been forgotten."""
+    values = {"started_at": now, "alive_until": now + lease}
+    if number is not None:
+        values["id"] = number
+    created = connection.execute(insert(worker).values(values).returning(worker.c.id))
+    enrolled: int = created.scalar_one()
+    return enrolled
 
 
 _PROLONG = (

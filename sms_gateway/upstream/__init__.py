@@ -65,6 +65,8 @@ class Answer:
     #: 1-based number of the part.
     part: int
     outcome: Outcome
+    #: The attempt it is for, `Delivery.attempt`; 0 is the one under way.
+    attempt: int = 0
     #: The carrier's name for the part; what its receipt will carry. Only with ACCEPTED.
     smsc_id: str = ""
     #: Why, in the carrier's terms ("0x00000058 throttling error"); never a number or a text.

@@ -251,6 +251,7 @@ class SandboxUpstream:
 def _answer(delivery: Delivery, part: int, outcome: Outcome, smsc_id: str = "") -> Answer:
     return Answer(
         delivery_id=delivery.id,
+        attempt=delivery.attempt,
         part=part,
         outcome=outcome,
         smsc_id=smsc_id,

@@ -48,6 +48,7 @@ class _Part(NamedTuple):
     """Which part of which delivery an answer is for."""
 
     delivery_id: int
+    attempt: int
     number: int
 
 
@@ -256,9 +257,9 @@ class SmppUpstream:
             except ValueError as error:
                 for number in pending_parts(delivery):
                     self._unwritten -= 1
-                    self._answered(_Part(delivery.id, number), Outcome.REFUSED, str(error))
+                    self._answered(_part(delivery, number), Outcome.REFUSED, str(error))
                 continue
-            self._begun.extend((_Part(delivery.id, number), pdu) for number, pdu in parts)
+            self._begun.extend((_part(delivery, number), pdu) for number, pdu in parts)
             return True
         return False
 
@@ -266,7 +267,7 @@ class SmppUpstream:
         """Nothing of what waits will be written."""
         parts = [part for part, _ in self._begun]
         for delivery in self._waiting:
-            parts += (_Part(delivery.id, number) for number in pending_parts(delivery))
+            parts += (_part(delivery, number) for number in pending_parts(delivery))
         self._begun.clear()
         self._waiting.clear()
         self._unwritten = 0
@@ -286,6 +287,7 @@ class SmppUpstream:
         self._sink.answered(
             Answer(
                 delivery_id=part.delivery_id,
+                attempt=part.attempt,
                 part=part.number,
                 outcome=outcome,
                 smsc_id=smsc_id,
@@ -316,6 +318,10 @@ class SmppUpstream:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _part(delivery: Delivery, number: int) -> _Part:
+    return _Part(delivery.id, delivery.attempt, number)
 
 
 def _tls_context(options: SmppOptions) -> ssl.SSLContext | None:

@@ -23,7 +23,7 @@ from sms_gateway.sms.encoding import Encoding
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
 from sms_gateway.sms.receipt import Receipt
-from sms_gateway.store import Store, history, inbox, intake, tables, workers
+from sms_gateway.store import Store, history, inbox, intake, receipts, tables, workers
 from sms_gateway.upstream import Answer, Delivery, Incoming, Outcome
 from sms_gateway.worker import settle
 
@@ -296,7 +296,13 @@ def test_what_may_be_sent_twice_is_marked_and_never_sent_a_third_time(books: Boo
 
 
 def late(delivery: Delivery, outcome: Outcome, smsc_id: str = "", part: int = 1) -> LateAnswer:
-    answer = Answer(delivery_id=delivery.id, part=part, outcome=outcome, smsc_id=smsc_id)
+    answer = Answer(
+        delivery_id=delivery.id,
+        attempt=delivery.attempt,
+        part=part,
+        outcome=outcome,
+        smsc_id=smsc_id,
+    )
     return LateAnswer(upstream="a", answer=answer, now=NOW)
 
 
@@ -644,3 +650,111 @@ def test_an_inbox_is_read_page_by_page_without_gap_or_repeat(numbered: Books) ->
         texts += [message.text for message in page]
         after = page[-1].id
     assert texts == [str(n) for n in range(50)]
+
+
+# -- commits of which nobody knows whether they were made, and clocks that stood still --
+
+
+def test_a_claim_whose_commit_was_not_confirmed_is_found_again(books: Books) -> None:
+    for number in ("+32494000001", "+32494000002", "+32494000003"):
+        books.accept(number)
+    (known,) = books.claim(1)
+    (forgotten,) = books.claim(1)
+    found = books.write(Claim(upstream="a", parts=2, now=NOW, held=frozenset({known.id})))
+    assert found[0] == forgotten
+    assert [delivery.recipient for delivery in found] == ["+32494000002", "+32494000003"]
+    everything = frozenset({known.id} | {delivery.id for delivery in found})
+    assert books.write(Claim(upstream="a", parts=2, now=NOW, held=everything)) == []
+    # What another worker holds, or another upstream, is theirs.
+    assert books.another().write(Claim(upstream="a", parts=2, now=NOW, held=frozenset())) == []
+    assert books.write(Claim(upstream="b", parts=2, now=NOW, held=frozenset())) == []
+
+
+def test_an_outcome_that_is_written_twice_does_not_end_the_next_attempt(books: Books) -> None:
+    id = books.accept()
+    (first,) = books.claim()
+    ended = books.settled(first, Outcome.RETRY)
+    books.write(ended)
+    (second,) = books.claim(now=NOW + 2 * SECOND)
+    books.write(ended)
+    assert books.state(id) is State.SUBMITTING
+    assert books.claim(now=NOW + 10 * SECOND) == []
+    books.settle(second, Outcome.ACCEPTED)
+    assert books.state(id) is State.SUBMITTED
+
+
+def test_a_late_refusal_of_one_attempt_does_not_end_the_next(books: Books) -> None:
+    id = books.accept("+49301234567")
+    (first,) = books.claim()
+    books.settle(first, Outcome.UNANSWERED)
+    (second,) = books.claim(now=NOW + 2 * SECOND)
+    assert second.possible_duplicate
+    books.write(late(first, Outcome.RETRY))
+    assert books.state(id) is State.SUBMITTING
+
+
+def test_what_a_late_answer_tells_is_not_sent_once_more(books: Books) -> None:
+    id = books.accept("+49301234567")
+    (first,) = books.claim()
+    books.settle(first, Outcome.UNANSWERED)
+    books.write(late(first, Outcome.ACCEPTED, "A"))
+    assert books.state(id) is State.SUBMITTED
+    assert books.claim(now=NOW + 2 * SECOND) == []
+    books.receipt("A", recipient="49301234567")
+    assert books.state(id) is State.DELIVERED
+
+
+def test_a_worker_that_was_forgotten_is_known_again_when_it_beats(books: Books) -> None:
+    other = books.another()
+    other.write(Beat(now=NOW + HOUR))
+    books.write(Beat(now=NOW + HOUR))
+    id = books.accept(at=NOW + HOUR)
+    (delivery,) = books.claim(now=NOW + HOUR)
+    other.write(Beat(now=NOW + HOUR + SECOND))
+    assert books.state(id) is State.SUBMITTING
+    books.settle(delivery, Outcome.ACCEPTED, now=NOW + HOUR)
+    assert books.state(id) is State.SUBMITTED
+
+
+def test_the_number_of_a_worker_is_never_given_again(books: Books) -> None:
+    id = books.accept()
+    books.claim()
+    with books.store.write() as connection:
+        workers.dismiss(connection, books.worker)
+    successor = books.another()
+    assert successor.worker > books.worker
+    successor.write(Beat(now=NOW))
+    assert books.state(id) is State.UNCERTAIN
+
+
+def test_more_early_receipts_than_are_looked_at_in_one_beat_are_all_joined(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receipts, "AT_ONCE", 3)
+    for number in range(7):
+        books.receipt(f"nobody's {number}", recipient="32494999999")
+    books.receipt("A")
+    id = submitted(books, "A")
+    for beat in range(1, 4):
+        books.write(Beat(now=NOW + beat * SECOND))
+    assert books.state(id) is State.DELIVERED
+    # What nobody wants is looked at for the last time when it is overdue.
+    for beat in range(100):
+        books.write(Beat(now=NOW + (30 + beat) * SECOND))
+    late = books.accept(at=NOW)
+    (delivery,) = books.claim()
+    books.settle(delivery, Outcome.ACCEPTED, ids=["nobody's 0"])
+    for beat in range(4):
+        books.write(Beat(now=NOW + (140 + beat) * SECOND))
+    assert books.state(late) is State.SUBMITTED
+
+
+def test_a_repeated_receipt_answers_for_one_uncertain_delivery_only(books: Books) -> None:
+    first = books.accept()
+    (delivery,) = books.claim()
+    books.settle(delivery, Outcome.UNANSWERED)
+    books.receipt("A")
+    books.receipt("A")
+    books.write(Beat(now=NOW + 61 * SECOND))
+    assert books.state(first) is State.DELIVERED
+    assert books.early() == 0

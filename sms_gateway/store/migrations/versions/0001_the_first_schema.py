@@ -96,6 +96,7 @@ def upgrade() -> None:
         sa.Column("alive_until", sa.BigInteger(), nullable=False),
         sa.Column("leaving", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "message",
