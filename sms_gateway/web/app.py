@@ -6,7 +6,6 @@ The paths that carry the traffic are looked up in a table; all others go through
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -57,8 +56,6 @@ def create_app(
     for path, endpoint in endpoints.items():
         bare = path.rstrip("/")
         hot[bare] = hot[f"{bare}/"] = endpoint
-    # What programs call is answered in the API's terms even when it fails unforeseen.
-    programs = frozenset(hot)
 
     router = Router(
         [
@@ -73,7 +70,8 @@ def create_app(
 
     async def fail(incident: str, scope: Scope, receive: Receive, send: Send) -> None:
         why = f"{Code.INTERNAL.sentence} (incident {incident})"
-        if scope["path"] in programs:
+        # What programs call is answered in their terms whatever happens.
+        if scope["path"] in hot:
             reply = Reply(Code.INTERNAL, note=why)
             await send_reply(send, reply, api.json_asked_for(scope), status=500)
         else:
@@ -117,7 +115,7 @@ def create_app(
 def _path(target: str) -> str:
     """The path of a request in absolute form (RFC 9112, section 3.2.2), without its last slash."""
     if not target.startswith("/"):
-        target = urlsplit(target).path
+        target = "/" + target.partition("://")[2].partition("/")[2]
     return target.rstrip("/") or "/"
 
 
