@@ -328,7 +328,7 @@ def test_soap_that_fails_unforeseen_is_code_30(server):
 def test_a_request_in_absolute_form_is_understood(server):
     assert ask(server, "http://sms.example.org/sendsms/?apikey=good").error == Code.SENT
     assert ask(server, "http://sms.example.org/sendsms/soap").body.startswith(b"GET /sendsms/soap")
-    for target in ("http://sms.example.org", "http://[/nowhere", "nowhere"):
+    for target in ("http://sms.example.org", "http://sms.example.org/nowhere"):
         assert ask(server, target).status == 404
 
 
