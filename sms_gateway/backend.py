@@ -6,6 +6,9 @@ from typing import Protocol
 
 from .codes import Code
 
+#: The most messages that one `getsms` hands out.
+MOST_RECEIVED = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -48,6 +51,8 @@ class Inbox:
 
     reply: Reply
     messages: tuple[ReceivedMessage, ...] = ()
+    #: What to ask for what comes `after` next time; it has its place also when nothing came.
+    next: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +117,27 @@ class Backend(Protocol):
 
     async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
         """At most `limit` messages received on the account's numbers after the one with the id
-        `after`, oldest first."""
+        `after`, oldest first.
+
+        A limit beyond MOST_RECEIVED and a negative number are refused (code 7). There may be
+        fewer messages than the limit, for the texts of all have to fit an answer, and still more
+        to come; who goes on from `next` misses and repeats none.
+        """
         ...
 
     async def status(self, apikey: str, id: str) -> MessageStatus:
         """What became of a message of this account, step by step (200 and 201 as above)."""
         ...
 
-    async def deletesms(self, apikey: str, *, id: str = "", before: int | None = None) -> Reply:
+    async def deletesms(
+        self, apikey: str, *, id: str | None = None, before: int | None = None
+    ) -> Reply:
         """Delete sent history: one message, or all accepted before a time (Unix milliseconds), or
-        all; what is still to be sent stays. `sent` counts the messages deleted."""
+        all; what is still to be sent stays. `sent` counts the messages deleted.
+
+        Codes 200 and 201 as above, 7 for a time before 1970: what was meant to name less than
+        everything never deletes everything.
+        """
         ...
 
 

@@ -40,7 +40,9 @@ class Deadline:
         """See `Backend.status`."""
         return await self._within(self._backend.status(apikey, id), MessageStatus(_TOO_LATE))
 
-    async def deletesms(self, apikey: str, *, id: str = "", before: int | None = None) -> Reply:
+    async def deletesms(
+        self, apikey: str, *, id: str | None = None, before: int | None = None
+    ) -> Reply:
         """See `Backend.deletesms`."""
         deleted = self._backend.deletesms(apikey, id=id, before=before)
         return await self._within(deleted, _TOO_LATE)

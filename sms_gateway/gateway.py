@@ -10,7 +10,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from .accounts import Account, key_hash
-from .backend import DeliveryStatus, Inbox, MessageStatus, ReceivedMessage, Reply, Step
+from .backend import (
+    MOST_RECEIVED,
+    DeliveryStatus,
+    Inbox,
+    MessageStatus,
+    ReceivedMessage,
+    Reply,
+    Step,
+)
 from .codes import MAX_RECIPIENTS, Code
 from .routes import TEST, Route, Routes
 from .sms.address import Address, BadAddress, TooManyNumbers, parse_recipients
@@ -139,6 +147,10 @@ class Gateway:
         """See `Backend.getsms`."""
         try:
             account = await self._fresh(apikey)
+            if not 0 <= after < 2**63:
+                raise Refused(Code.NOT_SENT, "after is not what an answer had as next")
+            if not 0 <= limit <= MOST_RECEIVED:
+                raise Refused(Code.NOT_SENT, f"limit is not 0 to {MOST_RECEIVED}")
 
             def read() -> list[inbox.Received]:
                 with self._store.read() as connection:
@@ -148,7 +160,7 @@ class Gateway:
                 ReceivedMessage(m.id, m.sender, m.recipient, m.text, m.received_at)
                 for m in await asyncio.to_thread(read)
             )
-            return Inbox(Reply(Code.SENT), messages)
+            return Inbox(Reply(Code.SENT), messages, messages[-1].id if messages else after)
         except Exception as error:
             return Inbox(_failure(error))
 
@@ -170,10 +182,16 @@ class Gateway:
         except Exception as error:
             return MessageStatus(_failure(error))
 
-    async def deletesms(self, apikey: str, *, id: str = "", before: int | None = None) -> Reply:
+    async def deletesms(
+        self, apikey: str, *, id: str | None = None, before: int | None = None
+    ) -> Reply:
         """See `Backend.deletesms`."""
         try:
             account = await self._fresh(apikey)
+            if id == "":
+                raise Refused(Code.ID_MISSING)
+            if before is not None and before < 0:
+                raise Refused(Code.NOT_SENT, "before is no date or time")
             deleted = await asyncio.to_thread(self._erase, account, id, before)
             if id and not deleted:
                 raise Refused(Code.ID_UNKNOWN)
@@ -218,7 +236,7 @@ class Gateway:
             )
         return Reply(Code.SENT, sent=len(unfinished), id=id)
 
-    def _erase(self, account: Account, id: str, before: int | None) -> int:
+    def _erase(self, account: Account, id: str | None, before: int | None) -> int:
         total = 0
         while True:
             with self._store.write() as connection:
@@ -226,7 +244,7 @@ class Gateway:
                     connection,
                     now=self._clock(),
                     account_id=account.id,
-                    message_id=id or None,
+                    message_id=id,
                     before=before,
                 )
             if not erased:

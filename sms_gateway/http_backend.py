@@ -2,42 +2,40 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import re
 import secrets
-import time
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
-from lxml import etree
 
 from . import __version__
-from .backend import Reply
-from .codes import MAX_RECIPIENTS, Code
+from .backend import Inbox, MessageStatus, Reply
+from .codes import Code
+from .http_answers import Answer, OddAnswer, read_count, read_inbox, read_reply, read_status
 
 log = logging.getLogger(__name__)
 
-#: The largest answer that is read, in bytes; a reply takes some two hundred.
-_LONGEST_ANSWER = 64 * 1024
-#: The longest note and id that are passed on.
-_LONGEST_TEXT = 500
+_Result = TypeVar("_Result")
+
+#: The largest reply that is read, in bytes; one takes some two hundred.
+_LONGEST_REPLY = 64 * 1024
+#: The largest page of messages, or of steps: our own have a million characters at most, each
+#: written as up to six bytes.
+_LONGEST_PAGE = 16 * 1024 * 1024
 #: Seconds. Less than servers keep idle connections open, so that these are closed from here.
 _KEEPALIVE = 30
-_LONGEST_WAIT = 3600
-_CODES = {int(code): code for code in Code}
 _HEADER_SAFE = re.compile(r"[!-~]{1,255}")
 
 
-class OddAnswer(Exception):
-    """An answer that is no reply; the text says what is odd about it and quotes nothing."""
-
-
 class HttpBackend:
-    """Posts to the /sendsms/ of another server and reads its reply, XML or JSON.
+    """Posts to the paths of another server and reads its answers, XML or JSON.
 
-    Every request carries an idempotency key and is repeated once when its connection fails.
+    What may be said twice is repeated once when its connection fails: a message, which carries an
+    idempotency key, and what only reads.
     """
 
     def __init__(self, url: str, *, timeout: float) -> None:
@@ -49,7 +47,7 @@ class HttpBackend:
         if parts.query or parts.fragment or parts.username or parts.password:
             raise ValueError("may have no query, fragment or credentials")
         path = parts.path.rstrip("/").removesuffix("/sendsms")
-        self._url = parts._replace(path=f"{path}/sendsms/").geturl()
+        self._url = parts._replace(path=path).geturl()
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
@@ -57,27 +55,50 @@ class HttpBackend:
         self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
     ) -> Reply:
         """See `Backend.sendsms`."""
-        try:
-            form = urlencode({"recipients": recipients, "message": message, "apikey": apikey})
-        except UnicodeEncodeError:
-            return Reply(Code.NOT_SENT, note="The text has characters that do not exist")
-        key = _header_safe(idempotency_key) or secrets.token_hex(16)
-        try:
-            async with asyncio.timeout(self._timeout):
-                try:
-                    return await self._post(form.encode("ascii"), key)
-                except aiohttp.ClientConnectionError as error:
-                    # Whatever the first one came to, the key keeps the second from sending again.
-                    log.info("backend asked again", extra={"error": type(error).__name__})
-                    return await self._post(form.encode("ascii"), key)
-        except TimeoutError:
-            log.warning("backend too slow", extra={"timeout": self._timeout})
-            return Reply(Code.TIMED_OUT)
-        except OddAnswer as error:
-            log.warning("odd answer of the backend", extra={"reason": str(error)})
-        except Exception as error:
-            log.warning("backend not reached", extra={"error": type(error).__name__})
-        return Reply(Code.INTERNAL)
+        return await self._ask(
+            "/sendsms/",
+            {"recipients": recipients, "message": message, "apikey": apikey},
+            read_reply,
+            failed=_same,
+            # Whatever the first one came to, the key keeps a second from sending again.
+            idempotency_key=_header_safe(idempotency_key) or secrets.token_hex(16),
+        )
+
+    async def resendsms(self, apikey: str, id: str) -> Reply:
+        """See `Backend.resendsms`."""
+        form = {"apikey": apikey, "id": id}
+        return await self._ask("/resendsms/", form, read_reply, failed=_same, repeat=False)
+
+    async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
+        """See `Backend.getsms`."""
+        return await self._ask(
+            "/getsms/",
+            {"apikey": apikey, "after": str(after), "limit": str(limit)},
+            lambda answer: read_inbox(answer, after=after, limit=limit),
+            failed=Inbox,
+            longest=_LONGEST_PAGE,
+        )
+
+    async def status(self, apikey: str, id: str) -> MessageStatus:
+        """See `Backend.status`."""
+        return await self._ask(
+            "/status/",
+            {"apikey": apikey, "id": id},
+            lambda answer: read_status(answer, id),
+            failed=MessageStatus,
+            longest=_LONGEST_PAGE,
+        )
+
+    async def deletesms(
+        self, apikey: str, *, id: str | None = None, before: int | None = None
+    ) -> Reply:
+        """See `Backend.deletesms`."""
+        form = {"apikey": apikey}
+        if id is not None:
+            form["id"] = id
+        if before is not None:
+            form["before"] = _moment(before)
+        return await self._ask("/deletesms/", form, read_count, failed=_same, repeat=False)
 
     async def aclose(self) -> None:
         """Close the connections; they are opened again when needed."""
@@ -85,7 +106,44 @@ class HttpBackend:
             await self._session.close()
             self._session = None
 
-    async def _post(self, form: bytes, key: str) -> Reply:
+    async def _ask(
+        self,
+        path: str,
+        fields: Mapping[str, str],
+        read: Callable[[Answer], _Result],
+        *,
+        failed: Callable[[Reply], _Result],
+        idempotency_key: str = "",
+        repeat: bool = True,
+        longest: int = _LONGEST_REPLY,
+    ) -> _Result:
+        """What `read` makes of the answer; `failed` gets the reply when there is none."""
+        try:
+            form = urlencode(fields).encode("ascii")
+        except UnicodeEncodeError:
+            return failed(Reply(Code.NOT_SENT, note="The text has characters that do not exist"))
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        try:
+            async with asyncio.timeout(self._timeout):
+                try:
+                    return read(await self._post(path, form, headers, longest))
+                except aiohttp.ClientConnectionError as error:
+                    if not repeat:
+                        raise
+                    log.info("backend asked again", extra={"error": type(error).__name__})
+                    return read(await self._post(path, form, headers, longest))
+        except TimeoutError:
+            log.warning("backend too slow", extra={"timeout": self._timeout})
+            return failed(Reply(Code.TIMED_OUT))
+        except OddAnswer as error:
+            log.warning("odd answer of the backend", extra={"reason": str(error)})
+        except Exception as error:
+            log.warning("backend not reached", extra={"error": type(error).__name__})
+        return failed(Reply(Code.INTERNAL))
+
+    async def _post(
+        self, path: str, form: bytes, headers: Mapping[str, str], longest: int
+    ) -> Answer:
         if self._session is None:
             # Not before now: a session belongs to the running loop.
             self._session = aiohttp.ClientSession(
@@ -100,113 +158,28 @@ class HttpBackend:
                     "User-Agent": f"sendsmsnow/{__version__}",
                 },
             )
-        headers = {"Idempotency-Key": key}
         # A redirected POST would turn into a GET or lose its body.
         async with self._session.post(
-            self._url, data=form, headers=headers, allow_redirects=False
+            self._url + path, data=form, headers=headers, allow_redirects=False
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_any():
                 body += chunk
-                if len(body) > _LONGEST_ANSWER:
+                if len(body) > longest:
                     raise OddAnswer("it is too long")
-            return read_reply(response.status, response.headers.get("Retry-After"), bytes(body))
+            return Answer(response.status, response.headers.get("Retry-After"), bytes(body))
 
 
-def read_reply(status: int, retry_after: str | None, body: bytes) -> Reply:
-    """The reply in an HTTP answer; OddAnswer when there is none or it contradicts itself."""
-    if status == 503 and retry_after is not None:
-        return Reply(Code.INTERNAL, retry_after=_seconds(retry_after))
-    if not 200 <= status < 300 and not 400 <= status < 500:
-        raise OddAnswer(f"its status is {status}")
-    body = body.removeprefix(b"\xef\xbb\xbf").strip()
-    fields = _json_fields(body) if body.startswith(b"{") else _xml_fields(body)
-    error = _CODES.get(_number(fields, "error"))
-    if error is None:
-        raise OddAnswer("its code is unknown or missing")
-    if error is Code.NOT_SENT:
-        return Reply(error, note=_cleaned(_text(fields, "note")))
-    if error is not Code.SENT:
-        return Reply(error)
-    sent, name = _number(fields, "sent"), _text(fields, "id")
-    if status >= 400:
-        raise OddAnswer("it reports success with an error status")
-    if not 1 <= sent <= MAX_RECIPIENTS:
-        raise OddAnswer("it reports success with no or too many recipients")
-    if not 1 <= len(name) <= _LONGEST_TEXT or not name.isprintable():
-        raise OddAnswer("it reports success without an id")
-    return Reply(error, sent, name)
+def _same(reply: Reply) -> Reply:
+    return reply
 
 
-def _json_fields(body: bytes) -> dict[str, object]:
+def _moment(milliseconds: int) -> str:
+    """A time as the API takes it; what is none stays a number, which the API refuses."""
     try:
-        document = json.loads(body, object_pairs_hook=_once_each)
-    except (ValueError, RecursionError):
-        raise OddAnswer("it is not JSON") from None
-    result = document.get("result")
-    if not isinstance(result, dict):
-        raise OddAnswer("it has no result")
-    return result
-
-
-def _xml_fields(body: bytes) -> dict[str, object]:
-    if b"<!DOCTYPE" in body:
-        raise OddAnswer("it has a document type")
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
-    )
-    try:
-        result = etree.fromstring(body, parser)
-    except etree.XMLSyntaxError:
-        raise OddAnswer("it is neither XML nor JSON") from None
-    if result.tag != "result":
-        raise OddAnswer("it has no result")
-    if any(len(field) for field in result):
-        raise OddAnswer("a field holds more than text")
-    fields = _once_each([(str(field.tag), (field.text or "").strip()) for field in result])
-    for name in ("error", "sent"):
-        if re.fullmatch("[0-9]{1,9}", str(fields.get(name))):
-            fields[name] = int(str(fields[name]))
-    return fields
-
-
-def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise OddAnswer("a field comes twice")
-    return fields
-
-
-def _number(fields: dict[str, object], name: str) -> int:
-    value = fields.get(name, -1)
-    # A truth is an int in Python, and none here.
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise OddAnswer(f"its {name} is no number")
-    return value
-
-
-def _text(fields: dict[str, object], name: str) -> str:
-    value = fields.get(name, "")
-    if not isinstance(value, str):
-        raise OddAnswer(f"its {name} is no text")
-    return value.strip()
-
-
-def _cleaned(note: str) -> str:
-    """A note from afar on one line, without control characters."""
-    return "".join(char if char.isprintable() else " " for char in note[:_LONGEST_TEXT]).strip()
-
-
-def _seconds(retry_after: str) -> int:
-    """Retry-After in seconds, whichever form it has (RFC 9110, section 10.2.3); at least one."""
-    try:
-        wait = float(int(retry_after))
-    except ValueError:
-        try:
-            wait = parsedate_to_datetime(retry_after).timestamp() - time.time()
-        except ValueError:
-            wait = 1
-    return int(min(max(wait, 1), _LONGEST_WAIT))
+        return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return str(milliseconds)
 
 
 def _header_safe(key: str) -> str:
