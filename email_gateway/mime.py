@@ -1,0 +1,155 @@
+"""The text of a mail: which of its MIME parts it is in, and that part as text.
+
+The parser is our own, as the standard library's takes seconds and hundreds of levels of recursion
+for a mail that is made for it; here each level of parts is one pass of a regular expression.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesHeaderParser
+
+from .charset import decoded, transferred
+from .flowed import joined
+from .html import text_of_html
+from .unreadable import Unreadable
+
+#: How deep parts may lie in each other, and how many there may be in all.
+MAX_DEPTH, MAX_PARTS = 12, 200
+#: The most octets in the headers of a mail or part, in the value of one that is looked into, and
+#: in a text with all that it quotes.
+MAX_HEADERS, MAX_HEADER, MAX_TEXT = 131_072, 2_000, 1_000_000
+
+_BLANK_LINE = re.compile(rb"(?:\A|\r?\n)\r?\n")
+_LINE_END = re.compile(rb"\r?\n")
+_NO_TEXT = "there is no text in the mail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A mail, or a part of one: its headers, and the octets after them."""
+
+    headers: Message
+    body: memoryview
+
+    @property
+    def type(self) -> str:
+        return self.headers.get_content_type()
+
+    def header(self, name: str) -> str:
+        """A header as it came, octets beyond ASCII as surrogates; empty when there is none."""
+        for each, value in self.headers.raw_items():
+            if each.lower() == name:
+                return str(value)
+        return ""
+
+
+def part(octets: bytes | memoryview) -> Part:
+    """A mail or part with its headers read; raises Unreadable."""
+    view = memoryview(octets)
+    blank = _BLANK_LINE.search(view)
+    end = blank.end() if blank else len(view)
+    if end > MAX_HEADERS:
+        raise Unreadable("the headers of the mail are too long")
+    headers = BytesHeaderParser().parsebytes(bytes(view[:end]))
+    found = Part(headers=headers, body=view[end:])
+    for name in ("content-type", "content-disposition", "content-transfer-encoding"):
+        if len(found.header(name)) > MAX_HEADER:
+            raise Unreadable(f"the {name} of the mail is too long")
+    return found
+
+
+def text_of(mail: Part) -> str:
+    """What a reader sees of a mail, as plain text with `\\n`; raises Unreadable.
+
+    Of alternatives the plain one; HTML is read as text; what is attached is passed over.
+    """
+    texts = [text for text in _Reader().texts(mail, 0) if not text.isspace()]
+    if not texts:
+        raise Unreadable(_NO_TEXT)
+    return "\n".join(texts)
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._parts = 0
+
+    def texts(self, mail: Part, depth: int) -> list[str]:
+        """The texts of a part, in their order."""
+        self._parts += 1
+        if depth > MAX_DEPTH or self._parts > MAX_PARTS:
+            raise Unreadable("the mail has too many parts")
+        if _is_attached(mail):
+            return []
+        kind, _, subtype = mail.type.partition("/")
+        if kind == "text":
+            return [_text(mail)] if subtype in ("plain", "html") else []
+        if kind != "multipart":
+            return []
+        children = [part(octets) for octets in _split(mail)]
+        if subtype == "alternative":
+            return self._best(children, depth)
+        if subtype == "signed":  # the other part is the signature (RFC 1847 §2.1)
+            children = children[:1]
+        return [text for child in children for text in self.texts(child, depth + 1)]
+
+    def _best(self, alternatives: list[Part], depth: int) -> list[str]:
+        """The plain alternative, or else the first that can be read and is not empty."""
+        problem = None
+        for alternative in sorted(alternatives, key=lambda each: each.type != "text/plain"):
+            try:
+                texts = self.texts(alternative, depth + 1)
+            except Unreadable as unreadable:
+                problem = problem or unreadable
+                continue
+            if any(not text.isspace() for text in texts):
+                return texts
+        if problem is not None:
+            raise problem
+        return []
+
+
+def _is_attached(mail: Part) -> bool:
+    headers = mail.headers
+    if headers.get_content_disposition() == "attachment":
+        return True
+    return headers.get_content_maintype() != "multipart" and headers.get_filename() is not None
+
+
+def _split(mail: Part) -> Iterator[memoryview]:
+    """The parts of a multipart (RFC 2046 §5.1.1), the last also without the line that ends it."""
+    boundary = (mail.headers.get_boundary() or "").encode("utf-8", "surrogateescape").strip()
+    if not boundary:
+        raise Unreadable("the parts of the mail have no boundary")
+    line = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+    start = None
+    for found in line.finditer(mail.body):
+        if start is not None:
+            yield mail.body[start : max(start, found.start())]
+        if found[1]:
+            return
+        after = _LINE_END.match(mail.body, found.end())
+        start = after.end() if after else found.end()
+    if start is not None:
+        yield mail.body[start:]
+
+
+def _text(mail: Part) -> str:
+    """A text part as plain text; raises Unreadable."""
+    if len(mail.body) > MAX_TEXT:
+        raise Unreadable("the text is too long")
+    octets = transferred(bytes(mail.body), mail.header("content-transfer-encoding"))
+    text = decoded(octets, mail.headers.get_content_charset() or "")
+    if mail.type == "text/html":
+        return text_of_html(text)
+    text = re.sub(r"\r\n?", "\n", text)
+    if _parameter(mail, "format") == "flowed":
+        text = joined(text, delete_space=_parameter(mail, "delsp") == "yes")
+    return text
+
+
+def _parameter(mail: Part, name: str) -> str:
+    """A parameter of the Content-Type, in lower case."""
+    value = mail.headers.get_param(name)
+    return value.strip().lower() if isinstance(value, str) else ""
