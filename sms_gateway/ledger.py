@@ -6,12 +6,12 @@ claims come last.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
-from .routes import Routes
+from .routes import Routes, Share
 from .sms.message import State
 from .sms.receipt import Receipt, id_candidates, id_key
 from .store import inbox, intake, queue, receipts, workers
@@ -39,6 +39,8 @@ class Claim:
     #: Room in parts.
     parts: int
     now: int
+    #: What of which routes; None is what the upstream takes while all of them work.
+    shares: Sequence[Share] | None = None
     #: After a claim of which nobody knows whether it was committed: all that this upstream knows
     #: to be claimed. What else the worker holds comes with the result.
     held: frozenset[int] | None = None
@@ -91,6 +93,8 @@ class Beat:
     """Time has passed: stay alive, and tidy up what time ends."""
 
     now: int
+    #: The upstreams that the worker has left for others.
+    leaving: tuple[str, ...] = ()
 
 
 Event = Claim | Settled | LateAnswer | ReceiptCame | MessageCame | Beat
@@ -134,14 +138,24 @@ class Ledger:
             forgotten = queue.claimed(
                 connection, upstream=claim.upstream, worker=self._worker, but=claim.held
             )
-        return forgotten + queue.claim(
+        shares = claim.shares
+        fresh = queue.claim(
             connection,
-            routes=self._routes.served_by(claim.upstream),
+            shares=self._routes.shares(claim.upstream) if shares is None else shares,
             upstream=claim.upstream,
             worker=self._worker,
             parts=claim.parts - sum(len(pending_parts(delivery)) for delivery in forgotten),
             now=claim.now,
         )
+        return [self._by_its_route(delivery) for delivery in forgotten + fresh]
+
+    def _by_its_route(self, delivery: Delivery) -> Delivery:
+        """A delivery with the sender and the alphabet that its route wants."""
+        route = self._routes.of_prefix(delivery.route)
+        sender = route.sender_for(delivery.sender)
+        if sender == delivery.sender and route.alphabet is None:
+            return delivery
+        return replace(delivery, sender=sender, alphabet=route.alphabet)
 
     def _settle(self, connection: Connection, events: Sequence[Settled]) -> None:
         parts = [
@@ -333,7 +347,10 @@ class Ledger:
 
     def _tidy(self, connection: Connection, events: Sequence[Beat]) -> None:
         now = events[-1].now
-        if not workers.prolong(connection, self._worker, now=now, lease=self._lease):
+        leaving = ",".join(events[-1].leaving)
+        if not workers.prolong(
+            connection, self._worker, now=now, lease=self._lease, leaving=leaving
+        ):
             # Taken for dead after a long silence, such as a computer's sleep.
             workers.enroll(connection, now=now, lease=self._lease, number=self._worker)
         lost = queue.lost_claims(connection, resending=self._routes.resending(), now=now)

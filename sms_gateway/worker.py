@@ -4,10 +4,11 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from .dispatch import Dispatch
 from .ledger import (
     Beat,
     Claim,
@@ -34,6 +35,8 @@ from .upstream import (
 
 log = logging.getLogger(__name__)
 
+#: Seconds between two looks at which upstreams are bound.
+_WATCH = 0.2
 #: The longest pause between two attempts, milliseconds.
 _LONGEST_PAUSE = 300_000
 
@@ -105,14 +108,20 @@ class Worker:
         *,
         lease: int = 15_000,
         poll: float = 0.05,
+        failover_after: float = 10.0,
+        aside: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         """`lease` (milliseconds): how long its claims outlive a worker that dies. `poll`
-        (seconds): how often an idle worker looks for work."""
+        (seconds): how often an idle worker looks for work. `failover_after` (seconds): how long
+        an upstream may be away or failing until others stand in for it. `aside`: what runs beside
+        it until it stops, such as the sending of events."""
         self._store = store
         self._upstreams = upstreams
         self._routes = routes
         self._lease = lease
         self._poll = poll
+        self._dispatch = Dispatch(routes, upstreams, grace=failover_after)
+        self._aside = aside
 
     async def run(self) -> None:
         """Work until cancelled, then stop cleanly: what was written is answered or recorded as
@@ -123,11 +132,19 @@ class Worker:
             self._store, ledger.apply, limit=1_000_000
         )
         counters = [
-            _Counter(upstream, commits, resending=self._routes.resending(), poll=self._poll)
+            _Counter(
+                upstream,
+                commits,
+                self._dispatch,
+                resending=self._routes.resending(),
+                poll=self._poll,
+            )
             for upstream in self._upstreams.values()
         ]
         log.info("worker started", extra={"worker": number, "upstreams": list(self._upstreams)})
         feeding = [asyncio.create_task(counter.feed()) for counter in counters]
+        feeding.append(asyncio.create_task(self._watch()))
+        feeding += [asyncio.create_task(_forever(work)) for work in self._aside]
         links = [asyncio.create_task(c.upstream.run(c), name=c.upstream.name) for c in counters]
         beating = asyncio.create_task(self._beat(commits))
         try:
@@ -154,10 +171,20 @@ class Worker:
         await asyncio.to_thread(self._dismiss, number)
         log.info("worker stopped", extra={"worker": number})
 
+    async def _watch(self) -> None:
+        """See which upstreams are bound."""
+        loop = asyncio.get_running_loop()
+        while True:
+            for upstream in self._upstreams.values():
+                bound = upstream.is_bound()
+                self._dispatch.noticed(upstream.name, bound=bound, now=loop.time())
+            await asyncio.sleep(_WATCH)
+
     async def _beat(self, commits: GroupCommit[Event, list[Delivery] | None]) -> None:
         while True:
             try:
-                await commits.submit(Beat(now=_now()))
+                leaving = self._dispatch.left(asyncio.get_running_loop().time())
+                await commits.submit(Beat(now=_now(), leaving=tuple(leaving)))
             except Exception as error:
                 log.error("store unavailable", extra={"error": type(error).__name__})
             await asyncio.sleep(min(1.0, self._lease / 3_000))
@@ -178,12 +205,14 @@ class _Counter:
         self,
         upstream: Upstream,
         commits: GroupCommit[Event, list[Delivery] | None],
+        dispatch: Dispatch,
         *,
         resending: Collection[str],
         poll: float,
     ) -> None:
         self.upstream = upstream
         self._commits = commits
+        self._dispatch = dispatch
         self._resending = resending
         self._poll = poll
         self._attempts: dict[int, _Attempt] = {}
@@ -202,10 +231,17 @@ class _Counter:
             if room <= 0:
                 await asyncio.sleep(self._poll)
                 continue
+            shares = self._dispatch.shares(name, room, self._clock())
+            if not shares and not unsure:
+                pause = self._dispatch.pause(name, self._clock())
+                await asyncio.sleep(min(self._poll, max(pause, 0.001)))
+                continue
             # Shielded, so that a claim that is being committed when the worker stops is seen.
             held = frozenset(self._attempts.keys() | self._unwritten) if unsure else None
             claim = asyncio.ensure_future(
-                self._commits.submit(Claim(upstream=name, parts=room, now=_now(), held=held))
+                self._commits.submit(
+                    Claim(upstream=name, parts=room, now=_now(), shares=shares, held=held)
+                )
             )
             try:
                 deliveries = await asyncio.shield(claim)
@@ -216,9 +252,11 @@ class _Counter:
             except Exception as error:
                 log.error("claim failed", extra={"upstream": name, "error": type(error).__name__})
                 unsure = True
+                self._dispatch.claimed(name, shares, (), self._clock())
                 await asyncio.sleep(1)
                 continue
             unsure = False
+            self._dispatch.claimed(name, shares, deliveries or (), self._clock())
             if not deliveries:
                 await asyncio.sleep(self._poll)
                 continue
@@ -246,10 +284,12 @@ class _Counter:
         ):
             self._write(LateAnswer(upstream=self.upstream.name, answer=answer, now=now))
             return
+        self._dispatch.answered(self.upstream.name, answer.outcome, self._clock())
         attempt.waiting_for.discard(answer.part)
         attempt.answers.append(answer)
         if not attempt.waiting_for:
             del self._attempts[answer.delivery_id]
+            self._dispatch.ended(attempt.delivery)
             settled = settle(
                 attempt.delivery,
                 attempt.answers,
@@ -258,6 +298,10 @@ class _Counter:
                 now=now,
             )
             self._write(settled)
+
+    @staticmethod
+    def _clock() -> float:
+        return asyncio.get_running_loop().time()
 
     def _write(self, event: Event) -> None:
         """Write an outcome, and keep at it when the store is away: it is known only here."""
@@ -298,6 +342,16 @@ class _Counter:
             await self._commits.submit(event)
         except Exception as error:
             raise StoreUnavailable from error
+
+
+async def _forever(work: Callable[[], Awaitable[None]]) -> None:
+    """What runs beside the carriers must not end the worker when it fails."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            log.error("task failed", extra={"error": error})
+        await asyncio.sleep(1)
 
 
 async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:

@@ -7,8 +7,7 @@ from functools import lru_cache
 from babel import Locale, UnknownLocaleError
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
-#: What stands for the country of a calling code that belongs to none (satellites, freephone).
-NO_COUNTRY = "001"
+from .numbering import NO_COUNTRY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ from functools import cache
 import phonenumbers
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberFormat
 
+#: What stands for the country of a calling code that belongs to none (satellites, freephone).
+NO_COUNTRY = "001"
 #: Most digits of an international number (ITU-T E.164 §6.2.1).
 MAX_DIGITS = 15
 #: Most digits that are looked at: a number and what may stand before or inside it.
@@ -78,6 +80,39 @@ def calling_code(digits: str) -> str:
             if plans(code := digits[:length]):
                 return code
     return ""
+
+
+def countries_of(prefix: str) -> dict[str, str]:
+    """The countries to which numbers with this prefix (digits, or none for all) may belong.
+
+    Each comes with digits that all of its numbers begin with.
+    """
+    found = {}
+    for code, countries in COUNTRY_CODE_TO_REGION_CODE.items():
+        calling = str(code)
+        if calling.startswith(prefix):
+            for country in countries:
+                leading = _leading(country)
+                found[country] = calling + (leading if leading.isdigit() else "")
+        elif prefix.startswith(calling):
+            rest = prefix[len(calling) :]
+            exact = [c for c in countries if (p := _leading(c)) and re.match(p, rest)]
+            found |= dict.fromkeys(exact or [c for c in countries if _may_lead(c, rest)], calling)
+    found.pop(NO_COUNTRY, None)
+    return found
+
+
+def _may_lead(country: str, digits: str) -> bool:
+    """Whether a country that shares its calling code may have numbers that begin so."""
+    leading = _leading(country)
+    tails = ("", *(f"{n:0{width}}" for width in (1, 2) for n in range(10**width)))
+    return not leading or any(re.match(leading, digits + tail) for tail in tails)
+
+
+def _leading(country: str) -> str:
+    """A pattern of what its numbers begin with; empty where its calling code says all."""
+    data = PhoneMetadata.metadata_for_region(country, None)
+    return (data.leading_digits or "") if data is not None else ""
 
 
 def international(digits: str) -> tuple[str, str] | None:

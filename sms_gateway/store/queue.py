@@ -1,11 +1,13 @@
 """Statements of the queue: claim what is due, record what became of it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select, update
+from sqlalchemy import Connection, Integer, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ..routes import Share
 from ..sms.encoding import Encoding
 from ..sms.message import State
 from ..upstream import Delivery
@@ -37,6 +39,9 @@ _DUE = (
     .with_for_update(of=delivery, skip_locked=True)
 )
 
+_NUMBER_IN_SHARE = delivery.c.id % bindparam("modulus", type_=Integer)
+_DUE_OF_SHARE = _DUE.where(_NUMBER_IN_SHARE.between(bindparam("first"), bindparam("last")))
+
 _TAKE = (
     update(delivery)
     .where(delivery.c.id == bindparam("delivery_id"))
@@ -56,28 +61,38 @@ _ACCEPTED = select(part.c.delivery_id, part.c.number).where(
 def claim(
     connection: Connection,
     *,
-    routes: Sequence[str],
+    shares: Sequence[Share],
     upstream: str,
     worker: int,
     parts: int,
     now: int,
 ) -> list[Delivery]:
-    """Take what is due on these routes for an upstream that has room for so many parts.
+    """Take what is due of these shares for an upstream that has room for so many parts.
 
     A delivery with more parts than there is room for is taken only when it is the first, so
-    that nothing is claimed that is not written at once.
+    that nothing is claimed that is not written at once. What comes in its route's quiet hours is
+    put off instead.
     """
     taken: list[Any] = []
+    waiting: list[tuple[int, int]] = []
     room = parts
-    for route in routes:
-        if room <= 0:
-            break
-        due = connection.execute(_DUE, {"route": route, "now": now, "most": room})
-        for row in due.all():
-            if row.parts > room and taken:
+    for share in shares:
+        left = room if share.most is None else min(room, share.most)
+        if left <= 0:
+            continue
+        before = len(taken)
+        for row in _due(connection, share, now=now, most=left):
+            until = share.route.quiet and share.route.quiet.until(row.recipient, now)
+            if until:
+                waiting.append((row.id, until))
+                continue
+            if (row.parts > room and taken) or (row.parts > left and len(taken) > before):
                 break
             taken.append(row)
+            left -= row.parts
             room -= row.parts
+    if waiting:
+        _put_off(connection, waiting, now)
     if not taken:
         return []
     connection.execute(
@@ -86,6 +101,35 @@ def claim(
     )
     record_steps(connection, [(row.id, now, 0, "claimed", upstream) for row in taken])
     return _deliveries(connection, [(row, row.attempts + 1) for row in taken])
+
+
+def _due(connection: Connection, share: Share, *, now: int, most: int) -> Sequence[Any]:
+    """The due deliveries of a share, in the order of the queue."""
+    wanted = {"route": share.route.prefix, "now": now, "most": most}
+    if share.of == 1:
+        return connection.execute(_DUE, wanted).all()
+    within = {"modulus": share.of, "first": share.first, "last": share.last - 1}
+    return connection.execute(_DUE_OF_SHARE, wanted | within).all()
+
+
+_PUT_OFF = (
+    update(delivery)
+    .where(delivery.c.id == bindparam("delivery_id"))
+    .values(due_at=bindparam("until"))
+)
+
+
+def _put_off(connection: Connection, waiting: Sequence[tuple[int, int]], now: int) -> None:
+    """Let deliveries (id, until when) wait for the end of quiet hours."""
+    connection.execute(_PUT_OFF, [{"delivery_id": id, "until": until} for id, until in waiting])
+    record_steps(
+        connection,
+        [(id, now, 0, "put off", f"quiet hours until {_moment(until)}") for id, until in waiting],
+    )
+
+
+def _moment(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1_000, UTC):%Y-%m-%d %H:%MZ}"
 
 
 _CLAIMED = (

@@ -1,6 +1,6 @@
 """Statements about workers: who is alive, and so whose claims hold."""
 
-from sqlalchemy import Connection, bindparam, delete, insert, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from .tables import worker
 
@@ -17,13 +17,20 @@ def enroll(connection: Connection, *, now: int, lease: int, number: int | None =
 
 
 _PROLONG = (
-    update(worker).where(worker.c.id == bindparam("number")).values(alive_until=bindparam("until"))
+    update(worker)
+    .where(worker.c.id == bindparam("number"))
+    .values(alive_until=bindparam("until"), leaving=bindparam("left"))
 )
 
 
-def prolong(connection: Connection, number: int, *, now: int, lease: int) -> bool:
-    """Keep a worker alive; False when it has been taken for dead and must enroll again."""
-    kept = connection.execute(_PROLONG, {"number": number, "until": now + lease})
+def prolong(
+    connection: Connection, number: int, *, now: int, lease: int, leaving: str = ""
+) -> bool:
+    """Keep a worker alive; False when it has been taken for dead and must enroll again.
+
+    `leaving` names the upstreams that it has left for others.
+    """
+    kept = connection.execute(_PROLONG, {"number": number, "until": now + lease, "left": leaving})
     return kept.rowcount == 1
 
 
@@ -35,3 +42,13 @@ def dismiss(connection: Connection, number: int) -> None:
 def bury(connection: Connection, *, now: int) -> None:
     """Forget workers that have been dead for a while."""
     connection.execute(delete(worker).where(worker.c.alive_until < now - 60_000))
+
+
+def alive(connection: Connection, *, now: int) -> dict[int, tuple[str, ...]]:
+    """The workers that are alive, each with the upstreams that it has left for others."""
+    rows = connection.execute(
+        select(worker.c.id, worker.c.leaving)
+        .where(worker.c.alive_until > now)
+        .order_by(worker.c.id)
+    )
+    return {row.id: tuple(filter(None, row.leaving.split(","))) for row in rows}

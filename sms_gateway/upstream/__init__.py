@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from ..sms.encoding import Encoding
+from ..sms.encoding import DefaultAlphabet, Encoding
 from ..sms.receipt import Receipt as Receipt
 
 
@@ -30,6 +30,8 @@ class Delivery:
     parts: int
     #: The parts a carrier accepted in an earlier attempt (1-based); they are not submitted again.
     accepted: frozenset[int] = field(default_factory=frozenset)
+    #: What data_coding 0 means on its route; None leaves it to the upstream.
+    alphabet: DefaultAlphabet | None = None
     #: When it is too old to be worth delivering, Unix time in milliseconds.
     expires_at: int
     #: The prefix of the route it goes by.
@@ -110,6 +112,13 @@ class Upstream(Protocol):
 
     #: The upstream's name in the settings.
     name: str
+
+    def is_bound(self) -> bool:
+        """Whether its carrier takes messages now, even if there is no room for one at the moment.
+
+        What has not been so for a while is left, and its messages go by the next upstream.
+        """
+        ...
 
     def free(self) -> int:
         """How many parts it would write at once now: 0 while it is not bound, its window is full

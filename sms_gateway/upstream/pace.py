@@ -15,8 +15,10 @@ _PATIENCE = 1.0
 class Pace:
     """Parts per second; `now` is any clock in seconds that never goes back."""
 
-    def __init__(self, rate: float | None) -> None:
-        """`rate` is the most parts per second; None sets no limit until the SMSC throttles."""
+    def __init__(self, rate: float | None, *, burst: float = _BURST) -> None:
+        """`rate` is the most parts per second; None sets no limit until the SMSC throttles.
+        `burst`: seconds' worth of parts that may go at once."""
+        self._burst = burst
         self._most = rate or math.inf
         self.rate = self._most
         self._tokens = 1.0
@@ -64,7 +66,9 @@ class Pace:
         if self.rate == math.inf:
             self._tokens = math.inf
         else:
-            self._tokens = min(max(1.0, self.rate * _BURST), self._tokens + elapsed * self.rate)
+            self._tokens = min(
+                max(1.0, self.rate * self._burst), self._tokens + elapsed * self.rate
+            )
 
     def _count(self, now: float) -> None:
         if now - self._second >= 1:

@@ -139,6 +139,10 @@ class SandboxUpstream:
         window = int(given.pop("window", 100))
         return cls(name, window=window, **given)
 
+    def is_bound(self) -> bool:
+        """See `Upstream.is_bound`."""
+        return self._bound
+
     def free(self) -> int:
         """See `Upstream.free`."""
         return max(0, self._window - self._unanswered) if self._bound else 0

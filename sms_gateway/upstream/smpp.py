@@ -77,6 +77,11 @@ class SmppUpstream:
 
     # What the worker calls.
 
+    def is_bound(self) -> bool:
+        """See `Upstream.is_bound`."""
+        link = self._link
+        return link is not None and link.session.state is State.BOUND and not self._stopping
+
     def free(self) -> int:
         """See `Upstream.free`."""
         if self._link is None or self._stopping:

@@ -31,10 +31,11 @@ def submit_sms(delivery: Delivery, options: SmppOptions, now: float) -> list[tup
     Raises ValueError, without the text in it, for what cannot be written in this carrier's way.
     """
     encoding = delivery.encoding
+    alphabet = delivery.alphabet or options.default_alphabet
     if encoding is Encoding.GSM7:
         # The carrier's alphabet for data_coding 0 may lack what the GSM alphabet has.
-        encoding = choose(delivery.text, options.default_alphabet)
-    octets = user_data(delivery.text, encoding, delivery.id % 256, options.default_alphabet)
+        encoding = choose(delivery.text, alphabet)
+    octets = user_data(delivery.text, encoding, delivery.id % 256, alphabet)
     if len(octets) != delivery.parts:
         raise ValueError(
             f"takes {len(octets)} parts in the carrier's alphabet and was counted as "
