@@ -89,18 +89,37 @@ class Received:
     received_at: int
 
 
-_PAGE = (
-    select(received)
+#: The most characters in the texts of one page; the first message is on it, however long.
+PAGE_CHARACTERS = 1_000_000
+
+_NEXT = (
+    select(
+        received,
+        (
+            func.sum(func.length(received.c.text)).over(order_by=received.c.id)
+            - func.length(received.c.text)
+        ).label("characters_before"),
+    )
     .where(received.c.account_id == bindparam("account"))
     .where(received.c.id > bindparam("after"))
     .order_by(received.c.id)
     .limit(bindparam("most"))
+    .subquery()
+)
+_PAGE = (
+    select(_NEXT).where(_NEXT.c.characters_before < bindparam("characters")).order_by(_NEXT.c.id)
 )
 
 
 def page(connection: Connection, account_id: int, *, after: int, most: int) -> list[Received]:
-    """What an account received after the message of this id, oldest first."""
-    rows = connection.execute(_PAGE, {"account": account_id, "after": after, "most": most})
+    """What an account received after the message of this id, oldest first.
+
+    It ends before the limit where the texts of more would not fit a page.
+    """
+    rows = connection.execute(
+        _PAGE,
+        {"account": account_id, "after": after, "most": most, "characters": PAGE_CHARACTERS},
+    )
     return [
         Received(
             id=row.id,

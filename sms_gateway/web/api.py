@@ -1,63 +1,109 @@
-"""The HTTP API: unpack the parameters, call the backend, pack its reply."""
+"""The HTTP API: unpack the parameters, call the backend, pack its answer."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..backend import Backend, Reply
+from ..backend import Backend
 from . import params
-from .render import not_sent, send_reply, wants_json
+from .render import Answer, not_sent, send_reply, wants_json
 
-#: One operation: the parameters by name and the idempotency key (may be empty), to the reply.
-Operation = Callable[[Mapping[str, str], str], Awaitable[Reply]]
+Fields = Mapping[str, str]
 
 _IDEMPOTENCY_KEY = re.compile(rb"[!-~]{1,255}")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def _sendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
+    return backend.sendsms(
+        fields.get("recipients", ""),
+        fields.get("message", ""),
+        fields.get("apikey", ""),
+        idempotency_key=key,
+    )
+
+
+def _resendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
+    return backend.resendsms(fields.get("apikey", ""), fields.get("id", ""))
+
+
+def _getsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
+    return backend.getsms(
+        fields.get("apikey", ""),
+        after=_number(fields.get("after") or "0"),
+        limit=_number(fields.get("limit") or "100"),
+    )
+
+
+def _status(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
+    return backend.status(fields.get("apikey", ""), fields.get("id", ""))
+
+
+def _deletesms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
+    before = fields.get("before")
+    return backend.deletesms(
+        fields.get("apikey", ""),
+        id=fields.get("id"),
+        before=None if before is None else _milliseconds(before),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a path does with the parameters by name and the idempotency key (may be empty)."""
+
+    call: Callable[[Backend, Fields, str], Awaitable[Answer]]
+    #: HEAD and whatever else promises to change nothing must not send a message.
+    methods: tuple[str, ...] = ("GET", "POST")
+    #: The only parameters it may come with; None lets others pass unread.
+    only: frozenset[str] | None = None
+
+
+#: All paths of the API.
+OPERATIONS = {
+    "/sendsms/": Operation(_sendsms),
+    "/resendsms/": Operation(_resendsms),
+    "/getsms/": Operation(_getsms),
+    "/status/": Operation(_status),
+    # No link may delete anything, and no slip of the pen more than was meant.
+    "/deletesms/": Operation(
+        _deletesms, methods=("POST",), only=frozenset({"apikey", "id", "before", "format"})
+    ),
+}
 
 
 def operations(backend: Backend) -> dict[str, ASGIApp]:
     """The API's endpoints by path; each path is also reached without its trailing slash."""
+    return {path: partial(_serve, backend, operation) for path, operation in OPERATIONS.items()}
 
-    def sendsms(fields: Mapping[str, str], key: str) -> Awaitable[Reply]:
-        return backend.sendsms(
-            fields.get("recipients", ""),
-            fields.get("message", ""),
-            fields.get("apikey", ""),
-            idempotency_key=key,
+
+async def _serve(
+    backend: Backend, operation: Operation, scope: Scope, receive: Receive, send: Send
+) -> None:
+    headers = dict(scope["headers"])
+    if scope["method"] not in operation.methods:
+        reply = not_sent(f"Only {' and '.join(operation.methods)} are understood here")
+        allow = ((b"allow", ", ".join(operation.methods).encode()),)
+        await send_reply(send, reply, wants_json(headers), status=405, headers=allow)
+        return
+    try:
+        fields = await params.read(scope, headers, receive)
+        key = _idempotency_key(headers)
+        if operation.only is not None and not fields.keys() <= operation.only:
+            known = ", ".join(sorted(operation.only))
+            raise params.Unusable(400, f"Only these parameters are understood here: {known}")
+    except params.Unusable as error:
+        close = ((b"connection", b"close"),) if error.status in (408, 413) else ()
+        await send_reply(
+            send, not_sent(error.why), json_asked_for(scope), status=error.status, headers=close
         )
-
-    # /resendsms/ and /getsms/ take their places here.
-    return {"/sendsms/": endpoint(sendsms)}
-
-
-def endpoint(operation: Operation) -> ASGIApp:
-    """The ASGI application of one operation, by GET and POST."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
-        # HEAD and whatever else promises to change nothing must not send a message.
-        if scope["method"] not in ("GET", "POST"):
-            reply = not_sent("Only GET and POST are understood here")
-            allow = ((b"allow", b"GET, POST"),)
-            await send_reply(send, reply, wants_json(headers), status=405, headers=allow)
-            return
-        try:
-            fields = await params.read(scope, headers, receive)
-            key = _idempotency_key(headers)
-        except params.Unusable as error:
-            close = ((b"connection", b"close"),) if error.status in (408, 413) else ()
-            await send_reply(
-                send,
-                not_sent(error.why),
-                json_asked_for(scope),
-                status=error.status,
-                headers=close,
-            )
-            return
-        reply = await operation(fields, key)
-        await send_reply(send, reply, wants_json(headers, fields.get("format", "")))
-
-    return app
+        return
+    answer = await operation.call(backend, fields, key)
+    await send_reply(send, answer, wants_json(headers, fields.get("format", "")))
 
 
 def json_asked_for(scope: Scope) -> bool:
@@ -73,3 +119,21 @@ def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
     if not _IDEMPOTENCY_KEY.fullmatch(key):
         raise params.Unusable(400, "The Idempotency-Key is not 1 to 255 visible ASCII characters")
     return key.decode("ascii")
+
+
+# What is no number or no time becomes -1: a backend refuses that, after it has judged the key.
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch("[0-9]{1,19}", text.strip()) else -1
+
+
+def _milliseconds(text: str) -> int:
+    """A date or a time in ISO 8601, in UTC unless it says otherwise, as Unix milliseconds."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, OverflowError):
+        return -1

@@ -16,6 +16,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.types import Receive, Scope
 
+#: All parameters that some path of the API takes.
+NAMES = frozenset({"apikey", "recipients", "message", "id", "after", "limit", "before", "format"})
+_NUMBERS = frozenset({"recipients", "after", "limit"})
 #: The largest request body, in bytes. Four numbers and the longest text, every character of it
 #: percent-escaped, are a tenth of that.
 MAX_BODY = 256 * 1024
@@ -57,7 +60,7 @@ async def read(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -
     fields = parse_form(query) if query else {}
     if scope["method"] == "POST":
         fields |= parse_body(headers.get(b"content-type", b""), await _body(headers, receive))
-    if "apikey" not in fields:
+    if not fields.get("apikey"):
         scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() == b"bearer":
             fields["apikey"] = credentials.strip().decode("latin-1")
@@ -113,27 +116,32 @@ def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[
 
 
 def parse_json(body: bytes) -> dict[str, str]:
-    """The parameters in a JSON object; recipients may be a list and may be numbers."""
+    """The parameters in a JSON object; recipients may be a list and may be numbers, as
+    may after and limit.
+
+    One that is null is there and empty: who names what to delete, by mistake with null, did not
+    ask to delete all.
+    """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         raise Unusable(400, "The body is not JSON") from None
     if not isinstance(document, dict):
         raise Unusable(400, "The body is not a JSON object")
-    return {name: _text(name, value) for name, value in document.items() if value is not None}
+    return {name: "" if value is None else _text(name, value) for name, value in document.items()}
 
 
 def _text(name: str, value: object) -> str:
     if isinstance(value, str):
         return value
+    if name in _NUMBERS and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if name == "recipients":
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
         if isinstance(value, list) and len(value) > MAX_FIELDS:
             raise Unusable(400, "Too many recipients")
         if isinstance(value, list) and not any(isinstance(number, list) for number in value):
             return ",".join(_text(name, number) for number in value)
-    if name in ("recipients", "message", "apikey", "id", "format"):
+    if name in NAMES:
         raise Unusable(400, f"The parameter {name} is not a text")
     return ""
 

@@ -1,16 +1,21 @@
-"""How a reply reads over HTTP: XML, or JSON for those who ask for it."""
+"""How an answer reads over HTTP: XML, or JSON for those who ask for it."""
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from xml.sax.saxutils import escape
 
 from starlette.types import Send
 
-from ..backend import Reply
+from ..backend import DeliveryStatus, Inbox, MessageStatus, ReceivedMessage, Reply
 from ..codes import Code
 
 Headers = Iterable[tuple[bytes, bytes]]
+Answer = Reply | Inbox | MessageStatus
+
+#: The elements of XML that hold a list, and what each of its items is called.
+_ITEMS = {"messages": "message", "deliveries": "delivery", "steps": "step"}
 
 #: On every answer of the API.
 _COMMON = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
@@ -23,28 +28,82 @@ _UNWRITABLE = dict.fromkeys(
 ) | {0x09: "\t", 0x0A: "\n", 0x0D: "\r"}
 
 
-def as_xml(reply: Reply) -> bytes:
-    """`<result>` with error, sent and id, and on an error a note that says it in words."""
-    note = f"<note>{_escape(reply.sentence)}</note>" if reply.error else ""
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>'
-        f"<result><error>{reply.error:d}</error><sent>{reply.sent}</sent>"
-        f"<id>{_escape(reply.id)}</id>{note}</result>"
-    ).encode()
+def as_xml(answer: Answer) -> bytes:
+    """`<result>` with the fields of `as_json`."""
+    result = _element("result", _fields(answer))
+    return f'<?xml version="1.0" encoding="UTF-8"?>{result}'.encode()
 
 
-def as_json(reply: Reply) -> bytes:
-    """The same in JSON, under the one name `result`."""
-    result: dict[str, object] = {"error": int(reply.error), "sent": reply.sent, "id": reply.id}
+def as_json(answer: Answer) -> bytes:
+    """An object under the one name `result`.
+
+    It has error, sent and id, and on an error a note that says it in words; or error and what was
+    asked for.
+    """
+    return json.dumps({"result": _fields(answer)}).encode()
+
+
+def _fields(answer: Answer) -> Mapping[str, object]:
+    reply = answer if isinstance(answer, Reply) else answer.reply
+    fields: dict[str, object] = {"error": int(reply.error), "sent": reply.sent, "id": reply.id}
     if reply.error:
-        result["note"] = reply.sentence
-    return json.dumps({"result": result}).encode()
+        return fields | {"note": reply.sentence}
+    match answer:
+        case Inbox():
+            messages = [_message(message) for message in answer.messages]
+            return {"error": 0, "messages": messages, "next": answer.next}
+        case MessageStatus():
+            return fields | {
+                "state": answer.state,
+                "accepted": _moment(answer.accepted_at),
+                "parts": answer.parts,
+                "deliveries": [_delivery(delivery) for delivery in answer.deliveries],
+            }
+    return fields
+
+
+def _message(message: ReceivedMessage) -> Mapping[str, object]:
+    return {
+        "id": message.id,
+        "from": message.sender,
+        "to": message.recipient,
+        "message": message.text,
+        "received": _moment(message.received_at),
+    }
+
+
+def _delivery(delivery: DeliveryStatus) -> Mapping[str, object]:
+    steps = [
+        {"at": _moment(step.at), "part": step.part, "event": step.event, "detail": step.detail}
+        for step in delivery.steps
+    ]
+    return {"to": delivery.recipient, "state": delivery.state, "steps": steps}
+
+
+def _moment(milliseconds: int) -> str:
+    """A time as ISO 8601 has it, in UTC."""
+    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _element(name: str, value: object) -> str:
+    match value:
+        case str():
+            content = _escape(value)
+        case list():
+            content = "".join([_element(_ITEMS[name], item) for item in value])
+        case Mapping():
+            content = "".join([_element(field, inner) for field, inner in value.items()])
+        case _:
+            content = str(value)
+    return f"<{name}>{content}</{name}>"
 
 
 def _escape(text: str) -> str:
     if text.isalnum():
         return text
-    return escape(text.translate(_UNWRITABLE))
+    # A carriage return as such would be read as a line feed (XML 1.0, section 2.11).
+    return escape(text.translate(_UNWRITABLE), {"\r": "&#13;"})
 
 
 def wants_json(headers: Mapping[bytes, bytes], asked: str = "") -> bool:
@@ -80,10 +139,11 @@ def _quality(media_range: str) -> tuple[str, float]:
 
 
 async def send_reply(
-    send: Send, reply: Reply, json: bool, *, status: int = 200, headers: Headers = ()
+    send: Send, answer: Answer, json: bool, *, status: int = 200, headers: Headers = ()
 ) -> None:
-    """Answer with a reply; one with `retry_after` goes with status 503."""
-    body = as_json(reply) if json else as_xml(reply)
+    """Send an answer; one whose reply has `retry_after` goes with status 503."""
+    body = as_json(answer) if json else as_xml(answer)
+    reply = answer if isinstance(answer, Reply) else answer.reply
     if reply.retry_after:
         status = 503
         headers = (*headers, (b"retry-after", b"%d" % reply.retry_after))

@@ -191,8 +191,13 @@ def test_json_that_says_something_else_is_refused(document):
     assert caught.value.why
 
 
-def test_what_is_null_in_json_or_has_another_name_did_not_come():
-    assert parse_json(b'{"message": null, "colour": 5}').get("message") is None
+def test_what_is_null_in_json_is_there_and_empty():
+    assert parse_json(b'{"message": null, "colour": 5}') == {"message": "", "colour": ""}
+
+
+def test_numbers_in_json_may_be_numbers():
+    document = b'{"recipients": 32494000000, "after": 12, "limit": 5}'
+    assert parse_json(document) == {"recipients": "32494000000", "after": "12", "limit": "5"}
 
 
 def part(name, value, *headers):
