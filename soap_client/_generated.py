@@ -26,11 +26,104 @@ class SendSmsResult:
 
 def _send_sms_result(answer: Any) -> SendSmsResult:
     if answer is None:
-        raise ValueError("the answer lacks its result")
+        raise ValueError("the answer lacks its SendSmsResult")
     return SendSmsResult(
         error=_int(answer.error),
         sent=_int(answer.sent),
         id=answer.id or "",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedMessage:
+    id: int
+    from_: str
+    to: str
+    message: str
+    received: str
+
+
+def _received_message(answer: Any) -> ReceivedMessage:
+    if answer is None:
+        raise ValueError("the answer lacks its ReceivedMessage")
+    return ReceivedMessage(
+        id=_int(answer.id),
+        from_=answer["from"] or "",
+        to=answer.to or "",
+        message=answer.message or "",
+        received=answer.received or "",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetSmsResult:
+    error: int
+    messages: tuple[ReceivedMessage, ...]
+
+
+def _get_sms_result(answer: Any) -> GetSmsResult:
+    if answer is None:
+        raise ValueError("the answer lacks its GetSmsResult")
+    return GetSmsResult(
+        error=_int(answer.error),
+        messages=tuple(_received_message(each) for each in answer.messages or ()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    at: str
+    part: int
+    event: str
+    detail: str
+
+
+def _step(answer: Any) -> Step:
+    if answer is None:
+        raise ValueError("the answer lacks its Step")
+    return Step(
+        at=answer.at or "",
+        part=_int(answer.part),
+        event=answer.event or "",
+        detail=answer.detail or "",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    recipient: str
+    state: str
+    steps: tuple[Step, ...]
+
+
+def _delivery(answer: Any) -> Delivery:
+    if answer is None:
+        raise ValueError("the answer lacks its Delivery")
+    return Delivery(
+        recipient=answer.recipient or "",
+        state=answer.state or "",
+        steps=tuple(_step(each) for each in answer.steps or ()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetStatusResult:
+    error: int
+    state: str
+    accepted: str
+    parts: int
+    deliveries: tuple[Delivery, ...]
+
+
+def _get_status_result(answer: Any) -> GetStatusResult:
+    if answer is None:
+        raise ValueError("the answer lacks its GetStatusResult")
+    return GetStatusResult(
+        error=_int(answer.error),
+        state=answer.state or "",
+        accepted=answer.accepted or "",
+        parts=_int(answer.parts),
+        deliveries=tuple(_delivery(each) for each in answer.deliveries or ()),
     )
 
 
@@ -49,6 +142,31 @@ class Operations:
         )
         return _send_sms_result(answer)
 
+    def resend_sms(self, *, apikey: str, id: str) -> SendSmsResult:
+        """apikey: account key; id: of a message, to be sent where it was not sent yet."""
+        answer = self._service.resendSms(
+            apikey=apikey,
+            id=id,
+        )
+        return _send_sms_result(answer)
+
+    def get_sms(self, *, apikey: str, after: int, limit: int) -> GetSmsResult:
+        """apikey: account key; after: the last id seen, or 0; limit: how many at most, or 0."""
+        answer = self._service.getSms(
+            apikey=apikey,
+            after=after,
+            limit=limit,
+        )
+        return _get_sms_result(answer)
+
+    def get_status(self, *, apikey: str, id: str) -> GetStatusResult:
+        """apikey: account key; id: of a message."""
+        answer = self._service.getStatus(
+            apikey=apikey,
+            id=id,
+        )
+        return _get_status_result(answer)
+
 
 class AsyncOperations:
     """The operations; `service` is a zeep AsyncServiceProxy."""
@@ -64,3 +182,28 @@ class AsyncOperations:
             apikey=apikey,
         )
         return _send_sms_result(answer)
+
+    async def resend_sms(self, *, apikey: str, id: str) -> SendSmsResult:
+        """apikey: account key; id: of a message, to be sent where it was not sent yet."""
+        answer = await self._service.resendSms(
+            apikey=apikey,
+            id=id,
+        )
+        return _send_sms_result(answer)
+
+    async def get_sms(self, *, apikey: str, after: int, limit: int) -> GetSmsResult:
+        """apikey: account key; after: the last id seen, or 0; limit: how many at most, or 0."""
+        answer = await self._service.getSms(
+            apikey=apikey,
+            after=after,
+            limit=limit,
+        )
+        return _get_sms_result(answer)
+
+    async def get_status(self, *, apikey: str, id: str) -> GetStatusResult:
+        """apikey: account key; id: of a message."""
+        answer = await self._service.getStatus(
+            apikey=apikey,
+            id=id,
+        )
+        return _get_status_result(answer)

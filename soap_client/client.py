@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import zeep
 import zeep.exceptions
@@ -14,7 +14,17 @@ import zeep.proxy
 
 import wsdl as contract
 
-from ._generated import BINDING, PORT, SERVICE, AsyncOperations, Operations, SendSmsResult
+from ._generated import (
+    BINDING,
+    PORT,
+    SERVICE,
+    AsyncOperations,
+    GetSmsResult,
+    GetStatusResult,
+    Operations,
+    ReceivedMessage,
+    SendSmsResult,
+)
 from .errors import INTERNAL, NOT_SENT, TIMED_OUT, SmsError
 from .transports import FAILURES, TIMEOUTS, AsyncRetryingTransport, RetryingTransport
 
@@ -24,6 +34,8 @@ PAUSE = 1.0
 
 # XML 1.0 §2.2 from the other side: what no document can hold, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_Result = TypeVar("_Result", SendSmsResult, GetSmsResult, GetStatusResult)
 
 
 class SmsClient:
@@ -50,14 +62,34 @@ class SmsClient:
         self._transport = RetryingTransport(timeout=timeout, retries=retries, pause=pause)
         with _one_kind_of_error():
             client = zeep.Client(str(wsdl or contract.PATH), transport=self._transport)  # type: ignore[no-untyped-call]
-            service = _service(zeep.proxy.ServiceProxy, client, address)
+            service = _proxy(zeep.proxy.ServiceProxy, client, address)
         self._operations = Operations(service)
 
     def send(self, recipients: str | Sequence[str], message: str) -> SendSmsResult:
         """Send one text to one to four numbers; all of them or none. Raises SmsError."""
-        parameters = _parameters(recipients, message, self._apikey)
+        parameters = _checked(recipients=_joined(recipients), message=message, apikey=self._apikey)
         with _one_kind_of_error():
-            return _accepted(self._operations.send_sms(**parameters))
+            return _without_error(self._operations.send_sms(**parameters))
+
+    def resend(self, id: str) -> SendSmsResult:
+        """Send a message again to those numbers that it was not sent to yet. Raises SmsError."""
+        parameters = _checked(apikey=self._apikey, id=id)
+        with _one_kind_of_error():
+            return _without_error(self._operations.resend_sms(**parameters))
+
+    def received(self, *, after: int = 0, limit: int = 100) -> tuple[ReceivedMessage, ...]:
+        """The messages received after the one with the id `after`, oldest first, at most `limit`.
+        Raises SmsError."""
+        parameters = _checked(apikey=self._apikey)
+        with _one_kind_of_error():
+            result = self._operations.get_sms(**parameters, after=after, limit=limit)
+            return _without_error(result).messages
+
+    def status(self, id: str) -> GetStatusResult:
+        """What became of a message, number by number, step by step. Raises SmsError."""
+        parameters = _checked(apikey=self._apikey, id=id)
+        with _one_kind_of_error():
+            return _without_error(self._operations.get_status(**parameters))
 
     def close(self) -> None:
         self._transport.close()
@@ -77,7 +109,7 @@ class SmsClient:
 class AsyncSmsClient:
     """`SmsClient` for asyncio; it needs httpx (`pip install sendsmsnow[async]`).
 
-    The WSDL is read when the first message is sent, in a thread.
+    The WSDL is read at the first call, in a thread.
     """
 
     def __init__(
@@ -98,17 +130,44 @@ class AsyncSmsClient:
         self._reading = asyncio.Lock()
 
     async def send(self, recipients: str | Sequence[str], message: str) -> SendSmsResult:
-        """Send one text to one to four numbers; all of them or none. Raises SmsError."""
-        parameters = _parameters(recipients, message, self._apikey)
+        """See `SmsClient.send`."""
+        parameters = _checked(recipients=_joined(recipients), message=message, apikey=self._apikey)
         with _one_kind_of_error():
-            async with self._reading:
-                if self._operations is None:
-                    self._operations = await asyncio.to_thread(self._read)
-            return _accepted(await self._operations.send_sms(**parameters))
+            service = await self._service()
+            return _without_error(await service.send_sms(**parameters))
+
+    async def resend(self, id: str) -> SendSmsResult:
+        """See `SmsClient.resend`."""
+        parameters = _checked(apikey=self._apikey, id=id)
+        with _one_kind_of_error():
+            service = await self._service()
+            return _without_error(await service.resend_sms(**parameters))
+
+    async def received(self, *, after: int = 0, limit: int = 100) -> tuple[ReceivedMessage, ...]:
+        """See `SmsClient.received`."""
+        parameters = _checked(apikey=self._apikey)
+        with _one_kind_of_error():
+            service = await self._service()
+            result = await service.get_sms(**parameters, after=after, limit=limit)
+            return _without_error(result).messages
+
+    async def status(self, id: str) -> GetStatusResult:
+        """See `SmsClient.status`."""
+        parameters = _checked(apikey=self._apikey, id=id)
+        with _one_kind_of_error():
+            service = await self._service()
+            return _without_error(await service.get_status(**parameters))
+
+    async def _service(self) -> AsyncOperations:
+        """The operations, as soon as the WSDL is read."""
+        async with self._reading:
+            if self._operations is None:
+                self._operations = await asyncio.to_thread(self._read)
+        return self._operations
 
     def _read(self) -> AsyncOperations:
         client = zeep.AsyncClient(self._wsdl, transport=self._transport)  # type: ignore[no-untyped-call]
-        return AsyncOperations(_service(zeep.proxy.AsyncServiceProxy, client, self._address))
+        return AsyncOperations(_proxy(zeep.proxy.AsyncServiceProxy, client, self._address))
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -125,7 +184,7 @@ class AsyncSmsClient:
         await self.aclose()
 
 
-def _service(proxy: Any, client: Any, address: str | None) -> Any:
+def _proxy(proxy: Any, client: Any, address: str | None) -> Any:
     """The service at `address`, or where the WSDL says."""
     port = client.wsdl.services[SERVICE].ports[PORT]
     return proxy(
@@ -135,10 +194,12 @@ def _service(proxy: Any, client: Any, address: str | None) -> Any:
     )
 
 
-def _parameters(recipients: str | Sequence[str], message: str, apikey: str) -> dict[str, str]:
-    """The parameters of sendSms. Raises SmsError for what XML cannot carry."""
-    numbers = recipients if isinstance(recipients, str) else ",".join(recipients)
-    parameters = {"recipients": numbers, "message": message, "apikey": apikey}
+def _joined(recipients: str | Sequence[str]) -> str:
+    return recipients if isinstance(recipients, str) else ",".join(recipients)
+
+
+def _checked(**parameters: str) -> dict[str, str]:
+    """The parameters of an operation. Raises SmsError for what XML cannot carry."""
     for name, value in parameters.items():
         if strange := _NOT_XML.search(value):
             code = f"U+{ord(strange[0]):04X}"
@@ -146,7 +207,7 @@ def _parameters(recipients: str | Sequence[str], message: str, apikey: str) -> d
     return parameters
 
 
-def _accepted(result: SendSmsResult) -> SendSmsResult:
+def _without_error(result: _Result) -> _Result:
     if result.error:
         raise SmsError(result.error)
     return result

@@ -23,7 +23,7 @@ INTERNAL = 30
 
 
 class SmsError(Exception):
-    """The message was not taken, or nobody knows: `code` says which, `sentence` in words.
+    """The call failed, or nobody knows whether it did: `code` says which, `sentence` in words.
 
     Code 6 means that no answer came in time, 30 that the service, or the way to it, failed; the
     outcome is unknown then, and the exception's cause tells more. All others are the service's own.

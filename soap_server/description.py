@@ -10,6 +10,7 @@ from typing import Any
 from lxml import etree
 from spyne.interface.wsdl import Wsdl11
 
+from . import types
 from .service import NAME
 from .transport import Server
 from .types import NAMESPACE
@@ -60,14 +61,18 @@ def _document(root: Any, path: str, text: str) -> None:
 def _make_wrappers_anonymous(root: Any) -> None:
     """SOAP::Lite loses every argument of an element that has a named type."""
     schema = root.find("wsdl:types/xsd:schema", _NS)
-    types = {each.get("name"): each for each in schema.findall("xsd:complexType", _NS)}
+    complex_types = {each.get("name"): each for each in schema.findall("xsd:complexType", _NS)}
     for element in schema.findall("xsd:element", _NS):
         if not root.xpath("//wsdl:part[@element=$name]", namespaces=_NS, name=_tns(element)):
             schema.remove(element)  # spyne adds an element for each type; no message uses it
             continue
-        wrapper = types[element.get("name")]
+        wrapper = complex_types[element.get("name")]
         del element.attrib["type"], wrapper.attrib["name"]
         element.append(wrapper)
+    # spyne has them in the order of a set.
+    operations = [each.get("name") for each in root.iterfind("wsdl:portType/wsdl:operation", _NS)]
+    order = [*vars(types), *(name + end for name in operations for end in ("", "Response"))]
+    schema[:] = sorted(schema, key=lambda each: order.index(each.get("name")))
 
 
 def _tns(element: Any) -> str:

@@ -36,14 +36,24 @@ def escape(text: str) -> str:
 
 
 Writer = Callable[[Any], str]
+Reader = Callable[[str], Any]
+
+# XML Schema part 2 §3.3.13, the lexical space of integers; longer ones are out of any range.
+_INTEGER = re.compile(r"[ \t\n\r]*[+-]?[0-9]{1,20}[ \t\n\r]*")
+#: xsd:long (§3.3.16), and with it xsd:int, is below this.
+_TOO_BIG = 2**63
 
 
 @cache
 def writer(model: Any, name: str) -> Writer:
     """A function that writes a value of a spyne type as an element `name` of the target namespace.
 
-    The value of a ComplexModel is anything that has its members as attributes.
+    The value of a ComplexModel is anything that has its members as attributes; that of a type that
+    may occur more than once is a sequence, written as so many elements.
     """
+    if model.Attributes.max_occurs > 1:
+        write = writer(model.customize(max_occurs=1), name)
+        return lambda values: "".join([write(value) for value in values])
     opened, closed = f"<{name}>", f"</{name}>"
     if issubclass(model, ComplexModel):
         members = [(key, writer(kind, key)) for key, kind in model._type_info.items()]
@@ -54,6 +64,25 @@ def writer(model: Any, name: str) -> Writer:
         return lambda value: f"{opened}{value:d}{closed}"
     assert issubclass(model, Unicode), model
     return lambda value: opened + escape(value) + closed
+
+
+@cache
+def reader(model: Any) -> Reader:
+    """A function from the text of a parameter to its value. It raises SoapFault.
+
+    A number that did not come is 0.
+    """
+    if not issubclass(model, Integer):
+        return str
+
+    def read(text: str) -> int:
+        if not text.strip():
+            return 0
+        if not _INTEGER.fullmatch(text) or not -_TOO_BIG <= int(text) < _TOO_BIG:
+            raise faults.client("A parameter that has to be a number is not, or is out of range")
+        return int(text)
+
+    return read
 
 
 class HardenedSoap(Soap11):  # type: ignore[misc]
@@ -95,8 +124,11 @@ class HardenedSoap(Soap11):  # type: ignore[misc]
 
     def deserialize(self, context: Any, message: object) -> None:
         """From the call to its arguments. Raises SoapFault."""
-        names = context.descriptor.in_message._type_info.keys()
-        context.in_object = envelope.arguments(context.in_body_doc, NAMESPACE, tuple(names))
+        parameters = context.descriptor.in_message._type_info
+        texts = envelope.arguments(context.in_body_doc, NAMESPACE, tuple(parameters))
+        context.in_object = [
+            reader(kind)(text) for kind, text in zip(parameters.values(), texts, strict=True)
+        ]
 
     def serialize(self, context: Any, message: object) -> None:
         """From the result, or the fault, to the content of the answer's body."""

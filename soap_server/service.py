@@ -4,23 +4,31 @@ An operation added here is served and described; its types are in `types`, what 
 them in `protocol`.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from spyne import Service, rpc
 
-from sms_gateway.backend import Backend, Reply, content_key
+from sms_gateway.backend import Backend, Inbox, MessageStatus, Reply, content_key
 from sms_gateway.codes import Code
 
+from . import types
 from .failures import log_failure
 from .headers import Addressing
-from .types import SendSmsResult, String
+from .types import GetSmsResult, GetStatusResult, Int, Long, SendSmsResult, String
 from .versions import SOAP11, Version
 
 #: The name of the service, of its port type, and the start of its actions.
 NAME = "sendSmsNow"
 PORT_TYPE = "sendSmsNowPortType"
+
+#: How many received messages are given when no limit is asked for, and the most there can be: an
+#: answer has to be built and read in one piece.
+USUAL_LIMIT = 100
+MOST = 1000
+
+_Answer = TypeVar("_Answer", Reply, Inbox, MessageStatus)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,18 +57,32 @@ class Exchange:
             return content_key(self.addressing.message_id, recipients, message)
         return self.idempotency_key
 
-    async def reply(self, call: Awaitable[Reply]) -> Reply:
-        """What the backend replies; code 30 if it fails, which it is not to do."""
+    def key(self, apikey: str) -> str:
+        """The API key of a call: its parameter, or else what came as a password."""
+        return apikey.strip() or self.password
+
+    async def answer(
+        self, call: Awaitable[_Answer], without: Callable[[Reply], _Answer]
+    ) -> _Answer:
+        """What the backend answers; if it fails, which it is not to do, what stands for code 30."""
         try:
-            reply = await call
+            answer = await call
         except Exception as error:
             log_failure("backend failed", error)
-            return Reply(Code.INTERNAL)
+            return without(Reply(Code.INTERNAL))
+        reply = answer if isinstance(answer, Reply) else answer.reply
         self.retry_after = reply.retry_after
-        return reply
+        return answer
 
 
-Result = SendSmsResult.customize(min_occurs=1, nillable=False)
+def operation(*parameters: Any, result: Any) -> Any:
+    """spyne's decorator for an operation of the contract."""
+    return rpc(
+        *parameters,
+        _returns=types.one(result),
+        _out_variable_name="return",
+        _port_type=PORT_TYPE,
+    )
 
 
 class SmsService(Service):  # type: ignore[misc]
@@ -69,22 +91,88 @@ class SmsService(Service):  # type: ignore[misc]
     __service_name__ = NAME
     __port_types__ = (PORT_TYPE,)
 
-    @rpc(  # type: ignore[untyped-decorator]
-        String,
-        String,
-        String,
-        _returns=Result,
-        _out_variable_name="return",
-        _port_type=PORT_TYPE,
-    )
+    @operation(String, String, String, result=SendSmsResult)  # type: ignore[untyped-decorator]
     async def sendSms(context: Any, recipients: str, message: str, apikey: str) -> Reply:
         """recipients: phone numbers separated by commas; message: text; apikey: account key."""
         exchange: Exchange = context.udc
-        return await exchange.reply(
+        return await exchange.answer(
             exchange.backend.sendsms(
                 recipients,
                 message,
-                apikey.strip() or exchange.password,
+                exchange.key(apikey),
                 idempotency_key=exchange.idempotency(recipients, message),
+            ),
+            _itself,
+        )
+
+    @operation(String, String, result=SendSmsResult)  # type: ignore[untyped-decorator]
+    async def resendSms(context: Any, apikey: str, id: str) -> Reply:
+        """apikey: account key; id: of a message, to be sent where it was not sent yet."""
+        exchange: Exchange = context.udc
+        return await exchange.answer(
+            exchange.backend.resendsms(exchange.key(apikey), id.strip()), _itself
+        )
+
+    @operation(String, Long, Int, result=GetSmsResult)  # type: ignore[untyped-decorator]
+    async def getSms(context: Any, apikey: str, after: int, limit: int) -> Any:
+        """apikey: account key; after: the last id seen, or 0; limit: how many at most, or 0."""
+        exchange: Exchange = context.udc
+        limit = min(limit, MOST) if limit > 0 else USUAL_LIMIT
+        return _received(
+            await exchange.answer(
+                exchange.backend.getsms(exchange.key(apikey), after=max(after, 0), limit=limit),
+                Inbox,
             )
         )
+
+    @operation(String, String, result=GetStatusResult)  # type: ignore[untyped-decorator]
+    async def getStatus(context: Any, apikey: str, id: str) -> Any:
+        """apikey: account key; id: of a message."""
+        exchange: Exchange = context.udc
+        return _status(
+            await exchange.answer(
+                exchange.backend.status(exchange.key(apikey), id.strip()), MessageStatus
+            )
+        )
+
+
+def _itself(reply: Reply) -> Reply:
+    return reply
+
+
+def _received(inbox: Inbox) -> GetSmsResult:
+    return GetSmsResult(
+        error=inbox.reply.error,
+        messages=[
+            types.ReceivedMessage(
+                id=message.id,
+                to=message.recipient,
+                message=message.text,
+                received=types.time(message.received_at),
+                **{"from": message.sender},
+            )
+            for message in inbox.messages
+        ],
+    )
+
+
+def _status(status: MessageStatus) -> GetStatusResult:
+    return GetStatusResult(
+        error=status.reply.error,
+        state=status.state,
+        accepted=types.time(status.accepted_at) if status.accepted_at else "",
+        parts=status.parts,
+        deliveries=[
+            types.Delivery(
+                recipient=delivery.recipient,
+                state=delivery.state,
+                steps=[
+                    types.Step(
+                        at=types.time(step.at), part=step.part, event=step.event, detail=step.detail
+                    )
+                    for step in delivery.steps
+                ],
+            )
+            for delivery in status.deliveries
+        ],
+    )

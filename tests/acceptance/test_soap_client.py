@@ -7,11 +7,19 @@ from typing import Any
 
 import pytest
 from support.relay import relay
-from support.soap_face import ENDPOINT, ID, Face, soap_face
+from support.soap_face import ENDPOINT, ID, INBOX, Face, soap_face
 
 import wsdl
 from sms_gateway.codes import Code
-from soap_client import AsyncSmsClient, SendSmsResult, SmsClient, SmsError
+from soap_client import (
+    AsyncSmsClient,
+    Delivery,
+    GetStatusResult,
+    SendSmsResult,
+    SmsClient,
+    SmsError,
+    Step,
+)
 
 TEXT = 'Grüße €, 😀, & < > "\r\n\t]]>'
 
@@ -57,6 +65,60 @@ def test_a_message_is_sent_as_it_is(face, send, recipients, given, sent):
     call = face.calls()[-1]
     assert (call.recipients, call.message, call.apikey) == (given, TEXT, "secret")
     assert uuid.UUID(call.idempotency_key)
+
+
+class Waiting:
+    """The asynchronous client, its calls awaited."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        self._given, self._options = given, options
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        async def call(*given: Any, **options: Any) -> Any:
+            async with AsyncSmsClient(*self._given, **self._options) as client:
+                return await getattr(client, name)(*given, **options)
+
+        return lambda *given, **options: asyncio.run(call(*given, **options))
+
+
+@pytest.mark.parametrize("kind", [SmsClient, Waiting])
+def test_a_message_can_be_followed_sent_again_and_answered(face, kind):
+    client = kind("secret", address=face.endpoint)
+    assert client.resend(ID) == SendSmsResult(error=0, sent=2, id=ID)
+    steps = (
+        Step(at="2026-01-02T03:04:05.678Z", part=1, event="submitted", detail="id <1>"),
+        Step(at="2026-01-02T03:04:05.679Z", part=0, event="delivered", detail=""),
+    )
+    assert client.status(ID) == GetStatusResult(
+        error=0,
+        state="delivered",
+        accepted="2026-01-02T03:04:05.678Z",
+        parts=2,
+        deliveries=(
+            Delivery(recipient="+32494000000", state="delivered", steps=steps),
+            Delivery(recipient="+32494000001", state="delivered", steps=()),
+        ),
+    )
+    received = client.received(after=INBOX[0].id, limit=2)
+    assert [(each.id, each.from_, each.to, each.message) for each in received] == [
+        (each.id, each.sender, each.recipient, each.text) for each in INBOX[1:3]
+    ]
+    assert [each.received[:20] for each in received] == ["2026-01-02T03:04:05."] * 2
+    assert len(client.received()) == 100
+    assert client.received(after=INBOX[-1].id) == ()
+
+
+@pytest.mark.parametrize("kind", [SmsClient, Waiting])
+def test_every_operation_raises_the_one_exception(face, kind):
+    client = kind("secret", address=face.endpoint)
+    for call, code in ((client.resend, 200), (client.status, 200)):
+        with pytest.raises(SmsError) as caught:
+            call("")
+        assert caught.value.code == code
+    with pytest.raises(SmsError, match="40"):
+        kind("code-40", address=face.endpoint).received()
+    with pytest.raises(SmsError, match="U"):
+        client.status("\0")
 
 
 def test_each_call_has_a_key_of_its_own(face):

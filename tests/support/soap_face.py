@@ -6,7 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sms_gateway.backend import Reply
+from sms_gateway.backend import (
+    DeliveryStatus,
+    Inbox,
+    MessageStatus,
+    ReceivedMessage,
+    Reply,
+    Step,
+)
 from sms_gateway.codes import Code
 from soap_server import SoapApp
 
@@ -25,6 +32,29 @@ class Call:
     message: str
     apikey: str
     idempotency_key: str
+
+
+#: 2026-01-02 03:04:05.678 UTC.
+AT = 1_767_323_045_678
+#: Longer than any one answer is to be.
+INBOX = tuple(
+    ReceivedMessage(2**40 + n, "+32494000000", "+32490000000", f"{n}: Grüße €, 😀, & < >", AT + n)
+    for n in range(3000)
+)
+STATUS = MessageStatus(
+    Reply(Code.SENT, 2, ID),
+    state="delivered",
+    accepted_at=AT,
+    parts=2,
+    deliveries=(
+        DeliveryStatus(
+            "+32494000000",
+            "delivered",
+            (Step(AT, 1, "submitted", "id <1>"), Step(AT + 1, 0, "delivered", "")),
+        ),
+        DeliveryStatus("+32494000001", "delivered", ()),
+    ),
+)
 
 
 class RecordingBackend:
@@ -50,6 +80,25 @@ class RecordingBackend:
             with self._journal.open("a") as journal:
                 journal.write(json.dumps(fields) + "\n")
         return self._reply(call)
+
+    async def resendsms(self, apikey: str, id: str) -> Reply:
+        return self._known(apikey, id) or Reply(Code.SENT, 2, id)
+
+    async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
+        if reply := self._known(apikey, ID):
+            return Inbox(reply)
+        return Inbox(Reply(Code.SENT), tuple(m for m in INBOX if m.id > after)[:limit])
+
+    async def status(self, apikey: str, id: str) -> MessageStatus:
+        reply = self._known(apikey, id)
+        return MessageStatus(reply) if reply else STATUS
+
+    def _known(self, apikey: str, id: str) -> Reply | None:
+        """Why a request about a message is refused, or None."""
+        reply = self._reply(Call(recipients="1", message="-", apikey=apikey, idempotency_key=""))
+        if reply.error:
+            return reply
+        return None if id == ID else Reply(Code.ID_UNKNOWN if id else Code.ID_MISSING)
 
     def _reply(self, call: Call) -> Reply:
         if not call.apikey:
