@@ -1,0 +1,304 @@
+"""The rules of accepting a message: what is checked, in which order, and what is stored."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from .accounts import Account
+from .backend import Reply
+from .codes import MAX_RECIPIENTS, Code
+from .routes import TEST, Route, Routes
+from .sms.address import Address, BadAddress, TooManyNumbers, parse_recipients
+from .sms.encoding import Encoding
+from .sms.ids import new_id
+from .sms.message import State
+from .sms.segments import BadText, Segments, count, validate_text
+from .store import accounts as account_statements
+from .store import intake, stops
+
+
+class Refused(Exception):
+    """A request that is answered with a code other than 0."""
+
+    def __init__(self, code: Code, note: str = "") -> None:
+        super().__init__(code.name)
+        self.reply = Reply(code, note=note)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request that passed every check but those that need the transaction."""
+
+    account: Account
+    message_id: str
+    #: Each with its route, and the parts that the text takes there.
+    recipients: tuple[tuple[Address, Route, int], ...]
+    text: str
+    encoding: Encoding
+    parts: int
+    #: What its idempotency key and its content are stored as; None when no key came.
+    repeat: tuple[bytes, bytes] | None
+    #: Unix milliseconds.
+    now: int
+
+
+class Acceptance:
+    """The rules of one gateway: `check` before the transaction, `accept` within it."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        *,
+        default_region: str | None,
+        max_parts: int,
+        validity: int,
+        clock: Callable[[], int],
+    ) -> None:
+        """`validity` and what `clock` tells are in milliseconds."""
+        self._routes = routes
+        self._region = default_region
+        self._max_parts = max_parts
+        self._validity = validity
+        self._clock = clock
+
+    def check(
+        self,
+        account: Account,
+        recipients: str,
+        message: str,
+        repeat: tuple[bytes, bytes] | None,
+    ) -> Request:
+        """Everything that can be told without the transaction, in the order of the contract."""
+        if not account.enabled:
+            raise Refused(Code.KEY_DISABLED)
+        try:
+            addresses = parse_recipients(recipients, self._region)
+            validate_text(message)
+            segments = count(message)
+        except TooManyNumbers:
+            raise Refused(Code.TOO_MANY if account.multi else Code.NOT_MULTIPLE) from None
+        except (BadAddress, BadText) as bad:
+            raise Refused(Code.NOT_SENT, str(bad)) from None
+        if segments.parts > self._max_parts:
+            raise Refused(Code.NOT_SENT, _too_long(segments.parts, self._max_parts))
+        if len(addresses) > 1 and not account.multi:
+            raise Refused(Code.NOT_MULTIPLE)
+        if len(addresses) > MAX_RECIPIENTS:
+            raise Refused(Code.TOO_MANY)
+        routed = [(address, self.route(account, address)) for address in addresses]
+        now = self._clock()
+        return Request(
+            account=account,
+            message_id=new_id(now),
+            recipients=tuple(
+                (address, route, self._parts(message, segments, route)) for address, route in routed
+            ),
+            text=message,
+            encoding=segments.encoding,
+            parts=segments.parts,
+            repeat=repeat,
+            now=now,
+        )
+
+    def _parts(self, message: str, segments: Segments, route: Route) -> int:
+        """The parts that a text takes on a route, whose carriers may lack some characters."""
+        if route.alphabet is None:
+            return segments.parts
+        try:
+            parts = count(message, route.alphabet).parts
+        except BadText as bad:
+            raise Refused(Code.NOT_SENT, str(bad)) from None
+        if parts > self._max_parts:
+            raise Refused(Code.NOT_SENT, _too_long(parts, self._max_parts))
+        return parts
+
+    def worth(self, account: Account, route: Route) -> int:
+        """How long a message is worth delivering, milliseconds: the least that anybody says."""
+        limits = (self._validity, account.validity, route.validity)
+        return min(limit for limit in limits if limit is not None)
+
+    def route(self, account: Account, address: Address) -> Route:
+        """The way out for a number; raises Refused when the account may not send there."""
+        if account.countries is not None and address.country not in account.countries:
+            raise Refused(Code.UNREACHABLE)
+        if account.test:
+            return TEST
+        route = self._routes.find(address.number)
+        if route is None or route.closed:
+            raise Refused(Code.UNREACHABLE)
+        return route
+
+    def accept(self, connection: Connection, requests: Sequence[Request]) -> Sequence[Reply | None]:
+        """Accept a batch within one transaction; None for requests with an outdated account."""
+        limited = {r.account.id for r in requests if r.account.rate is not None}
+        unlimited = {r.account.id for r in requests} - limited
+        current = {
+            id: state
+            for ids, lock in ((limited, True), (unlimited, False))
+            if ids
+            for id, state in account_statements.current(connection, ids, lock=lock).items()
+        }
+        keys = {r.repeat[0] for r in requests if r.repeat is not None}
+        before = intake.accepted_before(connection, keys, self._clock()) if keys else {}
+
+        stopped = _stopped(connection, requests)
+
+        replies: dict[int, Reply | None] = {}
+        accepted: dict[int, Request] = {}
+        busy_until: dict[int, int] = {}
+        for number, request in enumerate(requests):
+            account = request.account
+            version, next_free = current.get(account.id, (None, 0))
+            if version != account.version:
+                replies[number] = None
+                continue
+            if request.repeat is not None:
+                first = before.get(request.repeat[0])
+                if first is not None:
+                    replies[number] = again(first, request.repeat[1])
+                    continue
+            if request.message_id in stopped:
+                replies[number] = Reply(Code.NOT_SENT, note=STOPPED)
+                continue
+            if account.rate is not None:
+                charged = account.rate.admit(
+                    busy_until.get(account.id, next_free),
+                    request.now * 1_000,
+                    len(request.recipients),
+                )
+                if charged is None:
+                    replies[number] = Reply(Code.TOO_FAST, note=limit_words(account))
+                    continue
+                busy_until[account.id] = charged
+            accepted[number] = request
+            if request.repeat is not None:
+                before[request.repeat[0]] = intake.Accepted(
+                    content_hash=request.repeat[1],
+                    message_id=request.message_id,
+                    sent=len(request.recipients),
+                )
+        # Between reading the repeats and recording them another process may have been first.
+        lost = _record_repeats(connection, accepted)
+        for number, request in enumerate(requests):
+            if request.repeat is not None:
+                first = lost.get(request.repeat[0])
+                if first is not None:
+                    accepted.pop(number, None)
+                    replies[number] = again(first, request.repeat[1])
+        if accepted:
+            self._insert(connection, accepted.values())
+        if busy_until:
+            account_statements.charge(connection, busy_until)
+        return [
+            replies[number] if number in replies else _accepted(accepted[number])
+            for number in range(len(requests))
+        ]
+
+    def _insert(self, connection: Connection, requests: Collection[Request]) -> None:
+        intake.add_messages(
+            connection,
+            [
+                {
+                    "id": r.message_id,
+                    "account_id": r.account.id,
+                    "sender": r.account.sender,
+                    "text": r.text,
+                    "encoding": r.encoding,
+                    "parts": r.parts,
+                    "accepted_at": r.now,
+                }
+                for r in requests
+            ],
+        )
+        intake.add_deliveries(
+            connection,
+            [
+                {
+                    "message_id": r.message_id,
+                    "recipient": address.number,
+                    "route": route.prefix,
+                    "parts": parts,
+                    "state": State.QUEUED,
+                    "due_at": r.now,
+                    "expires_at": r.now + self.worth(r.account, route),
+                    "attempts": 0,
+                    "possible_duplicate": False,
+                }
+                for r in requests
+                for address, route, parts in r.recipients
+            ],
+        )
+
+
+#: The note of code 7 for a blocked recipient.
+STOPPED = stops.REASON.capitalize()
+
+
+def _stopped(connection: Connection, requests: Sequence[Request]) -> set[str]:
+    """The messages with a recipient who has asked their account to stop."""
+    # Few accounts have any such recipient, and only they pay for it.
+    asked = [r for r in requests if r.account.stops]
+    if not asked:
+        return set()
+    numbers = {address.number for r in asked for address, _, _ in r.recipients}
+    pairs = stops.blocked(connection, {r.account.id for r in asked}, numbers)
+    return {
+        r.message_id
+        for r in asked
+        if any((r.account.id, address.number) in pairs for address, _, _ in r.recipients)
+    }
+
+
+def _too_long(parts: int, most: int) -> str:
+    return f"The message is too long: {parts} parts, at most {most}"
+
+
+def _accepted(request: Request) -> Reply:
+    return Reply(Code.SENT, sent=len(request.recipients), id=request.message_id)
+
+
+def repeat_of(
+    account: Account, idempotency_key: str, recipients: str, message: str
+) -> tuple[bytes, bytes] | None:
+    """What a request's idempotency key and its content are stored as; None without a key."""
+    if not idempotency_key:
+        return None
+    content = intake.digest(f"{len(recipients)}:{recipients}{message}")
+    return intake.repeat_id(account.id, idempotency_key), content
+
+
+def _record_repeats(
+    connection: Connection, accepted: Mapping[int, Request]
+) -> dict[bytes, intake.Accepted]:
+    """Record the idempotency keys of accepted requests; returns what was accepted under those
+    that another process has recorded meanwhile."""
+    rows = {
+        request.repeat[0]: {
+            "id": request.repeat[0],
+            "content_hash": request.repeat[1],
+            "message_id": request.message_id,
+            "sent": len(request.recipients),
+            "created_at": request.now,
+        }
+        for request in accepted.values()
+        if request.repeat is not None
+    }
+    if not rows:
+        return {}
+    taken = rows.keys() - intake.remember(connection, list(rows.values()))
+    now = next(iter(accepted.values())).now
+    return intake.accepted_before(connection, taken, now) if taken else {}
+
+
+def again(first: intake.Accepted, content_hash: bytes) -> Reply:
+    """The first reply once more, unless the key came back with something else."""
+    if first.content_hash != content_hash:
+        return Reply(Code.NOT_SENT, note="This idempotency key was used before for another message")
+    return Reply(Code.SENT, sent=first.sent, id=first.message_id)
+
+
+def limit_words(account: Account) -> str:
+    """The words of code 100; the table's own for the limit that they name."""
+    limit = str(account.rate)
+    return "" if limit == "1/min" else f"Exceeding the limit of {limit}"
