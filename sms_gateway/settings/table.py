@@ -15,7 +15,9 @@ from .values import (
     Address,
     Allowed,
     DatabaseUrl,
+    Domain,
     Hours,
+    OptionalAddress,
     PemFile,
     Prefixes,
     PublicUrl,
@@ -119,6 +121,39 @@ class Settings(BaseModel):
     poll_interval: Seconds = timedelta(milliseconds=50)
     """How often a worker with nothing to do looks for new messages."""
 
+    mail_bind: OptionalAddress = None
+    """Where mails to be sent as SMS come in, by SMTP (docs/email.md). Without it there is no
+    e-mail face."""
+
+    mail_domain: Domain = None
+    """What follows the @ of the addresses of all keys. Goes with `mail_bind`."""
+
+    mail_certfile: PemFile | None = None
+    """The certificate, and its chain, for STARTTLS. Goes with `mail_keyfile`; without them mail
+    comes in the clear."""
+
+    mail_keyfile: PemFile | None = None
+    """The private key of `mail_certfile`, without a pass phrase."""
+
+    mail_max_size: Annotated[
+        int, Field(ge=10_000, le=100_000_000), Allowed("10000 to 100000000")
+    ] = 5_000_000
+    """The most octets that a mail may have, with what is attached to it."""
+
+    mail_timeout: Seconds = timedelta(minutes=5)
+    """How long a client may take for a command, or for a whole mail (RFC 5321 asks for five
+    minutes)."""
+
+    mail_connections: Annotated[int, Field(ge=1, le=10_000), Allowed("1 to 10000")] = 100
+    """How many SMTP connections are open at a time; more are asked to come back later."""
+
+    mail_per_network: Annotated[int, Field(ge=1, le=10_000), Allowed("1 to 10000")] = 20
+    """How many SMTP connections one network may have: a /24, or a /48 of IPv6."""
+
+    mail_rate: Annotated[int, Field(ge=0, le=100_000), Allowed("0 to 100000")] = 100
+    """How many mails one network may begin in a minute; 0 is no limit, for a mail server in front
+    that has limits of its own."""
+
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(lower),
@@ -135,7 +170,12 @@ class Settings(BaseModel):
     def _fits_together(self) -> "Settings":
         if (self.certfile is None) != (self.keyfile is None):
             raise ValueError("certfile and keyfile go together: set both or neither")
+        if (self.mail_certfile is None) != (self.mail_keyfile is None):
+            raise ValueError("mail_certfile and mail_keyfile go together: set both or neither")
+        if self.mail_bind is not None and self.mail_domain is None:
+            raise ValueError("mail_bind needs mail_domain: what follows the @ of all addresses")
         self.tls_context()
+        self.mail_tls_context()
         for name in self.upstreams:
             if name in (DEFAULT_UPSTREAM, TEST_UPSTREAM):
                 raise ValueError(
@@ -167,19 +207,11 @@ class Settings(BaseModel):
 
     def tls_context(self) -> ssl.SSLContext | None:
         """What HTTPS is served with; None for HTTP. ValueError when the files do not fit."""
-        if self.certfile is None or self.keyfile is None:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        try:
-            # The empty pass phrase keeps OpenSSL from asking for one on the terminal.
-            context.load_cert_chain(self.certfile, self.keyfile, password=b"")
-        except (ssl.SSLError, OSError, ValueError):
-            raise ValueError(
-                f"certfile {str(self.certfile)!r} and keyfile {str(self.keyfile)!r} are not a "
-                "certificate and its private key; allowed: two PEM files, the key without a "
-                "pass phrase"
-            ) from None
-        return context
+        return _tls_context("", self.certfile, self.keyfile)
+
+    def mail_tls_context(self) -> ssl.SSLContext | None:
+        """What STARTTLS is served with; None for none. ValueError when the files do not fit."""
+        return _tls_context("mail_", self.mail_certfile, self.mail_keyfile)
 
     def upstream_urls(self) -> dict[str, SecretUrl]:
         """All upstreams by name; `default` among them where a route uses it."""
@@ -202,6 +234,22 @@ class Settings(BaseModel):
         if not any(route.prefix == "" for route in routes):
             routes.append(Route(prefix="", upstreams=(DEFAULT_UPSTREAM,)))
         return tuple(routes)
+
+
+def _tls_context(prefix: str, certfile: Path | None, keyfile: Path | None) -> ssl.SSLContext | None:
+    if certfile is None or keyfile is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        # The empty pass phrase keeps OpenSSL from asking for one on the terminal.
+        context.load_cert_chain(certfile, keyfile, password=b"")
+    except (ssl.SSLError, OSError, ValueError):
+        raise ValueError(
+            f"{prefix}certfile {str(certfile)!r} and {prefix}keyfile {str(keyfile)!r} are not a "
+            "certificate and its private key; allowed: two PEM files, the key without a "
+            "pass phrase"
+        ) from None
+    return context
 
 
 def _check_routes(routes: Collection[RouteTable], names: Collection[str]) -> None:

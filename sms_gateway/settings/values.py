@@ -57,6 +57,21 @@ def _address(address: str) -> str:
     return address
 
 
+# A label of a domain name (RFC 1123 §2.1).
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+
+
+def _optional(value: object) -> object:
+    """`none`, or nothing, for what may be left out."""
+    return None if value in ("", "none") else value
+
+
+def _domain(domain: str) -> str:
+    if len(domain) > 253 or not re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*\.?", domain):
+        raise ValueError
+    return domain.removesuffix(".")
+
+
 def _database_url(value: SecretUrl) -> SecretUrl:
     url = value.get_secret_value()
     if url in ("sqlite://", "sqlite:///", "sqlite:///:memory:"):
@@ -147,6 +162,16 @@ _UPSTREAMS = Allowed("sandbox:, smpp://USER:PASSWORD@HOST:PORT or smpps://USER:P
 
 Address = Annotated[
     str, AfterValidator(_address), Allowed("HOST:PORT, such as 127.0.0.1:8000 or [::]:8000")
+]
+OptionalAddress = Annotated[
+    Annotated[str, AfterValidator(_address)] | None,
+    BeforeValidator(_optional),
+    Allowed("HOST:PORT, such as 0.0.0.0:25, or none"),
+]
+Domain = Annotated[
+    Annotated[str, BeforeValidator(lower), AfterValidator(_domain)] | None,
+    BeforeValidator(_optional),
+    Allowed("a domain name, such as sms.example.com, or none"),
 ]
 DatabaseUrl = Annotated[
     SecretUrl,
