@@ -72,6 +72,15 @@ class Account:
     mail_address: str
     #: Mail addresses, or domains as `@example.com`, that may write to it; None is everybody.
     mail_senders: frozenset[str] | None
+    #: How long its messages are worth delivering, milliseconds; None leaves it to the route.
+    validity: int | None = None
+    #: How many recipients have asked it to stop.
+    stops: int = 0
+    #: Where its events are sent; empty for nowhere.
+    callback_url: str = ""
+    #: Since when nothing is sent there any more, Unix milliseconds, and why.
+    callback_paused_at: int | None = None
+    callback_paused_reason: str = ""
     #: Raised with every change, so that a copy in memory can be told from the row.
     version: int
     #: Unix milliseconds.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from .worker import Worker
 def check(settings: Settings) -> None:
     """SettingsError for an upstream that is described wrongly; nothing is opened."""
     upstreams(settings)
+    routes(settings)
 
 
 def upstreams(settings: Settings) -> dict[str, Upstream]:
@@ -48,14 +50,37 @@ def _upstream(name: str, url: SecretUrl) -> Upstream:
         raise SettingsError(f"{setting} = {str(url)!r} is wrong; {error}") from None
 
 
+def routes(settings: Settings) -> Routes:
+    """All routes, each with the alphabet of its upstreams; SettingsError where these differ."""
+    alphabets = {
+        name: options_from_url(url.get_secret_value()).default_alphabet
+        for name, url in settings.upstream_urls().items()
+        if str(url).startswith("smpp")
+    }
+    found = []
+    for route in settings.all_routes():
+        spoken = {alphabets[name] for name in route.upstreams if name in alphabets}
+        if route.alphabet is None and len(spoken) > 1:
+            raise SettingsError(
+                f"routes, prefix {route.prefix!r}: its upstreams differ in default_alphabet; "
+                "allowed: upstreams with the same, or an alphabet for the route"
+            )
+        # What everybody means by it needs no word.
+        if route.alphabet is None and spoken - {"gsm7"}:
+            route = replace(route, alphabet=spoken.pop())
+        found.append(route)
+    return Routes(found)
+
+
 def worker(settings: Settings, store: Store) -> Worker:
     """What hands messages to the upstreams; `run` it."""
     return Worker(
         store,
         upstreams(settings),
-        Routes(settings.all_routes()),
+        routes(settings),
         lease=_milliseconds(settings.lease),
         poll=settings.poll_interval.total_seconds(),
+        failover_after=settings.failover_after.total_seconds(),
     )
 
 
@@ -67,7 +92,7 @@ def web_app(settings: Settings) -> ASGIApp:
     store = Store(settings.database_url.get_secret_value())
     gateway = Gateway(
         store,
-        Routes(settings.all_routes()),
+        routes(settings),
         default_region=settings.default_region,
         max_parts=settings.max_parts,
         validity=_milliseconds(settings.validity),

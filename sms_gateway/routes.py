@@ -22,6 +22,9 @@ class Senders(StrEnum):
     OWN = "own"
 
 
+#: How a sender is written: an international number or a short code, or up to 11 letters (GSM
+#: 03.40); empty leaves it to the carrier.
+SENDER = re.compile(r"\+?[0-9]{1,15}|(?=.*[A-Za-z])[A-Za-z0-9 .&_-]{1,11}|")
 _NUMBER = re.compile(r"\+?[0-9]+")
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from .. import database
 from ..accounts import FREE_RATE, Account, Rate, key_hash, new_key
 from ..failure import Failure
+from ..routes import SENDER
 from ..store import accounts
 from .options import CONFIG, settings_of
 
@@ -29,8 +30,6 @@ FREE: dict[str, Any] = {
     "test": False,
 }
 
-# GSM 03.40: an international number, or up to 11 letters; digits alone may be a short code.
-_SENDER = re.compile(r"\+?[0-9]{1,15}|(?=.*[A-Za-z])[A-Za-z0-9 .&_-]{1,11}|")
 _NAME = re.compile(r"[^\s\x00-\x1f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f])?")
 
 
@@ -213,7 +212,7 @@ def _options(
     if countries is not None:
         chosen["countries"] = _countries(countries)
     if sender is not None:
-        if not _SENDER.fullmatch(sender):
+        if not SENDER.fullmatch(sender):
             raise click.UsageError(
                 f"--sender {sender!r}: a sender is up to 15 digits, or up to 11 letters and digits"
             )

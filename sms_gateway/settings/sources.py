@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .table import RouteTable, Settings, allowed
+from .route_table import RouteTable
+from .table import Settings, allowed
 from .values import masked
 
 #: What the environment variable of every setting begins with.

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic.fields import FieldInfo
 
 from ..routes import Route
+from .route_table import RouteTable, check_routes
 from .values import (
     Address,
     Allowed,
@@ -19,7 +20,6 @@ from .values import (
     Hours,
     OptionalAddress,
     PemFile,
-    Prefixes,
     PublicUrl,
     Region,
     Seconds,
@@ -37,17 +37,6 @@ def _default_database_url() -> SecretUrl:
     # The same file, whatever directory a command is started in.
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return SecretUrl(f"sqlite:///{Path(data, 'sendsmsnow', 'sendsmsnow.sqlite3')}")
-
-
-class RouteTable(BaseModel):
-    """One `[[routes]]` table of the file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    prefix: Prefixes
-    upstreams: Annotated[tuple[str, ...], Allowed("a list of names of upstreams")] = ()
-    closed: Annotated[bool, Allowed("true or false")] = False
-    resend: Annotated[bool, Allowed("true or false")] = False
 
 
 class Settings(BaseModel):
@@ -91,10 +80,13 @@ class Settings(BaseModel):
         tuple[RouteTable, ...],
         Allowed('tables of prefix = "32" and upstreams = ["NAME"], or closed = true'),
     ] = ()
-    """Which upstreams take which numbers, in order of preference. The longest prefix wins; a
-    number that none fits goes to `default`. A closed route takes nothing (code 99). A message
-    that a carrier never answered for is held as `uncertain`, or, with `resend = true`, sent once
-    more as a possible duplicate. Only in the file."""
+    """Which upstreams take which numbers, and how: docs/routes.md. The longest prefix wins; a
+    number that none fits goes to `default`. A closed route takes nothing (code 99). Only in the
+    file."""
+
+    failover_after: Seconds = timedelta(seconds=10)
+    """How long an upstream may be away, or fail with everything, until the next one of its routes
+    stands in for it."""
 
     default_region: Region = None
     """The country of numbers written as at home, such as 0494 00 00 00. Without it every number
@@ -182,7 +174,7 @@ class Settings(BaseModel):
                     f"upstreams.{name}: the name is taken; allowed: any but {DEFAULT_UPSTREAM} "
                     f"(which the setting upstream describes) and {TEST_UPSTREAM}"
                 )
-        _check_routes(self.routes, {DEFAULT_UPSTREAM, *self.upstreams})
+        check_routes(self.routes, {DEFAULT_UPSTREAM, *self.upstreams})
         return self
 
     @property
@@ -221,16 +213,7 @@ class Settings(BaseModel):
 
     def all_routes(self) -> tuple[Route, ...]:
         """One route for each prefix, and that to `default` unless the file has its own for ""."""
-        routes = [
-            Route(
-                prefix=prefix,
-                upstreams=table.upstreams,
-                closed=table.closed,
-                resend=table.resend,
-            )
-            for table in self.routes
-            for prefix in table.prefix
-        ]
+        routes = [route for table in self.routes for route in table.routes()]
         if not any(route.prefix == "" for route in routes):
             routes.append(Route(prefix="", upstreams=(DEFAULT_UPSTREAM,)))
         return tuple(routes)
@@ -250,22 +233,6 @@ def _tls_context(prefix: str, certfile: Path | None, keyfile: Path | None) -> ss
             "pass phrase"
         ) from None
     return context
-
-
-def _check_routes(routes: Collection[RouteTable], names: Collection[str]) -> None:
-    seen: set[str] = set()
-    for number, route in enumerate(routes, start=1):
-        where = f"routes, table {number}"
-        if route.closed == bool(route.upstreams):
-            raise ValueError(f"{where}: a route has either upstreams or closed = true")
-        for name in route.upstreams:
-            if name not in names:
-                known = ", ".join(sorted(names))
-                raise ValueError(f"{where}: no upstream is named {name!r}; allowed: {known}")
-        for prefix in route.prefix:
-            if prefix in seen:
-                raise ValueError(f"{where}: the prefix {prefix!r} stands in two routes")
-            seen.add(prefix)
 
 
 def allowed(field: FieldInfo) -> str:

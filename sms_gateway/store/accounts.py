@@ -21,6 +21,11 @@ _COLUMNS = select(
     account.c.sender,
     account.c.mail_address,
     account.c.mail_senders,
+    account.c.validity,
+    account.c.stops,
+    account.c.callback_url,
+    account.c.callback_paused_at,
+    account.c.callback_paused_reason,
     account.c.version,
     account.c.created_at,
 )
@@ -39,6 +44,11 @@ def _account(row: Any) -> Account:
         sender=row.sender,
         mail_address=row.mail_address,
         mail_senders=_set(row.mail_senders),
+        validity=row.validity,
+        stops=row.stops,
+        callback_url=row.callback_url,
+        callback_paused_at=row.callback_paused_at,
+        callback_paused_reason=row.callback_paused_reason,
         version=row.version,
         created_at=row.created_at,
     )

@@ -41,6 +41,7 @@ def unfinished(connection: Connection, account_id: int, message_id: str) -> list
         select(delivery.c.id, delivery.c.recipient, delivery.c.state)
         .where(delivery.c.message_id == message_id)
         .where(delivery.c.state.in_(_PENDING | _UNSENT))
+        .where(delivery.c.recipient != "")  # somebody who was forgotten
         .order_by(delivery.c.id)
         .with_for_update()
     )
@@ -71,21 +72,21 @@ _AGAIN = (
 
 def queue_again(
     connection: Connection,
-    deliveries: Sequence[tuple[Unfinished, str]],
+    deliveries: Sequence[tuple[Unfinished, str, int]],
     *,
     now: int,
-    expires_at: int,
 ) -> None:
-    """Put deliveries to the head of the queue, each with the prefix of its route.
+    """Put deliveries to the head of the queue, each with the prefix of its route and the time
+    (milliseconds) when it expires there.
 
     What is queued already is tried at once; what had ended begins anew, all its parts with it.
     """
-    hurried = [d.id for d, _ in deliveries if d.state is State.QUEUED]
+    hurried = [d.id for d, _, _ in deliveries if d.state is State.QUEUED]
     if hurried:
         connection.execute(_HURRY, [{"delivery_id": id, "now": now} for id in hurried])
-    ended = [(d, prefix) for d, prefix in deliveries if d.state in _UNSENT]
+    ended = [each for each in deliveries if each[0].state in _UNSENT]
     if ended:
-        connection.execute(delete(part).where(part.c.delivery_id.in_([d.id for d, _ in ended])))
+        connection.execute(delete(part).where(part.c.delivery_id.in_([d.id for d, _, _ in ended])))
         connection.execute(
             _AGAIN,
             [
@@ -96,7 +97,9 @@ def queue_again(
                     "until": expires_at,
                     "duplicate": d.state is State.UNCERTAIN,
                 }
-                for d, prefix in ended
+                for d, prefix, expires_at in ended
             ],
         )
-    record_steps(connection, [(d.id, now, 0, "resend", f"it was {d.state}") for d, _ in deliveries])
+    record_steps(
+        connection, [(d.id, now, 0, "resend", f"it was {d.state}") for d, _, _ in deliveries]
+    )
