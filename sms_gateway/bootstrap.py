@@ -1,6 +1,7 @@
 """The only place that picks concrete things from settings."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import soap_server
+from email_gateway import MailServer
 
 from .deadline import Deadline
 from .gateway import Gateway
@@ -90,14 +92,7 @@ def worker(settings: Settings, store: Store) -> Worker:
 def web_app(settings: Settings) -> ASGIApp:
     """SOAP, the HTTP API and the pages, in front of the gateway. To be made after the fork."""
     store = Store(settings.database_url.get_secret_value())
-    gateway = Gateway(
-        store,
-        routes(settings),
-        default_region=settings.default_region,
-        max_parts=settings.max_parts,
-        validity=_milliseconds(settings.validity),
-        queue_limit=settings.queue_limit,
-    )
+    gateway = _gateway(settings, store)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -120,6 +115,40 @@ def web_app(settings: Settings) -> ASGIApp:
         soap_paths=soap_server.PATHS,
         readiness=readiness,
         lifespan=lifespan,
+    )
+
+
+async def take_mail(settings: Settings, store: Store, listener: socket.socket) -> None:
+    """Take mails at a listening socket until cancelled, and then answer what was taken."""
+    gateway = _gateway(settings, store)
+    server = MailServer(
+        gateway,
+        domain=settings.mail_domain or "",
+        tls=settings.mail_tls_context(),
+        max_size=settings.mail_max_size,
+        timeout=settings.mail_timeout.total_seconds(),
+        backend_timeout=settings.backend_timeout.total_seconds(),
+        max_connections=settings.mail_connections,
+        max_connections_per_network=settings.mail_per_network,
+        mails_per_minute=settings.mail_rate,
+    )
+    await gateway.start()
+    try:
+        await server.start(listener)
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await server.stop()
+        await gateway.aclose()
+
+
+def _gateway(settings: Settings, store: Store) -> Gateway:
+    return Gateway(
+        store,
+        routes(settings),
+        default_region=settings.default_region,
+        max_parts=settings.max_parts,
+        validity=_milliseconds(settings.validity),
+        queue_limit=settings.queue_limit,
     )
 
 

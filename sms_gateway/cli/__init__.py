@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": "run",
     "web": "run",
     "worker": "run",
+    "mail": "run",
     "soap": "run",
     "migrate": "run",
     "settings": "configuration",

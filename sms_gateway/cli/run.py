@@ -1,21 +1,22 @@
-"""The commands that run: serve, web, worker, soap; and migrate, which comes first."""
+"""The commands that run: serve, web, worker, mail, soap; and migrate, which comes first."""
 
 import asyncio
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
 from starlette.types import ASGIApp
 
 from .. import bootstrap, database, processes, server
-from ..settings import Settings, split_address
-from ..worker import Worker
+from ..settings import Settings, SettingsError, split_address
 from .options import (
     CONFIG,
     LIFELINE,
@@ -36,15 +37,16 @@ log = logging.getLogger(__name__)
 def serve(ctx: click.Context, /, config: Path | None, **options: str | None) -> None:
     """Run the whole gateway.
 
-    Migrates the database, then runs web and worker as one family. A process that dies is
-    restarted; Ctrl-C stops all of them.
+    Migrates the database, then runs web, worker and, where mail_bind says so, mail as one
+    family. A process that dies is restarted; Ctrl-C stops all of them.
     """
     settings = settings_of(ctx, config, **options)
     logging_to(settings)
     bootstrap.check(settings)
-    with listen(settings) as listener:
+    mail_listener = nullcontext() if settings.mail_bind is None else _listen_for_mail(settings)
+    with listen(settings) as listener, mail_listener as mails:
         migrate_and_tell(settings)
-        children = family(config_of(ctx, config), options, settings, listener)
+        children = family(config_of(ctx, config), options, settings, listener, mails)
         ctx.exit(asyncio.run(_supervise(children)))
 
 
@@ -58,8 +60,9 @@ def family(
     options: Mapping[str, str | None],
     settings: Settings,
     listener: socket.socket,
+    mails: socket.socket | None = None,
 ) -> list[processes.Child]:
-    """The processes of `serve`, with its options passed on."""
+    """The processes of `serve`, with its options passed on; `mails` is where mails come in."""
     shared = [] if config is None else ["--config", str(config)]
     passed = [
         word
@@ -69,7 +72,7 @@ def family(
     ]
     # The web process needs its address even where it does not listen itself: it is in the WSDL.
     place = ["--bind", bound(settings, listener), "--listener", str(listener.fileno())]
-    return [
+    children = [
         processes.Child(
             name="web",
             command=own_command("web", *shared, *passed, *place),
@@ -77,6 +80,16 @@ def family(
         ),
         processes.Child(name="worker", command=own_command("worker", *shared)),
     ]
+    if mails is not None:
+        place = ["--listener", str(mails.fileno())]
+        children.append(
+            processes.Child(
+                name="mail",
+                command=own_command("mail", *shared, *place),
+                inherits=(mails.fileno(),),
+            )
+        )
+    return children
 
 
 def own_command(*arguments: str) -> list[str]:
@@ -90,6 +103,12 @@ def own_command(*arguments: str) -> list[str]:
 def listen(settings: Settings) -> socket.socket:
     """A socket that listens where the settings say."""
     return server.listen(*split_address(settings.bind))
+
+
+def _listen_for_mail(settings: Settings) -> socket.socket:
+    if settings.mail_bind is None:
+        raise SettingsError("mail_bind is not set: it says where mails come in")
+    return server.listen(*split_address(settings.mail_bind))
 
 
 def bound(settings: Settings, listener: socket.socket) -> str:
@@ -163,11 +182,34 @@ def worker(ctx: click.Context, /, config: Path | None, lifeline: int | None) -> 
     logging_to(settings)
     processes.hold_lifeline(lifeline)
     with database.opened(settings) as store:
-        uvloop.run(_until_stopped(bootstrap.worker(settings, store)))
+        uvloop.run(_until_stopped(bootstrap.worker(settings, store).run()))
 
 
-async def _until_stopped(working: Worker) -> None:
-    task = asyncio.create_task(working.run())
+@click.command()
+@CONFIG
+@LIFELINE
+@LISTENER
+@click.pass_context
+def mail(
+    ctx: click.Context, /, config: Path | None, lifeline: int | None, listener: int | None
+) -> None:
+    """Run the e-mail face alone.
+
+    Mails that come in at mail_bind become SMS; a worker is needed elsewhere.
+    """
+    settings = settings_of(ctx, config)
+    logging_to(settings)
+    processes.hold_lifeline(lifeline)
+    with (
+        _listen_for_mail(settings) if listener is None else socket.socket(fileno=listener) as mails,
+        database.opened(settings) as store,
+    ):
+        # Not uvloop: aiosmtpd upgrades connections to TLS by asyncio's own means.
+        asyncio.run(_until_stopped(bootstrap.take_mail(settings, store, mails)))
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
