@@ -44,11 +44,11 @@ class Goal:
 def _values(results: Results, name: str) -> list[float] | None:
     """The values of a measure, or of one of a contender's columns: `NAME: cpu`."""
     contender, _, column = name.rpartition(": ")
-    if contender:
-        turns = results["contenders"].get(contender, {}).get("turns")
-        return turns and [one[column] for one in turns]
-    measure = results["measures"].get(name)
-    return measure and measure["values"]
+    if not contender:
+        return list(results["measures"][name]["values"]) if name in results["measures"] else None
+    if contender not in results["contenders"]:
+        return None
+    return [one[column] for one in results["contenders"][contender]["turns"]]
 
 
 def _itself(values: list[float]) -> list[float]:

@@ -110,6 +110,7 @@ def numbers_of_the_world(each: int = 20) -> list[str]:
         example = phonenumbers.example_number_for_type(
             region, phonenumbers.PhoneNumberType.MOBILE
         ) or phonenumbers.example_number(region)
+        assert example is not None
         whole = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
         digits = len(str(each - 1))
         for number in range(each):
