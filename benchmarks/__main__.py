@@ -222,7 +222,10 @@ def _measure_growth(results: Results, size: Size, folder: Path) -> None:
     ):
         tell(f"growing work: {name}")
         with made as contenders:
-            turns = side_by_side.rounds(contenders, folder, count=size.rounds, seconds=size.seconds)
+            # These are many, and alike.
+            turns = side_by_side.rounds(
+                contenders, folder, count=size.rounds, seconds=size.seconds // 2
+            )
         for contender, taken in turns.items():
             _keep(
                 results,

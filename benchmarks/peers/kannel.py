@@ -99,4 +99,4 @@ def spooling(folder: Path) -> Iterator[Contender]:
 def _version(bearerbox: str) -> str:
     done = subprocess.run([bearerbox, "--version"], capture_output=True, text=True, check=False)
     lines = (done.stdout + done.stderr).splitlines()
-    return next((line.split("`")[-1].strip("'.") for line in lines if "version" in line), "Kannel")
+    return "Kannel " + next(line.split("`")[1].strip("'.") for line in lines if "version" in line)
