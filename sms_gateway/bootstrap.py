@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,11 +16,13 @@ from email_gateway import MailServer
 
 from .deadline import Deadline
 from .gateway import Gateway
+from .housekeeping import keep_house
 from .http_backend import HttpBackend
 from .routes import Routes
 from .settings import TEST_UPSTREAM, SecretUrl, Settings, SettingsError, masked
 from .store import Store, pending_migration
-from .upstream import Upstream
+from .upstream import Upstream, relay_options
+from .upstream.relay import RelayUpstream
 from .upstream.sandbox import SandboxUpstream
 from .upstream.smpp import SmppUpstream
 from .upstream.smpp_options import options_from_url
@@ -44,8 +47,11 @@ def upstreams(settings: Settings) -> dict[str, Upstream]:
 def _upstream(name: str, url: SecretUrl) -> Upstream:
     text = url.get_secret_value()
     try:
-        if urlsplit(text).scheme == "sandbox":
-            return SandboxUpstream.from_url(name, text)
+        match urlsplit(text).scheme:
+            case "sandbox":
+                return SandboxUpstream.from_url(name, text)
+            case "http" | "https":
+                return RelayUpstream(name, relay_options.options_from_url(text))
         return SmppUpstream(name, options_from_url(text))
     except ValueError as error:
         setting = "upstream" if name == "default" else f"upstreams.{name}"
@@ -76,6 +82,10 @@ def routes(settings: Settings) -> Routes:
 
 def worker(settings: Settings, store: Store) -> Worker:
     """What hands messages to the upstreams; `run` it."""
+    aside: list[Callable[[], Awaitable[None]]] = []
+    if settings.history_days is not None:
+        history = _milliseconds(timedelta(days=settings.history_days))
+        aside.append(partial(keep_house, store, history))
     return Worker(
         store,
         upstreams(settings),
@@ -83,6 +93,7 @@ def worker(settings: Settings, store: Store) -> Worker:
         lease=_milliseconds(settings.lease),
         poll=settings.poll_interval.total_seconds(),
         failover_after=settings.failover_after.total_seconds(),
+        aside=aside,
     )
 
 

@@ -31,6 +31,13 @@ _KEEPALIVE = 30
 _HEADER_SAFE = re.compile(r"[!-~]{1,255}")
 
 
+class NotTaken(Exception):
+    """The server answered with a redirect or an error of HTTP's own: nothing was accepted."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP status {status}")
+
+
 class HttpBackend:
     """Posts to the paths of another server and reads its answers, XML or JSON.
 
@@ -38,9 +45,18 @@ class HttpBackend:
     idempotency key, and what only reads.
     """
 
-    def __init__(self, url: str, *, timeout: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        connect_timeout: float | None = None,
+        keep_connections: bool = True,
+    ) -> None:
         """`url` is the server's, with or without the path /sendsms/; ValueError for what is no
-        http or https URL. `timeout`: seconds until code 6, the repetition included."""
+        http or https URL. `timeout`: seconds until code 6, the repetition included; `connect_timeout`: how
+        many of them a connection may take. Without `keep_connections` each request has its own.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("is no http:// or https:// URL")
@@ -49,6 +65,8 @@ class HttpBackend:
         path = parts.path.rstrip("/").removesuffix("/sendsms")
         self._url = parts._replace(path=path).geturl()
         self._timeout = timeout
+        self._connect_timeout = connect_timeout
+        self._keep_connections = keep_connections
         self._session: aiohttp.ClientSession | None = None
 
     async def sendsms(
@@ -63,6 +81,26 @@ class HttpBackend:
             # Whatever the first one came to, the key keeps a second from sending again.
             idempotency_key=_header_safe(idempotency_key) or secrets.token_hex(16),
         )
+
+    async def sendsms_once(
+        self, recipients: str, message: str, apikey: str, *, idempotency_key: str
+    ) -> Reply:
+        """As `sendsms`, but asked once; what happened to the request is raised.
+
+        An error of connecting says that nothing was written, NotTaken that it was not understood.
+        After TimeoutError, OddAnswer and any other error nobody knows.
+        """
+        fields = {"recipients": recipients, "message": message, "apikey": apikey}
+        headers = {"Idempotency-Key": _header_safe(idempotency_key)}
+        form = urlencode(fields).encode("ascii")
+        async with asyncio.timeout(self._timeout):
+            answer = await self._post("/sendsms/", form, headers, _LONGEST_REPLY)
+        try:
+            return read_reply(answer)
+        except OddAnswer:
+            if 300 <= answer.status < 500:
+                raise NotTaken(answer.status) from None
+            raise
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
         """See `Backend.resendsms`."""
@@ -147,9 +185,9 @@ class HttpBackend:
         if self._session is None:
             # Not before now: a session belongs to the running loop.
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE),
+                connector=self._connector(),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
                 auto_decompress=False,
                 headers={
                     "Accept": "application/json, text/xml;q=0.9",
@@ -168,6 +206,11 @@ class HttpBackend:
                 if len(body) > longest:
                     raise OddAnswer("it is too long")
             return Answer(response.status, response.headers.get("Retry-After"), bytes(body))
+
+    def _connector(self) -> aiohttp.TCPConnector:
+        if self._keep_connections:
+            return aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE)
+        return aiohttp.TCPConnector(force_close=True)
 
 
 def _same(reply: Reply) -> Reply:

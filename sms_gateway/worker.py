@@ -22,9 +22,10 @@ from .ledger import (
 from .routes import Routes
 from .sms.message import State
 from .sms.receipt import Receipt
-from .store import GroupCommit, Store, workers
+from .store import GroupCommit, Store, receipts, workers
 from .upstream import (
     Answer,
+    AsksForReceipts,
     Delivery,
     Incoming,
     Outcome,
@@ -142,6 +143,7 @@ class Worker:
             for upstream in self._upstreams.values()
         ]
         log.info("worker started", extra={"worker": number, "upstreams": list(self._upstreams)})
+        await self._ask_for_receipts()
         feeding = [asyncio.create_task(counter.feed()) for counter in counters]
         feeding.append(asyncio.create_task(self._watch()))
         feeding += [asyncio.create_task(_forever(work)) for work in self._aside]
@@ -170,6 +172,17 @@ class Worker:
         await commits.aclose()
         await asyncio.to_thread(self._dismiss, number)
         log.info("worker stopped", extra={"worker": number})
+
+    async def _ask_for_receipts(self) -> None:
+        """What was submitted before the last stop is still owed its receipts."""
+        for upstream in self._upstreams.values():
+            if isinstance(upstream, AsksForReceipts):
+                owed = await asyncio.to_thread(self._owed, upstream.name)
+                upstream.ask_for(owed)
+
+    def _owed(self, upstream: str) -> list[tuple[str, str, int]]:
+        with self._store.read() as connection:
+            return receipts.awaited(connection, upstream, _now())
 
     async def _watch(self) -> None:
         """See which upstreams are bound."""

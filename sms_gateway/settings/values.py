@@ -96,9 +96,7 @@ def _public_url(url: str) -> str:
 
 def _upstream_url(value: SecretUrl) -> SecretUrl:
     scheme, colon, _ = value.get_secret_value().partition(":")
-    if scheme in ("http", "https"):
-        raise ValueError(f"this version cannot relay over {scheme}; allowed: {_UPSTREAMS.words}")
-    if not colon or scheme not in ("sandbox", "smpp", "smpps"):
+    if not colon or scheme not in ("sandbox", "smpp", "smpps", "http", "https"):
         raise ValueError
     return value
 
@@ -158,7 +156,9 @@ def lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-_UPSTREAMS = Allowed("sandbox:, smpp://USER:PASSWORD@HOST:PORT or smpps://USER:PASSWORD@HOST:PORT")
+_UPSTREAMS = Allowed(
+    "sandbox:, smpp://USER:PASSWORD@HOST:PORT (or smpps) or https://HOST/sendsms/?apikey=KEY"
+)
 
 Address = Annotated[
     str, AfterValidator(_address), Allowed("HOST:PORT, such as 127.0.0.1:8000 or [::]:8000")

@@ -37,6 +37,22 @@ def parts_by_key(connection: Connection, upstream: str, keys: Collection[str]) -
     return connection.execute(_PARTS, {"upstream_name": upstream, "keys": list(keys)}).all()
 
 
+_AWAITED = (
+    select(part.c.smsc_key, delivery.c.recipient, delivery.c.expires_at)
+    .join_from(delivery, part)
+    .where(delivery.c.state == State.SUBMITTED)
+    .where(delivery.c.expires_at > bindparam("now"))
+    .where(part.c.upstream == bindparam("upstream_name"))
+    .where(part.c.state == State.SUBMITTED)
+)
+
+
+def awaited(connection: Connection, upstream: str, now: int) -> list[tuple[str, str, int]]:
+    """The parts whose receipts an upstream owes: key, recipient, end of validity."""
+    rows = connection.execute(_AWAITED, {"upstream_name": upstream, "now": now})
+    return [(row.smsc_key, row.recipient, row.expires_at) for row in rows]
+
+
 _UNCERTAIN = (
     select(delivery.c.id, delivery.c.parts)
     .where(delivery.c.state == State.UNCERTAIN)

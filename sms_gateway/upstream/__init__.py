@@ -6,7 +6,7 @@ The worker gives an upstream what it may write at once; the upstream answers thr
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..sms.encoding import DefaultAlphabet, Encoding
 from ..sms.receipt import Receipt as Receipt
@@ -140,6 +140,16 @@ class Upstream(Protocol):
         Cancelling stops cleanly: answers still awaited get a few seconds, then every part that
         has no answer is reported UNANSWERED or NOT_WRITTEN before this returns.
         """
+        ...
+
+
+@runtime_checkable
+class AsksForReceipts(Protocol):
+    """An upstream whose receipts do not come of themselves."""
+
+    def ask_for(self, smsc_ids: Sequence[tuple[str, str, int]]) -> None:
+        """Ask for the receipts of parts that an earlier run has submitted: each with its name as
+        stored, its recipient, and when its validity ends (Unix milliseconds)."""
         ...
 
 
