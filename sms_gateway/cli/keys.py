@@ -30,6 +30,8 @@ FREE: dict[str, Any] = {
     "test": False,
 }
 
+# An address, or @ and a domain for all of its addresses.
+_WRITER = re.compile(r"[^\s@,]*@[^\s@,.]+(\.[^\s@,.]+)*")
 _NAME = re.compile(r"[^\s\x00-\x1f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f])?")
 
 
@@ -53,6 +55,11 @@ def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--countries", metavar="BE,FR", help="The only countries it may send to, or all."
         ),
+        click.option(
+            "--mail-senders",
+            metavar="A,B",
+            help="Who may send by e-mail: a@b.example,@c.example and so on, or any.",
+        ),
         click.option("--rate", metavar="R", help="1/min, 20/s, 100/h, 1000/day or none."),
         click.option("--multi/--no-multi", default=None, help="Up to four numbers in a request."),
         CONFIG,
@@ -75,9 +82,10 @@ def create(
     if not _NAME.fullmatch(name):
         raise click.UsageError("NAME has 1 to 100 characters, none of them control characters")
     options = FREE | _options(**limits)
+    domain = settings_of(ctx, config).mail_domain
     with _writing(ctx, config) as connection:
         made, account = make_key(connection, name, options)
-    click.echo(json.dumps({"key": made, **as_dict(account)}) if as_json else made)
+    click.echo(json.dumps({"key": made, **_with_address(account, domain)}) if as_json else made)
 
 
 def make_key(connection: Connection, name: str, options: dict[str, Any]) -> tuple[str, Account]:
@@ -121,9 +129,10 @@ def list_keys(ctx: click.Context, /, config: Path | None, as_json: bool) -> None
 @CONFIG
 @click.pass_context
 def show(ctx: click.Context, /, name: str, config: Path | None, as_json: bool) -> None:
-    """Show what the key of NAME may do."""
+    """Show what the key of NAME may do, and the address that mails to be sent as SMS go to."""
+    domain = settings_of(ctx, config).mail_domain
     with _reading(ctx, config) as connection:
-        _show(connection, name, as_json)
+        _show(connection, name, as_json, domain)
 
 
 @key.command("set")
@@ -136,7 +145,9 @@ def set_key(
     """Change what the key of NAME may do; what is not named stays as it is."""
     options = _options(**limits)
     if not options:
-        raise click.UsageError("say what to change: --multi, --rate, --countries, --sender, --test")
+        raise click.UsageError(
+            "say what to change: --multi, --rate, --countries, --sender, --mail-senders, --test"
+        )
     _change(ctx, config, name, options, as_json)
 
 
@@ -161,20 +172,27 @@ def disable(ctx: click.Context, /, name: str, config: Path | None) -> None:
 def _change(
     ctx: click.Context, config: Path | None, name: str, options: dict[str, Any], as_json: bool
 ) -> None:
+    domain = settings_of(ctx, config).mail_domain
     with _writing(ctx, config) as connection:
         accounts.change(connection, name, **options)
-        _show(connection, name, as_json)
+        _show(connection, name, as_json, domain)
 
 
-def _show(connection: Connection, name: str, as_json: bool) -> None:
+def _show(connection: Connection, name: str, as_json: bool, domain: str | None) -> None:
     account = accounts.by_name(connection, name)
     if account is None:
         raise Failure(f"there is no key named {name!r}; sendsmsnow key list shows all")
-    facts = as_dict(account)
+    facts = _with_address(account, domain)
     if as_json:
         click.echo(json.dumps(facts))
         return
-    for label, value in zip(_SHOWN, _shown(facts), strict=True):
+    writers = facts["mail_senders"]
+    lines = [
+        *zip(_SHOWN, _shown(facts), strict=True),
+        ("mail", facts["mail_address"]),
+        ("mail from", "any" if writers is None else ",".join(writers)),
+    ]
+    for label, value in lines:
         click.echo(f"{label:9}  {value}")
 
 
@@ -197,6 +215,7 @@ def _options(
     countries: str | None,
     sender: str | None,
     test: bool | None,
+    mail_senders: str | None,
 ) -> dict[str, Any]:
     """The options that were given, as the store takes them."""
     chosen: dict[str, Any] = {}
@@ -211,6 +230,8 @@ def _options(
             raise click.UsageError(f"--rate {rate!r}: {error}") from None
     if countries is not None:
         chosen["countries"] = _countries(countries)
+    if mail_senders is not None:
+        chosen["mail_senders"] = _mail_senders(mail_senders)
     if sender is not None:
         if not SENDER.fullmatch(sender):
             raise click.UsageError(
@@ -218,6 +239,18 @@ def _options(
             )
         chosen["sender"] = sender
     return chosen
+
+
+def _mail_senders(text: str) -> frozenset[str] | None:
+    if text.lower() == "any":
+        return None
+    senders = frozenset(text.lower().replace(",", " ").split())
+    if not senders or not all(map(_WRITER.fullmatch, senders)):
+        raise click.UsageError(
+            f"--mail-senders {text!r}: allowed: addresses and @domains, such as "
+            "a@b.example,@c.example, or any"
+        )
+    return senders
 
 
 def _countries(text: str) -> frozenset[str] | None:
@@ -242,11 +275,18 @@ def as_dict(account: Account) -> dict[str, Any]:
         "rate": "none" if account.rate is None else str(account.rate),
         "countries": None if account.countries is None else sorted(account.countries),
         "sender": account.sender,
+        "mail_senders": None if account.mail_senders is None else sorted(account.mail_senders),
         "test": account.test,
         "created_at": datetime.fromtimestamp(account.created_at / 1_000, UTC)
         .isoformat(timespec="seconds")
         .replace("+00:00", "Z"),
     }
+
+
+def _with_address(account: Account, domain: str | None) -> dict[str, Any]:
+    """The same with the address that its mails go to. Whoever knows that may send."""
+    at = f"@{domain}" if domain else ""
+    return {**as_dict(account), "mail_address": account.mail_address + at}
 
 
 _SHOWN = ("name", "key", "enabled", "multi", "rate", "countries", "sender", "test", "created")
