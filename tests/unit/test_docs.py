@@ -102,7 +102,7 @@ def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
 def test_every_file_named_in_a_document_exists(document: Path) -> None:
     text = document.read_text("utf-8")
     named = re.findall(
-        r"`((?:sms_gateway|soap_server|soap_client|tests|docs|wsdl)/[\w./*-]*)`", text
+        r"`((?:sms_gateway|soap_server|soap_client|email_gateway|tests|docs|wsdl)/[\w./*-]*)`", text
     )
     for name in named:
         assert list(ROOT.glob(name.rstrip("/"))), name
@@ -122,7 +122,9 @@ def test_every_toml_sample_holds_settings_only(document: Path, tmp_path: Path) -
     ):
         file = tmp_path / f"{number}.toml"
         # Files that stand for the reader's own.
-        file.write_text(re.sub(r"^(certfile|keyfile) = .*\n", "", sample, flags=re.M), "utf-8")
+        file.write_text(
+            re.sub(r"^(mail_)?(certfile|keyfile) = .*\n", "", sample, flags=re.M), "utf-8"
+        )
         settings.load(file, {}, {})
 
 
