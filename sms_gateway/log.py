@@ -1,7 +1,8 @@
 """What all processes log: an event and its facts, one line each, on standard error.
 
 An exception is logged by its types and places. Its words are left out, for they may quote a key,
-a number or a text; only what the operating system says (`No space left on device`) is kept.
+a number or a text; only what the operating system says (`No space left on device`), and the name
+of a module that is missing, is kept.
 """
 
 import json
@@ -67,6 +68,8 @@ def _told(error: BaseException) -> str:
     name = type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         return f"{name} ({error.strerror})"
+    if isinstance(error, ImportError) and error.name:
+        return f"{name} ({error.name})"
     return name
 
 

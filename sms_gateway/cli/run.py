@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -154,6 +155,8 @@ def soap(ctx: click.Context, /, config: Path | None, backend: str, **options: st
     It stands in front of a remote gateway's HTTP API, and needs no database.
     """
     settings = settings_of(ctx, config, **options)
+    if settings.workers is None:  # no database to be right for
+        settings = settings.model_copy(update={"workers": os.cpu_count()})
     logging_to(settings)
     bootstrap.check_backend(settings, backend)
     _serve(settings, None, partial(bootstrap.soap_app, backend=backend))

@@ -11,13 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-m", "sms_gateway"]
+import sms_gateway
+
+COMMAND = [sys.executable, "-P", "-m", "sms_gateway"]
+#: Where the package that is tested is: installed, or the checkout.
+PACKAGES = Path(sms_gateway.__file__).parents[1]
 
 
 def environment(**settings: str) -> dict[str, str]:
     """The environment with these settings and none of the machine's."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("SENDSMSNOW_")}
+    own["PYTHONPATH"] = str(PACKAGES)
     return own | {"SENDSMSNOW_" + name.upper(): value for name, value in settings.items()}
 
 
@@ -25,7 +29,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [*COMMAND, *arguments],
-        cwd=ROOT,
+        cwd=tempfile.gettempdir(),
         env=environment(**settings),
         capture_output=True,
         text=True,
@@ -81,7 +85,7 @@ def running(*arguments: str, **settings: str) -> Iterator[Running]:
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [*COMMAND, *arguments],
-            cwd=ROOT,
+            cwd=tempfile.gettempdir(),
             env=environment(**settings),
             stdin=subprocess.DEVNULL,
             stdout=output,

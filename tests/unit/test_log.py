@@ -90,6 +90,11 @@ def test_what_the_system_says_is_kept() -> None:
     assert 'error="OSError (No space left)"' in stream.getvalue()
 
 
+def test_a_module_that_is_missing_is_named() -> None:
+    error = ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
+    assert log.error_facts(error)["error"] == "ModuleNotFoundError (psycopg)"
+
+
 def test_the_first_of_a_group_of_exceptions_is_followed() -> None:
     error = ExceptionGroup("both", [KeyError("a"), ValueError("b")])
     assert log.error_facts(error)["error"] == "ExceptionGroup from KeyError"
