@@ -273,6 +273,8 @@ class Ledger:
                     changed[part.delivery_id, part.number] = receipt.state
                     totals[part.delivery_id] = part.parts
         if changed:
+            # Receipts for its other parts may come to another worker at this very moment.
+            queue.lock(connection, [id for id, total in totals.items() if total > 1])
             receipts.set_part_states(
                 connection,
                 [
@@ -437,6 +439,7 @@ class Ledger:
         row = receipts.only_uncertain(connection, event.upstream, "+" + receipt.recipient)
         if row is None:
             return False
+        queue.lock(connection, [row.id])
         answer = Answer(
             delivery_id=row.id,
             part=receipts.first_unanswered(connection, row.id, row.parts),

@@ -174,6 +174,23 @@ def _deliveries(connection: Connection, rows: Sequence[tuple[Any, int]]) -> list
     ]
 
 
+_LOCK = (
+    select(delivery.c.id)
+    .where(delivery.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(delivery.c.id)
+    .with_for_update()
+)
+
+
+def lock(connection: Connection, ids: Collection[int]) -> None:
+    """Let nobody else decide about these deliveries until the transaction ends.
+
+    What is read afterwards includes what others had decided before.
+    """
+    if ids:
+        connection.execute(_LOCK, {"ids": list(ids)})
+
+
 def record_steps(connection: Connection, steps: Sequence[tuple[int, int, int, str, str]]) -> None:
     """Add to the journal: delivery, time, part (0: all), event, detail."""
     insert_many(

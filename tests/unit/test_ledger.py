@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -747,6 +748,21 @@ def test_more_early_receipts_than_are_looked_at_in_one_beat_are_all_joined(
     for beat in range(4):
         books.write(Beat(now=NOW + (140 + beat) * SECOND))
     assert books.state(late) is State.SUBMITTED
+
+
+def test_receipts_that_two_workers_take_at_once_make_a_message_whole(books: Books) -> None:
+    id = books.accept(parts=2)
+    (delivery,) = books.claim()
+    books.settle(delivery, ACCEPTED, ACCEPTED, ids=["A", "B"])
+    other = books.another()
+    with ThreadPoolExecutor(1) as beside:
+        with books.store.write() as connection:
+            books.ledger.apply(connection, [came("A")])
+            second = beside.submit(other.receipt, "B")
+            # It has to wait; whether it has begun to is not to be seen from here.
+            wait([second], timeout=0.2)
+        second.result(20)
+    assert books.state(id) is State.DELIVERED
 
 
 def test_a_repeated_receipt_answers_for_one_uncertain_delivery_only(books: Books) -> None:
