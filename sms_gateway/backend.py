@@ -164,6 +164,29 @@ class MailBackend(Protocol):
         ...
 
 
+class PageBackend(Backend, Protocol):
+    """What the pages need besides: a trial, and what a person does who has signed in."""
+
+    async def check(
+        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
+    ) -> Reply:
+        """What `sendsms` would answer now, by every rule; nothing is stored or sent.
+
+        The id is empty, as there is no message, or that of the message it would be a repeat of.
+        """
+        ...
+
+    async def resend_for(self, account_id: int, id: str) -> Reply:
+        """Do as `resendsms` for an account."""
+        ...
+
+    async def delete_for(
+        self, account_id: int, *, id: str | None = None, before: int | None = None
+    ) -> Reply:
+        """Do as `deletesms` for an account."""
+        ...
+
+
 def content_key(source: str, recipients: str, message: str) -> str:
     """An idempotency key for sources whose own ids may recur with other content.
 

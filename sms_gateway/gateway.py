@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -33,7 +34,7 @@ MOST_ACCOUNTS_IN_MEMORY = 10_000
 
 
 #: What a sender shows, and the statement that finds its account.
-_Credential = tuple[Callable[[Connection, Any], Account | None], bytes | str]
+_Credential = tuple[Callable[[Connection, Any], Account | None], bytes | str | int]
 
 
 class Gateway:
@@ -111,17 +112,27 @@ class Gateway:
     async def resendsms(self, apikey: str, id: str) -> Reply:
         """See `Backend.resendsms`."""
         try:
-            account = await self._fresh(apikey)
-            if not id:
-                raise Refused(Code.ID_MISSING)
-            return await asyncio.to_thread(self._resend, account, id)
+            return await self._resend_as(_by_key(apikey), id)
         except Exception as error:
             return _failure(error)
+
+    async def resend_for(self, account_id: int, id: str) -> Reply:
+        """See `PageBackend.resend_for`."""
+        try:
+            return await self._resend_as(_by_id(account_id), id)
+        except Exception as error:
+            return _failure(error)
+
+    async def _resend_as(self, credential: _Credential, id: str) -> Reply:
+        account = await self._fresh(credential)
+        if not id:
+            raise Refused(Code.ID_MISSING)
+        return await asyncio.to_thread(self._resend, account, id)
 
     async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
         """See `Backend.getsms`."""
         try:
-            account = await self._fresh(apikey)
+            account = await self._fresh(_by_key(apikey))
             if not 0 <= after < 2**63:
                 raise Refused(Code.NOT_SENT, "after is not what an answer had as next")
             if not 0 <= limit <= MOST_RECEIVED:
@@ -142,7 +153,7 @@ class Gateway:
     async def status(self, apikey: str, id: str) -> MessageStatus:
         """See `Backend.status`."""
         try:
-            account = await self._fresh(apikey)
+            account = await self._fresh(_by_key(apikey))
             if not id:
                 raise Refused(Code.ID_MISSING)
 
@@ -162,21 +173,60 @@ class Gateway:
     ) -> Reply:
         """See `Backend.deletesms`."""
         try:
-            account = await self._fresh(apikey)
-            if id == "":
-                raise Refused(Code.ID_MISSING)
-            if before is not None and before < 0:
-                raise Refused(Code.NOT_SENT, "before is no date or time")
-            deleted = await asyncio.to_thread(self._erase, account, id, before)
-            if id and not deleted:
-                raise Refused(Code.ID_UNKNOWN)
-            return Reply(Code.SENT, sent=deleted)
+            return await self._delete_as(_by_key(apikey), id, before)
         except Exception as error:
             return _failure(error)
 
-    async def _fresh(self, apikey: str) -> Account:
+    async def delete_for(
+        self, account_id: int, *, id: str | None = None, before: int | None = None
+    ) -> Reply:
+        """See `PageBackend.delete_for`."""
+        try:
+            return await self._delete_as(_by_id(account_id), id, before)
+        except Exception as error:
+            return _failure(error)
+
+    async def _delete_as(
+        self, credential: _Credential, id: str | None, before: int | None
+    ) -> Reply:
+        account = await self._fresh(credential)
+        if id == "":
+            raise Refused(Code.ID_MISSING)
+        if before is not None and before < 0:
+            raise Refused(Code.NOT_SENT, "before is no date or time")
+        deleted = await asyncio.to_thread(self._erase, account, id, before)
+        if id and not deleted:
+            raise Refused(Code.ID_UNKNOWN)
+        return Reply(Code.SENT, sent=deleted)
+
+    async def check(
+        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
+    ) -> Reply:
+        """See `PageBackend.check`."""
+        try:
+            account = await self._load(_by_key(apikey))
+            repeat = repeat_of(account, idempotency_key, recipients, message)
+            try:
+                request = self._rules.check(account, recipients, message, repeat)
+            except Refused as refused:
+                return await self._refusal(account, repeat, refused)
+            return await asyncio.to_thread(self._try_out, request)
+        except Exception as error:
+            return _failure(error)
+
+    def _try_out(self, request: Request) -> Reply:
+        """What accepting a request would answer: it is done, and undone."""
+        with self._store.write() as connection:
+            (reply,) = self._rules.accept(connection, [request])
+            connection.rollback()
+        if reply is None:  # changed since it was read a moment ago
+            raise Refused(Code.INTERNAL, "Too busy - try again shortly")
+        # Nothing has the name that was made up for it.
+        return replace(reply, id="") if reply.id == request.message_id else reply
+
+    async def _fresh(self, credential: _Credential) -> Account:
         """The account of a key as it is stored now; raises Refused."""
-        account = await self._load(_by_key(apikey))
+        account = await self._load(credential)
         if not account.enabled:
             raise Refused(Code.KEY_DISABLED)
         return account
@@ -216,7 +266,7 @@ class Gateway:
         return Reply(Code.SENT, sent=len(unfinished), id=id)
 
     def _erase(self, account: Account, id: str | None, before: int | None) -> int:
-        total = 0
+        total, last = 0, ""
         while True:
             with self._store.write() as connection:
                 erased = erase.erase_messages(
@@ -225,10 +275,11 @@ class Gateway:
                     account_id=account.id,
                     message_id=id,
                     before=before,
+                    after=last,
                 )
             if not erased:
                 break
-            total += erased
+            total, last = total + len(erased), erased[-1]
         if total:
             self._store.scrub()
         return total
@@ -291,6 +342,10 @@ def _by_key(apikey: str) -> _Credential:
     if not apikey:
         raise Refused(Code.KEY_MISSING)
     return account_statements.by_key, key_hash(apikey)
+
+
+def _by_id(account_id: int) -> _Credential:
+    return account_statements.by_id, account_id
 
 
 def _by_mail(address: str) -> _Credential:

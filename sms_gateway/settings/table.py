@@ -18,10 +18,13 @@ from .values import (
     DatabaseUrl,
     Domain,
     Hours,
+    MailAddress,
+    Networks,
     OptionalAddress,
     PemFile,
     PublicUrl,
     Region,
+    Relay,
     Seconds,
     SecretUrl,
     UpstreamUrl,
@@ -99,6 +102,11 @@ class Settings(BaseModel):
     validity: Hours = timedelta(hours=48)
     """How long a message is worth delivering; after that it is given up as `expired`."""
 
+    history_days: Annotated[int, Field(ge=1, le=36_500), Allowed("1 to 36500")] | None = None
+    """After how many days texts and numbers of sent messages are erased and received messages are
+    deleted; what is still to be sent stays, and so do the counts. The default keeps them until
+    somebody deletes them."""
+
     backend_timeout: Seconds = timedelta(seconds=20)
     """How long a request may take before it is answered with code 6."""
 
@@ -146,6 +154,17 @@ class Settings(BaseModel):
     """How many mails one network may begin in a minute; 0 is no limit, for a mail server in front
     that has limits of its own."""
 
+    smtp_relay: Relay = None
+    """The mail server that takes the mails which confirm an address for a free key; STARTTLS is
+    used where it is offered. Without it a request waits for `sendsmsnow key approve`."""
+
+    mail_from: MailAddress = None
+    """Who these mails are from. Goes with `smtp_relay`."""
+
+    proxies: Networks = "127.0.0.0/8,::1/128"
+    """The proxies that are believed when they say, in `X-Forwarded-For`, where a request comes
+    from. The limits of the pages count by it."""
+
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(lower),
@@ -166,6 +185,8 @@ class Settings(BaseModel):
             raise ValueError("mail_certfile and mail_keyfile go together: set both or neither")
         if self.mail_bind is not None and self.mail_domain is None:
             raise ValueError("mail_bind needs mail_domain: what follows the @ of all addresses")
+        if (self.smtp_relay is None) != (self.mail_from is None):
+            raise ValueError("smtp_relay and mail_from go together: set both or neither")
         self.tls_context()
         self.mail_tls_context()
         for name in self.upstreams:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -101,6 +102,36 @@ def _upstream_url(value: SecretUrl) -> SecretUrl:
     return value
 
 
+def _relay(value: object) -> object:
+    if value in ("", "none", None):
+        return None
+    url = value.get_secret_value() if isinstance(value, SecretUrl) else value
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        port = parts.port
+    except ValueError:
+        raise ValueError from None
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or port == 0:
+        raise ValueError
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError
+    return SecretUrl(url) if isinstance(url, str) else value
+
+
+def _mail_address(address: str) -> str:
+    if not re.fullmatch(r"(?:[^<>@\x00-\x1f]* <)?[^\s<>@]{1,64}@[^\s<>@]{1,253}>?", address):
+        raise ValueError
+    if ("<" in address) != address.endswith(">"):
+        raise ValueError
+    return address
+
+
+def _networks(value: object) -> str:
+    """Networks, one by one, with commas between; `none` is none."""
+    listed = value if isinstance(value, list) else str(value).replace("none", "").split(",")
+    return ",".join(str(ip_network(str(each).strip())) for each in listed if str(each).strip())
+
+
 def _readable(path: Path) -> Path:
     if not path.is_file() or not os.access(path, os.R_OK):
         raise ValueError("no such file can be read")
@@ -172,6 +203,21 @@ Domain = Annotated[
     Annotated[str, BeforeValidator(lower), AfterValidator(_domain)] | None,
     BeforeValidator(_optional),
     Allowed("a domain name, such as sms.example.com, or none"),
+]
+Relay = Annotated[
+    SecretUrl | None,
+    BeforeValidator(_relay),
+    Allowed("smtp://USER:PASSWORD@HOST:PORT, smtps://…, or none"),
+]
+MailAddress = Annotated[
+    Annotated[str, AfterValidator(_mail_address)] | None,
+    BeforeValidator(_optional),
+    Allowed("a mail address, such as sms@example.com or Name <sms@example.com>, or none"),
+]
+Networks = Annotated[
+    str,
+    BeforeValidator(_networks),
+    Allowed("addresses and networks, such as 127.0.0.1,10.0.0.0/8, or none"),
 ]
 DatabaseUrl = Annotated[
     SecretUrl,

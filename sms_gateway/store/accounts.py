@@ -114,6 +114,11 @@ def by_name(connection: Connection, name: str) -> Account | None:
     return None if row is None else _account(row)
 
 
+def by_id(connection: Connection, id: int) -> Account | None:
+    row = connection.execute(_COLUMNS.where(account.c.id == id)).one_or_none()
+    return None if row is None else _account(row)
+
+
 def by_key(connection: Connection, key_hash: bytes) -> Account | None:
     row = connection.execute(_BY_KEY, {"key_hash": key_hash}).one_or_none()
     return None if row is None else _account(row)

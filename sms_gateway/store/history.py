@@ -1,12 +1,14 @@
-"""Statements that tell people what became of a message."""
+"""Statements that tell people what became of messages."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
 
 from ..sms.message import State, fold
-from .tables import account, delivery, message, step
+from .inbox import Received
+from .tables import account, delivery, message, number, received, step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,3 +101,155 @@ def of_message(connection: Connection, message_id: str) -> MessageHistory | None
             for d in deliveries
         ],
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentMessage:
+    """A line of an account's history."""
+
+    id: str
+    sender: str
+    text: str
+    parts: int
+    #: Unix milliseconds.
+    accepted_at: int
+    #: Each recipient and where its delivery stands.
+    recipients: tuple[tuple[str, State], ...]
+
+    @property
+    def state(self) -> State:
+        return fold(state for _, state in self.recipients)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentPage:
+    """Some of an account's history, newest first."""
+
+    messages: Sequence[SentMessage]
+    #: The id before which the next page begins; empty when this is the last.
+    before: str
+
+
+#: How many messages a search looks through for one page. Where they are many, a page may have few.
+SEARCHED_AT_ONCE = 20_000
+
+
+def sent_page(
+    connection: Connection, account_id: int, *, before: str = "", search: str = "", most: int = 25
+) -> SentPage:
+    """What an account has sent before the message of this id, newest first; erased ones are left
+    out.
+
+    A search is for a part of the text or of a number, or for a whole id.
+    """
+    chosen = (
+        select(message.c.id)
+        .where(message.c.account_id == account_id, message.c.erased_at.is_(None))
+        .order_by(message.c.id.desc())
+    )
+    if before:
+        chosen = chosen.where(message.c.id < before)
+    last = ""
+    if search:
+        window = chosen.limit(SEARCHED_AT_ONCE).subquery()
+        last, looked = connection.execute(select(func.min(window.c.id), func.count())).one()
+        if looked < SEARCHED_AT_ONCE:
+            last = ""
+        chosen = (
+            select(message.c.id)
+            .where(message.c.id.in_(select(window.c.id)), _found(search))
+            .order_by(message.c.id.desc())
+        )
+    ids = list(connection.execute(chosen.limit(most + 1)).scalars())
+    if len(ids) > most:
+        ids, last = ids[:most], ids[most - 1]
+    return SentPage(messages=_sent(connection, ids), before=last)
+
+
+def _found(search: str) -> ColumnElement[bool]:
+    digits = re.sub(r"[\s().-]", "", search)
+    if digits.startswith("00"):
+        digits = "+" + digits[2:]
+    return or_(
+        message.c.text.icontains(search, autoescape=True),
+        message.c.id == search.lower(),
+        exists().where(
+            delivery.c.message_id == message.c.id,
+            delivery.c.recipient.contains(digits or search, autoescape=True),
+        ),
+    )
+
+
+def _sent(connection: Connection, ids: Sequence[str]) -> list[SentMessage]:
+    recipients: dict[str, list[tuple[str, State]]] = {id: [] for id in ids}
+    for d in connection.execute(
+        select(delivery.c.message_id, delivery.c.recipient, delivery.c.state)
+        .where(delivery.c.message_id.in_(ids))
+        .order_by(delivery.c.id)
+    ):
+        recipients[d.message_id].append((d.recipient, State(d.state)))
+    rows = connection.execute(
+        select(message).where(message.c.id.in_(ids)).order_by(message.c.id.desc())
+    )
+    return [
+        SentMessage(
+            id=row.id,
+            sender=row.sender,
+            text=row.text,
+            parts=row.parts,
+            accepted_at=row.accepted_at,
+            recipients=tuple(recipients[row.id]),
+        )
+        for row in rows
+    ]
+
+
+def by_day(connection: Connection, account_id: int, since: int) -> dict[tuple[int, State], int]:
+    """How many deliveries of the messages that an account sent since a time (Unix milliseconds)
+    stand where, by the day (whole days since 1970, UTC); erased ones count."""
+    day = message.c.accepted_at.op("/")(_DAY)
+    rows = connection.execute(
+        select(day.label("day"), delivery.c.state, func.count())
+        .join_from(message, delivery)
+        # Ids begin with the time of acceptance (RFC 9562, section 5.7).
+        .where(message.c.account_id == account_id, message.c.id >= f"{since:012x}")
+        .group_by("day", delivery.c.state)
+    )
+    return {(row[0], State(row[1])): row[2] for row in rows}
+
+
+_DAY = 86_400_000
+
+
+def received_page(
+    connection: Connection, account_id: int, *, before: int = 2**62, most: int = 25
+) -> Sequence[Received]:
+    """What an account received before the message of this id, newest first."""
+    rows = connection.execute(
+        select(received)
+        .where(received.c.account_id == account_id, received.c.id < before)
+        .order_by(received.c.id.desc())
+        .limit(most)
+    )
+    return [
+        Received(
+            id=row.id,
+            sender=row.sender,
+            recipient=row.recipient,
+            text=row.text,
+            received_at=row.received_at,
+        )
+        for row in rows
+    ]
+
+
+def numbers_of(connection: Connection, account_id: int) -> Sequence[str]:
+    """The dedicated numbers of an account, digits only."""
+    found = select(number.c.digits).where(number.c.account_id == account_id)
+    return list(connection.execute(found.order_by(number.c.digits)).scalars())
+
+
+def key_hash_of(connection: Connection, account_id: int) -> bytes | None:
+    """The digest of an account's key."""
+    found = select(account.c.key_hash).where(account.c.id == account_id)
+    return connection.execute(found).scalar_one_or_none()

@@ -70,8 +70,9 @@ message = Table(
     Column("accepted_at", BigInteger, nullable=False),
     # When text and numbers were deleted; the row stays for the counts and for late receipts.
     Column("erased_at", BigInteger),
-    # Ids grow with time: this is also the order of an account's history.
-    Index("message_account", "account_id", "id"),
+    # Ids grow with time: this is also the order of an account's history. With the last column those
+    # that are erased are passed over without a look at their rows.
+    Index("message_account", "account_id", "id", "erased_at"),
 )
 
 # One row per recipient: the queue entry and the outcome in one.
@@ -189,6 +190,8 @@ received = Table(
     Column("text", Text, nullable=False),
     Column("received_at", BigInteger, nullable=False),
     Index("received_account", "account_id", "id"),
+    # The place of a deleted message is never given to another, whom a reader would miss.
+    sqlite_autoincrement=True,
 )
 
 # Parts of received messages whose other parts are still to come.
@@ -261,4 +264,40 @@ event = Table(
     # How the last attempt failed.
     Column("failure", Text, nullable=False),
     Index("event_due", "due_at"),
+)
+
+# Who is signed in at the pages, by the digest of what their cookie says.
+session = Table(
+    "session",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Who has asked for a free key: one row for each mail address, which is the queue entry of its mail
+# as well.
+key_request = Table(
+    "key_request",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("address", Text, nullable=False, unique=True),
+    # In which the mail is written.
+    Column("language", Text, nullable=False),
+    # Where it was asked from: a /24, or a /48 of IPv6.
+    Column("network", Text, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    # The digest of what is in the link of the last mail.
+    Column("token_hash", LargeBinary(32), unique=True),
+    # When its mail is sent, or, while it is being sent, tried again; NULL: no mail is to be sent.
+    Column("mail_due_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    # How the last attempt went wrong.
+    Column("failure", Text, nullable=False),
+    # When the key was handed out.
+    Column("granted_at", BigInteger),
+    Index("key_request_due", "mail_due_at"),
+    Index("key_request_network", "network", "requested_at"),
 )

@@ -90,6 +90,28 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "key_request",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("language", sa.Text(), nullable=False),
+        sa.Column("network", sa.Text(), nullable=False),
+        sa.Column("requested_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("mail_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("failure", sa.Text(), nullable=False),
+        sa.Column("granted_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("address"),
+        sa.UniqueConstraint("token_hash"),
+    )
+    with op.batch_alter_table("key_request", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_key_request_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index("key_request_due", ["mail_due_at"], unique=False)
+        batch_op.create_index("key_request_network", ["network", "requested_at"], unique=False)
+
+    op.create_table(
         "worker",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
@@ -117,7 +139,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("message", schema=None) as batch_op:
-        batch_op.create_index("message_account", ["account_id", "id"], unique=False)
+        batch_op.create_index("message_account", ["account_id", "id", "erased_at"], unique=False)
 
     op.create_table(
         "number",
@@ -151,9 +173,28 @@ def upgrade() -> None:
             ["account.id"],
         ),
         sa.PrimaryKeyConstraint("id"),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("received", schema=None) as batch_op:
         batch_op.create_index("received_account", ["account_id", "id"], unique=False)
+
+    op.create_table(
+        "session",
+        sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column(
+            "account_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"],
+            ["account.id"],
+        ),
+        sa.PrimaryKeyConstraint("token_hash"),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("session", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_session_account_id"), ["account_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_session_expires_at"), ["expires_at"], unique=False)
 
     op.create_table(
         "stop",

@@ -1,0 +1,165 @@
+"""Statements about who has asked for a free key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
+
+from .tables import key_request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRequest:
+    """Somebody at a mail address who would like a key."""
+
+    id: int
+    address: str
+    language: str
+    #: Unix milliseconds.
+    requested_at: int
+    expires_at: int
+    #: How often a mail to them has been tried.
+    attempts: int
+    #: How the last try went wrong.
+    failure: str
+    #: They have their key.
+    granted: bool
+
+
+def _request(row: Any) -> KeyRequest:
+    return KeyRequest(
+        id=row.id,
+        address=row.address,
+        language=row.language,
+        requested_at=row.requested_at,
+        expires_at=row.expires_at,
+        attempts=row.attempts,
+        failure=row.failure,
+        granted=row.granted_at is not None,
+    )
+
+
+def add(
+    connection: Connection,
+    *,
+    address: str,
+    language: str,
+    network: str,
+    now: int,
+    expires_at: int,
+    mail_due_at: int | None,
+) -> None:
+    """Record a request; IntegrityError when there is one for the address."""
+    connection.execute(
+        insert(key_request).values(
+            address=address,
+            language=language,
+            network=network,
+            requested_at=now,
+            expires_at=expires_at,
+            mail_due_at=mail_due_at,
+            attempts=0,
+            failure="",
+        )
+    )
+
+
+def drop(connection: Connection, address: str, *, requested_before: int) -> None:
+    """Forget the request of an address, if it is so old."""
+    connection.execute(
+        delete(key_request).where(
+            key_request.c.address == address, key_request.c.requested_at < requested_before
+        )
+    )
+
+
+def exists(connection: Connection, address: str) -> bool:
+    found = connection.execute(select(key_request.c.id).where(key_request.c.address == address))
+    return found.first() is not None
+
+
+def sweep(connection: Connection, now: int) -> None:
+    """Drop those that have expired."""
+    connection.execute(delete(key_request).where(key_request.c.expires_at <= now))
+
+
+def count(connection: Connection, *, network: str | None = None, since: int = 0) -> int:
+    """How many there are, of one network if so asked."""
+    counting = select(func.count()).where(key_request.c.requested_at >= since)
+    if network is not None:
+        counting = counting.where(key_request.c.network == network)
+    return int(connection.execute(counting).scalar_one())
+
+
+def by_token(connection: Connection, token_hash: bytes, now: int) -> KeyRequest | None:
+    """The request that a link is about; None when there is none, or no more."""
+    return _one(connection, key_request.c.token_hash == token_hash, now)
+
+
+def by_name(connection: Connection, name: str, now: int) -> KeyRequest | None:
+    """The request of a mail address, or with an id."""
+    named = [key_request.c.address == name.lower()]
+    if name.isascii() and name.isdigit() and len(name) < 19:
+        named.append(key_request.c.id == int(name))
+    return _one(connection, or_(*named), now)
+
+
+def _one(connection: Connection, which: Any, now: int) -> KeyRequest | None:
+    row = connection.execute(
+        select(key_request)
+        .where(which, key_request.c.expires_at > now, key_request.c.granted_at.is_(None))
+        .with_for_update()
+    ).first()
+    return None if row is None else _request(row)
+
+
+def waiting(connection: Connection, now: int) -> Sequence[KeyRequest]:
+    """All that have no key yet, oldest first."""
+    rows = connection.execute(
+        select(key_request)
+        .where(key_request.c.expires_at > now, key_request.c.granted_at.is_(None))
+        .order_by(key_request.c.id)
+    )
+    return [_request(row) for row in rows]
+
+
+def grant(connection: Connection, id: int, now: int) -> None:
+    """They have their key: the link is dead. The row counts for its network until it expires."""
+    connection.execute(
+        update(key_request)
+        .where(key_request.c.id == id)
+        .values(granted_at=now, token_hash=None, mail_due_at=None)
+    )
+
+
+def due(connection: Connection, now: int) -> KeyRequest | None:
+    """The next one that is to get a mail; locked, and passed over by others, until the end of the
+    transaction."""
+    row = connection.execute(
+        select(key_request)
+        .where(key_request.c.mail_due_at <= now, key_request.c.expires_at > now)
+        .order_by(key_request.c.mail_due_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+    return None if row is None else _request(row)
+
+
+def trying(connection: Connection, id: int, *, token_hash: bytes, again_at: int) -> None:
+    """A mail with this link is about to be sent, and is sent again at that time if nobody says
+    what became of it."""
+    connection.execute(
+        update(key_request)
+        .where(key_request.c.id == id)
+        .values(token_hash=token_hash, mail_due_at=again_at, attempts=key_request.c.attempts + 1)
+    )
+
+
+def mailed(connection: Connection, id: int, *, failure: str, again_at: int | None) -> None:
+    """What became of the mail; without `again_at` there is no other."""
+    connection.execute(
+        update(key_request)
+        .where(key_request.c.id == id)
+        .values(failure=failure, mail_due_at=again_at)
+    )
