@@ -24,6 +24,8 @@ COMMANDS = {
     "key": "keys",
     "send": "messages",
     "message": "messages",
+    "number": "numbers",
+    "forget": "forget",
     "demo": "demo",
 }
 

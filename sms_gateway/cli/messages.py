@@ -74,10 +74,12 @@ def told(found: history.MessageHistory) -> Iterator[str]:
     parts = f"{found.parts} part" + ("s" if found.parts > 1 else "")
     yield f"{found.id}  {found.state}"
     yield f"accepted {_moment(found.accepted_at)} from {found.account}: {parts}, {found.encoding}"
+    if found.erased:
+        yield "its text and numbers are erased"
     for delivery in found.deliveries:
         way = f" by {delivery.upstream}" if delivery.upstream else ""
         yield ""
-        yield f"to {delivery.recipient}{way}: {delivery.state}"
+        yield f"to {delivery.recipient or '(erased)'}{way}: {delivery.state}"
         yield _line(found.accepted_at, found.accepted_at, 0, "accepted", "")
         for step in delivery.steps:
             yield _line(step.at, found.accepted_at, step.part, step.event, step.detail)

@@ -26,6 +26,11 @@ def new_id(now_ms: int) -> str:
     return f"{time << 80 | 0x7 << 76 | counter << 64 | 0b10 << _RANDOM_BITS | random:032x}"
 
 
+def first_id(now_ms: int) -> str:
+    """No id of an earlier time is greater than this, and none of this time or later is less."""
+    return f"{now_ms << 80:032x}"
+
+
 def _unlock_after_fork() -> None:
     # Another thread may have held the lock when the process forked; it does not live on here.
     global _lock

@@ -9,15 +9,23 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
+from ..sms.ids import first_id
 from ..sms.message import State
 from .queue import record_steps
 from .tables import delivery, early_receipt, event, incoming_part, message, received
 
+# How far ids may run ahead of the clock they are made by: it was set back, or gives more than four
+# million a second. Milliseconds.
+_IDS_AHEAD = 86_400_000
 # What has not gone out yet is not history.
 _PENDING = exists().where(
     delivery.c.message_id == message.c.id,
     delivery.c.state.in_((State.QUEUED, State.SUBMITTING)),
 )
+
+
+#: The most rows that one transaction erases, so that nobody waits long for its end.
+AT_ONCE = 500
 
 
 def erase_messages(
@@ -27,25 +35,46 @@ def erase_messages(
     account_id: int | None = None,
     message_id: str | None = None,
     before: int | None = None,
-    most: int = 1_000,
-) -> int:
+    after: str = "",
+) -> list[str]:
     """Erase sent messages that fit all that is given, and are not waiting to be sent.
 
-    `before` is a time of acceptance in milliseconds. At most so many are erased at once; the
-    result is how many were, so call again until it is 0.
+    `before` is a time of acceptance in milliseconds. At most AT_ONCE are erased, in the order of
+    their ids, which are returned: go on `after` the last one until there are none.
     """
-    fitting: list[ColumnElement[bool]] = [message.c.erased_at.is_(None)]
+    fitting: list[ColumnElement[bool]] = [message.c.erased_at.is_(None), message.c.id > after]
     if account_id is not None:
         fitting.append(message.c.account_id == account_id)
     if message_id is not None:
         fitting.append(message.c.id == message_id)
     if before is not None:
-        fitting.append(message.c.accepted_at < before)
-    chosen = connection.execute(select(message.c.id).where(*fitting, ~_PENDING).limit(most))
+        fitting += _accepted(before)
+    chosen = connection.execute(
+        select(message.c.id).where(*fitting, ~_PENDING).order_by(message.c.id).limit(AT_ONCE)
+    )
     ids = list(chosen.scalars())
     if ids:
         _empty(connection, ids, now)
-    return len(ids)
+    return ids
+
+
+def first_message(connection: Connection, *, before: int) -> str | None:
+    """The first id that `erase_messages` would erase; None when there is nothing to erase.
+
+    Finding it may take a while where years of messages are erased already, and locks nothing.
+    """
+    first: str | None = connection.execute(
+        select(message.c.id)
+        .where(message.c.erased_at.is_(None), *_accepted(before), ~_PENDING)
+        .order_by(message.c.id)
+        .limit(1)
+    ).scalar_one_or_none()
+    return first
+
+
+def _accepted(before: int) -> list[ColumnElement[bool]]:
+    # An id tells the time it was made at, or a little later, and has an index.
+    return [message.c.accepted_at < before, message.c.id < first_id(before + _IDS_AHEAD)]
 
 
 def _empty(connection: Connection, ids: Collection[str], now: int) -> None:
@@ -53,6 +82,26 @@ def _empty(connection: Connection, ids: Collection[str], now: int) -> None:
         update(message).where(message.c.id.in_(ids)).values(text="", sender="", erased_at=now)
     )
     connection.execute(update(delivery).where(delivery.c.message_id.in_(ids)).values(recipient=""))
+
+
+def delete_received(connection: Connection, *, before: int) -> int:
+    """Delete received messages that came before a time (milliseconds); how many they were.
+
+    At most AT_ONCE of the oldest: call again until it is 0.
+    """
+    oldest = connection.execute(
+        select(received.c.id, received.c.received_at).order_by(received.c.id).limit(AT_ONCE)
+    )
+    ids = [row.id for row in oldest if row.received_at < before]
+    if ids:
+        connection.execute(delete(event).where(event.c.received_id.in_(ids)))
+        connection.execute(delete(received).where(received.c.id.in_(ids)))
+    return len(ids)
+
+
+def delete_receipts(connection: Connection, *, before: int) -> None:
+    """Delete receipts that came before a time (milliseconds) and fit nothing."""
+    connection.execute(delete(early_receipt).where(early_receipt.c.received_at < before))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

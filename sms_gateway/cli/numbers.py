@@ -1,0 +1,101 @@
+"""The commands about dedicated numbers: what is sent to one is received by the account of a key."""
+
+import json
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from sqlalchemy.exc import IntegrityError
+
+from .. import database
+from ..failure import Failure
+from ..sms.address import BadAddress, TooManyNumbers, parse_recipients
+from ..store import accounts, inbox
+from .options import CONFIG, settings_of
+
+# What operators give out beside whole numbers; the shortest have three digits.
+_SHORT_CODE = re.compile(r"[0-9]{3,8}")
+
+
+@click.group()
+def number() -> None:
+    """Dedicated numbers: who receives what is sent to them."""
+
+
+@number.command()
+@click.argument("number")
+@click.argument("key")
+@CONFIG
+@click.pass_context
+def assign(ctx: click.Context, /, number: str, key: str, config: Path | None) -> None:
+    """Give NUMBER to the key named KEY.
+
+    What comes in on it from now on is received by /getsms/ with that key. NUMBER is an
+    international number or a short code.
+    """
+    settings = settings_of(ctx, config)
+    digits = digits_of(number, settings.default_region)
+    with database.opened(settings) as store:
+        with store.read() as connection:
+            account = accounts.by_name(connection, key)
+            owner = {row.digits: row.account for row in inbox.numbers(connection)}.get(digits)
+        if account is None:
+            raise Failure(f"there is no key named {key!r}; sendsmsnow key list shows all")
+        taken = Failure(f"the number {digits} has been given to {owner or 'another key'}")
+        if owner is not None:
+            raise taken
+        try:
+            with store.write() as connection:
+                inbox.assign(connection, digits, account.id, time.time_ns() // 1_000_000)
+        except IntegrityError:
+            raise taken from None
+    click.echo(f"{digits} {account.name}")
+
+
+@number.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@CONFIG
+@click.pass_context
+def list_numbers(ctx: click.Context, /, config: Path | None, as_json: bool) -> None:
+    """List all dedicated numbers with their keys."""
+    with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
+        rows = [
+            (row.digits, row.account, _day(row.assigned_at)) for row in inbox.numbers(connection)
+        ]
+    if as_json:
+        names = ("number", "key", "assigned_at")
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+        return
+    for digits, account, assigned_at in (("NUMBER", "KEY", "ASSIGNED"), *rows):
+        click.echo(f"{digits:15}  {assigned_at:20}  {account}")
+
+
+@number.command()
+@click.argument("number")
+@CONFIG
+@click.pass_context
+def release(ctx: click.Context, /, number: str, config: Path | None) -> None:
+    """Take NUMBER back; what it has received stays with its key."""
+    settings = settings_of(ctx, config)
+    digits = digits_of(number, settings.default_region)
+    with database.opened(settings) as store, store.write() as connection:
+        if not inbox.release(connection, digits):
+            raise Failure(f"nobody has the number {digits}; sendsmsnow number list shows all")
+
+
+def digits_of(number: str, region: str | None) -> str:
+    """A dedicated number as it is stored; UsageError for what is none."""
+    try:
+        (address,) = parse_recipients(number, region)
+        return address.number.removeprefix("+")
+    except (BadAddress, TooManyNumbers, ValueError):
+        if _SHORT_CODE.fullmatch(number):
+            return number
+    raise click.UsageError(f"{number!r} is neither an international number nor a short code")
+
+
+def _day(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
