@@ -10,6 +10,8 @@ from soap_server import decode
 from soap_server.faults import SoapFault
 
 TEXT = "<a>Grüße €, 😀</a>"
+# Without its time, so that every process that collects the tests sees the same.
+PACKED = gzip.compress(TEXT.encode(), mtime=0)
 LATIN = "<a>Grüße</a>"
 LIMIT = 10_000
 
@@ -76,9 +78,9 @@ def test_text_in_no_known_character_set_is_refused(body, content_type):
 @pytest.mark.parametrize(
     ("packed", "encoding"),
     [
-        (gzip.compress(TEXT.encode()), "gzip"),
-        (gzip.compress(TEXT.encode()), "x-gzip"),
-        (gzip.compress(TEXT.encode()), " GZIP "),
+        (PACKED, "gzip"),
+        (PACKED, "x-gzip"),
+        (PACKED, " GZIP "),
         (zlib.compress(TEXT.encode()), "deflate"),
         (zlib.compress(TEXT.encode(), wbits=-15), "deflate"),
         (TEXT.encode(), "identity"),
@@ -98,13 +100,13 @@ def test_a_body_may_unpack_to_the_limit_and_not_beyond():
 @pytest.mark.parametrize(
     ("packed", "encoding"),
     [
-        (gzip.compress(TEXT.encode())[:-9], "gzip"),
-        (gzip.compress(TEXT.encode()) + b"more", "gzip"),
+        (PACKED[:-9], "gzip"),
+        (PACKED + b"more", "gzip"),
         (TEXT.encode(), "gzip"),
         (b"", "gzip"),
         (b"", "deflate"),
         (TEXT.encode(), "br"),
-        (gzip.compress(TEXT.encode()), "gzip, gzip"),
+        (PACKED, "gzip, gzip"),
     ],
 )
 def test_a_damaged_or_strange_packing_is_refused(packed, encoding):
