@@ -14,12 +14,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import soap_server
 from email_gateway import MailServer
 
+from .callback_net import networks
 from .deadline import Deadline
 from .gateway import Gateway
 from .housekeeping import keep_house
 from .http_backend import HttpBackend
+from .push import Push
 from .routes import Routes
 from .settings import TEST_UPSTREAM, SecretUrl, Settings, SettingsError, masked
+from .sms.stop_words import StopWords
 from .store import Store, pending_migration
 from .upstream import Upstream, relay_options
 from .upstream.relay import RelayUpstream
@@ -86,6 +89,7 @@ def worker(settings: Settings, store: Store) -> Worker:
     if settings.history_days is not None:
         history = _milliseconds(timedelta(days=settings.history_days))
         aside.append(partial(keep_house, store, history))
+    aside.append(Push(store, allowed=networks(settings.callback_allow_private)).run)
     return Worker(
         store,
         upstreams(settings),
@@ -93,6 +97,7 @@ def worker(settings: Settings, store: Store) -> Worker:
         lease=_milliseconds(settings.lease),
         poll=settings.poll_interval.total_seconds(),
         failover_after=settings.failover_after.total_seconds(),
+        stop_words=StopWords(settings.stop_words, settings.start_words),
         aside=aside,
     )
 

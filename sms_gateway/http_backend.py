@@ -54,8 +54,9 @@ class HttpBackend:
         keep_connections: bool = True,
     ) -> None:
         """`url` is the server's, with or without the path /sendsms/; ValueError for what is no
-        http or https URL. `timeout`: seconds until code 6, the repetition included; `connect_timeout`: how
-        many of them a connection may take. Without `keep_connections` each request has its own.
+        http or https URL. `timeout`: seconds until code 6, the repetition included;
+        `connect_timeout`: how many of them a connection may take. Without `keep_connections` each
+        request has its own.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -12,15 +12,22 @@ from typing import Any
 from sqlalchemy import Connection
 
 from .routes import Routes, Share
+from .sms import numbering
 from .sms.message import State
 from .sms.receipt import Receipt, id_candidates, id_key
-from .store import inbox, intake, queue, receipts, workers
+from .sms.stop_words import StopWords, Wish
+from .store import inbox, intake, queue, receipts, stops, workers
+from .store.events import forget_parked
+from .telling import Telling
 from .upstream import Answer, Delivery, Incoming, Outcome, pending_parts
 
 #: How long a receipt waits for its part before it may be taken as the answer that never came, ms.
 _ANSWER_OVERDUE = 60_000
 #: How long a receipt that fits nothing is kept for people to look at, ms.
 _RECEIPT_KEPT = 7 * 86_400_000
+
+#: How long an event is kept that could not be told, for its account to ask for it, ms.
+_PARKED_KEPT = 30 * 86_400_000
 
 #: How long a received message waits for a missing part, counted from the last that came, ms.
 _PART_OVERDUE = 30 * 60_000
@@ -103,20 +110,25 @@ Event = Claim | Settled | LateAnswer | ReceiptCame | MessageCame | Beat
 class Ledger:
     """Writes what happens at one worker."""
 
-    def __init__(self, routes: Routes, *, worker: int, lease: int) -> None:
+    def __init__(
+        self, routes: Routes, *, worker: int, lease: int, stop_words: StopWords | None = None
+    ) -> None:
         self._routes = routes
+        self._stop_words = stop_words or StopWords()
+        self._telling = Telling()
         self._worker = worker
         self._lease = lease
         # The early receipts are looked at again and again, in sweeps of as many beats as it takes:
         # from which row the next beat goes on, how old the rows of this sweep may be, and when it
         # began.
         self._swept, self._sweep_since, self._sweep_began = 0, 0, 0
-        # The order in which the kinds of events of a batch are written.
+        # The order in which the kinds of events of a batch are written. Received messages may
+        # change accounts, which accepting locks before deliveries.
         self._writers: tuple[tuple[type, Callable[[Connection, Sequence[Any]], object]], ...] = (
+            (MessageCame, self._take_messages),
             (Settled, self._settle),
             (LateAnswer, self._settle_late),
             (ReceiptCame, self._take_receipts),
-            (MessageCame, self._take_messages),
             (Beat, self._tidy),
         )
 
@@ -166,20 +178,20 @@ class Ledger:
         ]
         if parts:
             queue.add_parts(connection, parts)
-        queue.settle(
-            connection,
-            [
-                {
-                    "delivery_id": event.delivery_id,
-                    "attempt": event.attempt,
-                    "worker": self._worker,
-                    "new_state": event.state,
-                    "due": event.due,
-                    "duplicate": event.possible_duplicate,
-                }
-                for event in events
-            ],
-        )
+        rows = [
+            {
+                "delivery_id": event.delivery_id,
+                "attempt": event.attempt,
+                "worker": self._worker,
+                "new_state": event.state,
+                "due": event.due,
+                "duplicate": event.possible_duplicate,
+            }
+            for event in events
+        ]
+        settled = [event.delivery_id for event in events]
+        with self._telling.changes(connection, settled, events[-1].now):
+            queue.settle(connection, rows)
         steps: list[Step] = []
         for event in events:
             steps += (_answer_step(answer, event.now) for answer in event.answers)
@@ -190,27 +202,31 @@ class Ledger:
     def _settle_late(self, connection: Connection, events: Sequence[LateAnswer]) -> None:
         # One by one: these are rare, and the order in which they came matters.
         for event in events:
-            answer = event.answer
-            if answer.outcome is Outcome.ACCEPTED:
-                queue.add_parts(connection, [_part_row(answer, event.upstream)])
-                queue.settle_late(connection, [answer.delivery_id])
-            else:
-                refused = answer.outcome is Outcome.REFUSED
-                queue.settle(
-                    connection,
-                    [
-                        {
-                            "delivery_id": answer.delivery_id,
-                            "attempt": answer.attempt,
-                            "worker": self._worker,
-                            "new_state": State.FAILED if refused else State.QUEUED,
-                            "due": event.now,
-                            "duplicate": False,
-                        }
-                    ],
-                )
-            step = _answer_step(answer, event.now)
-            queue.record_steps(connection, [(*step[:4], f"{step[4]} (late)")])
+            with self._telling.changes(connection, [event.answer.delivery_id], event.now):
+                self._settle_one_late(connection, event)
+
+    def _settle_one_late(self, connection: Connection, event: LateAnswer) -> None:
+        answer = event.answer
+        if answer.outcome is Outcome.ACCEPTED:
+            queue.add_parts(connection, [_part_row(answer, event.upstream)])
+            queue.settle_late(connection, [answer.delivery_id])
+        else:
+            refused = answer.outcome is Outcome.REFUSED
+            queue.settle(
+                connection,
+                [
+                    {
+                        "delivery_id": answer.delivery_id,
+                        "attempt": answer.attempt,
+                        "worker": self._worker,
+                        "new_state": State.FAILED if refused else State.QUEUED,
+                        "due": event.now,
+                        "duplicate": False,
+                    }
+                ],
+            )
+        step = _answer_step(answer, event.now)
+        queue.record_steps(connection, [(*step[:4], f"{step[4]} (late)")])
 
     def _take_receipts(self, connection: Connection, events: Sequence[ReceiptCame]) -> None:
         early = [
@@ -284,10 +300,11 @@ class Ledger:
             )
             outcomes = _fold_parts(connection, changed, totals)
             if outcomes:
-                receipts.set_outcomes(
-                    connection,
-                    [{"delivery_id": id, "new_state": state} for id, state in outcomes.items()],
-                )
+                with self._telling.changes(connection, outcomes, joined[-1][0].now):
+                    receipts.set_outcomes(
+                        connection,
+                        [{"delivery_id": id, "new_state": state} for id, state in outcomes.items()],
+                    )
         queue.record_steps(connection, steps)
 
     def _take_messages(self, connection: Connection, events: Sequence[MessageCame]) -> None:
@@ -331,24 +348,42 @@ class Ledger:
         self, connection: Connection, messages: Sequence[tuple[str, Incoming, int]]
     ) -> None:
         """Store whole messages for whoever has the number they were sent to."""
+        if not messages:
+            return
         owners = inbox.owners(connection, {_digits(m.recipient) for _, m, _ in messages})
-        inbox.add_received(
-            connection,
-            [
-                {
-                    "account_id": owners.get(_digits(incoming.recipient)),
-                    "upstream": upstream,
-                    "sender": incoming.sender,
-                    "recipient": incoming.recipient,
-                    "text": incoming.text,
-                    "received_at": at,
-                }
-                for upstream, incoming, at in messages
-            ],
-        )
+        for _, incoming, at in messages:
+            self._heed(connection, owners.get(_digits(incoming.recipient)), incoming, at)
+        rows = [
+            {
+                "account_id": owners.get(_digits(incoming.recipient)),
+                "upstream": upstream,
+                "sender": incoming.sender,
+                "recipient": incoming.recipient,
+                "text": incoming.text,
+                "received_at": at,
+            }
+            for upstream, incoming, at in messages
+        ]
+        with self._telling.receiving(connection, messages[-1][2]):
+            inbox.add_received(connection, rows)
+
+    def _heed(
+        self, connection: Connection, account_id: int | None, incoming: Incoming, now: int
+    ) -> None:
+        """Do what a received message asks for, if it is STOP or START in any language."""
+        wish = self._stop_words.wish(incoming.text)
+        if wish is None or account_id is None:
+            return
+        recipient = _e164(incoming.sender)
+        if wish is Wish.START:
+            stops.lift(connection, account_id, recipient)
+        elif stops.add(connection, account_id, recipient, now):
+            ended = stops.end_queued(connection, account_id, recipient, now)
+            self._telling.changed(connection, dict.fromkeys(ended, State.FAILED), now)
 
     def _tidy(self, connection: Connection, events: Sequence[Beat]) -> None:
         now = events[-1].now
+        self._telling.look(connection)
         leaving = ",".join(events[-1].leaving)
         if not workers.prolong(
             connection, self._worker, now=now, lease=self._lease, leaving=leaving
@@ -363,7 +398,9 @@ class Ledger:
                 for id, state in lost
             ],
         )
+        self._telling.changed(connection, dict(lost), now)
         ended = queue.expire(connection, now=now)
+        self._telling.changed(connection, dict(ended), now)
         queue.record_steps(connection, [(id, now, 0, state, _ENDS[state]) for id, state in ended])
         self._reroute(connection, now)
         self._join_early(connection, now)
@@ -377,6 +414,7 @@ class Ledger:
             repeats_before=now - intake.REMEMBERED,
             receipts_before=now - _RECEIPT_KEPT,
         )
+        forget_parked(connection, happened_before=now - _PARKED_KEPT)
         workers.bury(connection, now=now)
 
     def _reroute(self, connection: Connection, now: int) -> None:
@@ -457,6 +495,13 @@ def _whole(event: MessageCame) -> inbox.Whole:
     incoming = event.incoming
     key = (incoming.sender, incoming.recipient, incoming.reference, incoming.total)
     return (event.upstream, *key)
+
+
+def _e164(number: str) -> str:
+    """A sender as deliveries name their recipients, where it is a number with its country code."""
+    digits = _digits(number)
+    found = numbering.international(digits) if digits.isascii() and digits.isdigit() else None
+    return found[0] if found is not None else number
 
 
 def _digits(number: str) -> str:

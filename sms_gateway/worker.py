@@ -22,6 +22,7 @@ from .ledger import (
 from .routes import Routes
 from .sms.message import State
 from .sms.receipt import Receipt
+from .sms.stop_words import StopWords
 from .store import GroupCommit, Store, receipts, workers
 from .upstream import (
     Answer,
@@ -110,25 +111,28 @@ class Worker:
         lease: int = 15_000,
         poll: float = 0.05,
         failover_after: float = 10.0,
+        stop_words: StopWords | None = None,
         aside: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         """`lease` (milliseconds): how long its claims outlive a worker that dies. `poll`
         (seconds): how often an idle worker looks for work. `failover_after` (seconds): how long
-        an upstream may be away or failing until others stand in for it. `aside`: what runs beside
-        it until it stops, such as the sending of events."""
+        an upstream may be away or failing until others stand in for it. `stop_words`: what
+        handsets write to have no more messages. `aside`: what runs beside it until it stops, such
+        as the sending of events."""
         self._store = store
         self._upstreams = upstreams
         self._routes = routes
         self._lease = lease
         self._poll = poll
         self._dispatch = Dispatch(routes, upstreams, grace=failover_after)
+        self._stop_words = stop_words
         self._aside = aside
 
     async def run(self) -> None:
         """Work until cancelled, then stop cleanly: what was written is answered or recorded as
         uncertain, and nothing stays claimed."""
         number = await asyncio.to_thread(self._enroll)
-        ledger = Ledger(self._routes, worker=number, lease=self._lease)
+        ledger = Ledger(self._routes, worker=number, lease=self._lease, stop_words=self._stop_words)
         commits: GroupCommit[Event, list[Delivery] | None] = GroupCommit(
             self._store, ledger.apply, limit=1_000_000
         )

@@ -48,12 +48,14 @@ def in_force(settings: Settings, found: Mapping[str, Given]) -> str:
 
 def show(value: object) -> str:
     """A value as it is written in settings, secrets masked."""
-    if value in (None, (), {}):
+    if value in (None, (), {}, ""):
         return "none"
     if isinstance(value, timedelta):
         return show_duration(value)
     if isinstance(value, dict):
         return ", ".join(f"{name} = {show(each)}" for name, each in value.items())
+    if isinstance(value, tuple) and isinstance(value[0], str):
+        return " / ".join(value)
     if isinstance(value, tuple):
         return f"{len(value)} in the file"
     return str(value)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from pydantic.fields import FieldInfo
 
 from ..routes import Route
+from ..sms.stop_words import START_WORDS, STOP_WORDS
 from .route_table import RouteTable, check_routes
 from .values import (
     Address,
@@ -28,12 +29,16 @@ from .values import (
     Seconds,
     SecretUrl,
     UpstreamUrl,
+    Words,
     lower,
     split_address,
 )
 
 #: The upstream that the setting `upstream` describes, and the sandbox that serves test keys.
 DEFAULT_UPSTREAM, TEST_UPSTREAM = "default", "test"
+
+
+_WORDS = Allowed('a table of languages and words: en = ["STOP"]')
 
 
 def _default_database_url() -> SecretUrl:
@@ -90,6 +95,22 @@ class Settings(BaseModel):
     failover_after: Seconds = timedelta(seconds=10)
     """How long an upstream may be away, or fail with everything, until the next one of its routes
     stands in for it."""
+
+    stop_words: Annotated[dict[str, Words], _WORDS] = Field(
+        default_factory=lambda: dict(STOP_WORDS)
+    )
+    """What a handset writes to an account's number to have no more messages from it, by language.
+    The whole message has to be one of the words; case and accents do not matter. Only in the
+    file."""
+
+    start_words: Annotated[dict[str, Words], _WORDS] = Field(
+        default_factory=lambda: dict(START_WORDS)
+    )
+    """What it writes to have messages again. Only in the file."""
+
+    callback_allow_private: Networks = ""
+    """Networks that are not public and that callbacks may go to all the same (docs/callbacks.md),
+    such as that of a company."""
 
     default_region: Region = None
     """The country of numbers written as at home, such as 0494 00 00 00. Without it every number

@@ -14,7 +14,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import phonenumbers
-from pydantic import AfterValidator, BeforeValidator, Secret
+from pydantic import AfterValidator, BeforeValidator, Field, Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +247,10 @@ Seconds = Annotated[
     timedelta,
     BeforeValidator(_duration("s", timedelta(milliseconds=10), timedelta(hours=1))),
     Allowed("10ms to 1h, such as 500ms, 15s or 2m; a bare number is seconds"),
+]
+Words = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=40)], ...],
+    Allowed("a list of words"),
 ]
 Hours = Annotated[
     timedelta,
