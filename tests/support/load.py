@@ -1,6 +1,7 @@
 """Clients that send many messages at once over kept connections, and keep book of the answers."""
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,6 +30,16 @@ class Book:
     refused: dict[str, int] = field(default_factory=dict)
     #: Texts whose request was cut off without an answer.
     unanswered: list[str] = field(default_factory=list)
+    #: How many requests were repeated.
+    repeated: int = 0
+
+    def __len__(self) -> int:
+        """How many messages have been through."""
+        return len(self.accepted) + len(self.refused) + len(self.unanswered)
+
+
+#: Outcome unknown, or nothing wrong with the message: such an answer asks for another try.
+_TRY_AGAIN = (6, 30)
 
 
 async def send_by_soap(
@@ -39,58 +50,97 @@ async def send_by_soap(
     connections: int = 32,
     book: Book | None = None,
     persistent: bool = False,
+    repeat: bool = False,
+    rate: float | None = None,
 ) -> Book:
     """Send (recipients, text) pairs, each once, and return what was answered.
 
     A cut connection is opened again; with `persistent`, also when nobody listens for a while.
+    With `repeat` each request carries an idempotency key, and one that was cut off, or answered
+    with code 6 or 30, is repeated until it is answered otherwise. `rate` is the most messages per
+    second.
     """
     book = Book() if book is None else book
     work = iter(messages)
+    loop = asyncio.get_running_loop()
+    turn = loop.time()
 
     async def client() -> None:
-        reader: asyncio.StreamReader | None = None
-        writer: asyncio.StreamWriter | None = None
+        nonlocal turn
+        connection = _Connection(port, persistent)
         for recipients, text in work:
-            if writer is None:
-                while True:
-                    try:
-                        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                        break
-                    except OSError:
-                        if not persistent:
-                            raise
-                        await asyncio.sleep(0.05)
-            assert reader is not None
-            try:
-                writer.write(soap_request(recipients, text, apikey))
-                body = await _response(reader)
-            except (OSError, asyncio.IncompleteReadError):
+            if rate is not None:
+                # What a gateway that was away has missed is not made up for.
+                turn = max(turn + 1 / rate, loop.time() - 0.1)
+                await asyncio.sleep(turn - loop.time())
+            key = hashlib.sha256(text.encode()).hexdigest() if repeat else ""
+            request = soap_request(recipients, text, apikey, key)
+            answer = await connection.ask(request)
+            while repeat and (answer is None or answer[0] in _TRY_AGAIN):
+                book.repeated += 1
+                await asyncio.sleep(0.1)
+                answer = await connection.ask(request)
+            if answer is None:
                 book.unanswered.append(text)
-                writer.close()
-                writer = None
-                continue
-            match = _RESULT.search(body)
-            assert match, body
-            if match[1] == b"0":
-                book.accepted[text] = match[3].decode()
+            elif answer[0] == 0:
+                book.accepted[text] = answer[1]
             else:
-                book.refused[text] = int(match[1])
-        if writer is not None:
-            writer.close()
+                book.refused[text] = answer[0]
+        connection.close()
 
     await asyncio.gather(*(client() for _ in range(connections)))
     return book
 
 
-def soap_request(recipients: str, text: str, apikey: str) -> bytes:
+class _Connection:
+    """A kept connection, opened when it is needed."""
+
+    def __init__(self, port: int, persistent: bool) -> None:
+        self._port = port
+        self._persistent = persistent
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, request: bytes) -> tuple[int, str] | None:
+        """Code and id that were answered; None when the connection was cut."""
+        if self._streams is None:
+            self._streams = await self._open()
+        reader, writer = self._streams
+        try:
+            writer.write(request)
+            async with asyncio.timeout(60):
+                body = await _response(reader)
+        except (OSError, asyncio.IncompleteReadError):
+            self.close()
+            return None
+        match = _RESULT.search(body)
+        assert match, body
+        return int(match[1]), (match[3] or b"").decode()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while True:
+            try:
+                return await asyncio.open_connection("127.0.0.1", self._port)
+            except OSError:
+                if not self._persistent:
+                    raise
+                await asyncio.sleep(0.05)
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+
+def soap_request(recipients: str, text: str, apikey: str, idempotency_key: str = "") -> bytes:
     """A whole HTTP request that sends one message by SOAP 1.1."""
+    once = f"Idempotency-Key: {idempotency_key}\r\n".encode() if idempotency_key else b""
     body = _ENVELOPE.format(
         recipients=escape(recipients), message=escape(text), apikey=escape(apikey)
     ).encode()
     return (
         b"POST /sendsms/soap/ HTTP/1.1\r\nHost: localhost\r\n"
         b'Content-Type: text/xml; charset=utf-8\r\nSOAPAction: "urn:sendSmsNow#sendSms"\r\n'
-        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        b"%bContent-Length: %d\r\n\r\n%b" % (once, len(body), body)
     )
 
 

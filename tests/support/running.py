@@ -34,25 +34,39 @@ class Running:
 
     def children(self) -> dict[str, int]:
         """The processes of `serve`, by the command each runs ("web", "worker")."""
-        found = {}
-        for pid in _children(self.process.pid):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            found |= {word: pid for word in words if word in ("web", "worker", "mail")}
-        return found
+        return family(self.process.pid)
 
     def kill(self, command: str) -> None:
         """kill -9 of one of the processes; of all that it started too."""
         pid = self.children()[command]
-        for victim in (pid, *_children(pid)):
+        for victim in (pid, *children_of(pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
 
 
-def _children(pid: int) -> list[int]:
+def family(serve: int) -> dict[str, int]:
+    """The processes that a `serve` keeps, by the command each runs."""
+    return {
+        word: pid
+        for pid in children_of(serve)
+        for word in command_line(pid).decode().split("\0")
+        if word in ("web", "worker", "mail")
+    }
+
+
+def children_of(pid: int) -> list[int]:
     try:
         return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
+
+
+def command_line(pid: int) -> bytes:
+    """Its words, each with a NUL after it; empty once the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def environment(database: str, **settings: str) -> dict[str, str]:
@@ -79,8 +93,7 @@ def sendsmsnow(env: dict[str, str], *arguments: str) -> str:
 @contextlib.contextmanager
 def serve(folder: Path, database: str, *options: str, **settings: str) -> Iterator[Running]:
     """`sendsmsnow serve`, ready to be used; stopped with SIGTERM at the end, which must work."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     env = environment(database, bind=f"127.0.0.1:{port}", **settings)
     with (folder / "serve.log").open("ab") as log:
         process = subprocess.Popen(
@@ -91,7 +104,7 @@ def serve(folder: Path, database: str, *options: str, **settings: str) -> Iterat
         )
     running = Running(port, env, process)
     try:
-        wait_for(lambda: process.poll() is not None or _ready(running.url), 30)
+        wait_for(lambda: process.poll() is not None or is_ready(running.url), 30)
         assert process.poll() is None, (folder / "serve.log").read_text()
         yield running
         process.terminate()
@@ -102,7 +115,14 @@ def serve(folder: Path, database: str, *options: str, **settings: str) -> Iterat
             process.wait()
 
 
-def _ready(url: str) -> bool:
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def is_ready(url: str) -> bool:
+    """Whether a gateway at this address takes messages."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=5) as response:
             return bool(response.status == 200)

@@ -10,12 +10,14 @@
 //   bind_status        refuse every bind with this status
 //   latency            ms before an answer
 //   receipt_latency    ms between an answer and its receipt
+//   receipt_spread     ms, up to so many of which are added to that at random
 //   receipt_retry      ms before a receipt that was refused for now is offered again
 //   receipt_window     how many receipts are under way at once
 //   receipts           false: none at all
 //   throttle_over      more parts than this in any second are throttled
 //   enquire_link       false: never answer it
 //   unbind             false: never answer it
+//   durable            true: take the journal for a disk, and go on where the last process ended
 //   magic              words for every message, in addition to its own
 //   tls                {key, cert}: file names
 //
@@ -60,6 +62,7 @@ const options = {
   host: '127.0.0.1',
   latency: 0,
   receipt_latency: 0,
+  receipt_spread: 0,
   receipt_retry: 200,
   receipt_window: 100,
   receipts: true,
@@ -73,7 +76,7 @@ const options = {
 // "answer" | "close", connection, ...}, in the order in which it happened. A line is in the file
 // before the peer can know of what it says.
 
-const journal = options.journal ? fs.openSync(options.journal, 'a') : null;
+const journal = options.journal ? fs.openSync(options.journal, 'a+') : null;
 let lines = [];
 
 function note(event, connection, facts) {
@@ -198,6 +201,43 @@ function receiptFor(pdu, id, words) {
   return { pdu: receipt, tlvs: words['unknown-tlv'], facts: { id: hex(id), receipted, stat } };
 }
 
+function receiptsFor(pdu, id, words) {
+  if (!options.receipts || !(pdu.registered_delivery & 1) || words['no-receipt']) return [];
+  const receipt = receiptFor(pdu, id, words);
+  return words.twice ? [receipt, { ...receipt }] : [receipt];
+}
+
+// What the last process had taken and not told of yet, by its journal.
+
+function goOn() {
+  const lines = fs.readFileSync(options.journal, 'utf8').split('\n');
+  // What the last line was to say when the process was killed, nobody had heard of.
+  const torn = Buffer.byteLength(lines.pop());
+  if (torn) fs.ftruncateSync(journal, fs.fstatSync(journal).size - torn);
+  const open = new Map();
+  for (const line of lines) {
+    const { event, status, id, ...submit } = JSON.parse(line);
+    if (status) continue;
+    if (event === 'submit') open.set(id, submit);
+    else if (event === 'receipt') open.delete(id);
+  }
+  for (const [id, submit] of open) {
+    const pdu = {
+      registered_delivery: submit.registered_delivery,
+      source_addr: submit.source,
+      source_addr_ton: submit.source_ton,
+      source_addr_npi: submit.source_npi,
+      destination_addr: submit.destination,
+      dest_addr_ton: submit.destination_ton,
+      dest_addr_npi: submit.destination_npi,
+    };
+    const words = wordsOf(submit.text, `${submit.destination} ${submit.part} ${submit.text} `);
+    for (const { pdu: fields, tlvs, facts } of receiptsFor(pdu, BigInt(`0x${id}`), words)) {
+      outboxOf(submit.system_id).waiting.push({ pdu: { ...fields, tlvs }, facts });
+    }
+  }
+}
+
 // One connection.
 
 class Connection {
@@ -288,7 +328,8 @@ class Connection {
     note('bind', this.number, { system_id, system_type, interface_version, status });
     this.reply(pdu, status ? { command_status: status } : { system_id: 'smsc', sc_interface_version: 0x34 });
     if (status) return;
-    this.outbox = outboxOf(pdu.system_id);
+    this.system_id = system_id;
+    this.outbox = outboxOf(system_id);
     this.outbox.sessions.add(this);
     this.outbox.send();
   }
@@ -330,6 +371,7 @@ class Connection {
       ...concatenation,
       text,
       data_coding: pdu.data_coding,
+      system_id: this.system_id,
       esm_class: pdu.esm_class,
       registered_delivery: pdu.registered_delivery,
       service_type: pdu.service_type,
@@ -356,9 +398,7 @@ class Connection {
 
   answer(pdu, words, status, id) {
     const sequence_number = pdu.sequence_number;
-    const wanted = options.receipts && pdu.registered_delivery & 1 && !status && !words['no-receipt'];
-    const receipts = wanted ? [receiptFor(pdu, id, words)] : [];
-    if (words.twice) receipts.push(...receipts.map((receipt) => ({ ...receipt })));
+    const receipts = status ? [] : receiptsFor(pdu, id, words);
     if (words.before) this.sendReceipts(receipts.splice(0));
     if (words.mo) this.outbox.push(messageTo(pdu.source_addr));
     if (words.unbind) this.write('unbind', {}, () => {});
@@ -379,7 +419,8 @@ class Connection {
       const fields = status ? { command_status: status } : { message_id: hex(id) };
       this.reply(pdu, { ...fields, tlvs: words['unknown-tlv'] });
     }
-    if (receipts.length) setTimeout(() => this.sendReceipts(receipts), options.receipt_latency);
+    const delay = options.receipt_latency + Math.random() * options.receipt_spread;
+    if (receipts.length) setTimeout(() => this.sendReceipts(receipts), delay);
   }
 
   sendReceipts(receipts) {
@@ -426,6 +467,7 @@ const COMMANDS = {
 
 const connections = new Set();
 let count = 0;
+if (options.durable) goOn();
 
 const tls = options.tls && {
   key: fs.readFileSync(options.tls.key),

