@@ -26,6 +26,9 @@ COMMANDS = {
     "message": "messages",
     "number": "numbers",
     "forget": "forget",
+    "route": "routes",
+    "event": "callbacks",
+    "stop": "stops",
     "demo": "demo",
 }
 

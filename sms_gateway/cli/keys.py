@@ -3,14 +3,15 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 import phonenumbers
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -18,7 +19,9 @@ from .. import database
 from ..accounts import FREE_RATE, Account, Rate, key_hash, new_key
 from ..failure import Failure
 from ..routes import SENDER
+from ..settings.values import Hours, show_milliseconds
 from ..store import accounts
+from .callbacks import callback_options
 from .options import CONFIG, settings_of
 
 #: What a new key may do unless it is told otherwise: one SMS a minute, to one number at a time.
@@ -59,6 +62,9 @@ def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
             "--mail-senders",
             metavar="A,B",
             help="Who may send by e-mail: a@b.example,@c.example and so on, or any.",
+        ),
+        click.option(
+            "--validity", metavar="D", help="How long its messages are worth delivering, or none."
         ),
         click.option("--rate", metavar="R", help="1/min, 20/s, 100/h, 1000/day or none."),
         click.option("--multi/--no-multi", default=None, help="Up to four numbers in a request."),
@@ -137,16 +143,33 @@ def show(ctx: click.Context, /, name: str, config: Path | None, as_json: bool) -
 
 @key.command("set")
 @click.argument("name")
+@click.option(
+    "--callback", metavar="URL|none", help="Where its events are sent; prints a new secret."
+)
 @_limits
 @click.pass_context
 def set_key(
-    ctx: click.Context, /, name: str, config: Path | None, as_json: bool, **limits: Any
+    ctx: click.Context,
+    /,
+    name: str,
+    config: Path | None,
+    as_json: bool,
+    callback: str | None,
+    **limits: Any,
 ) -> None:
-    """Change what the key of NAME may do; what is not named stays as it is."""
+    """Change what the key of NAME may do; what is not named stays as it is.
+
+    A new callback gets a new secret (docs/callbacks.md), which is printed this once.
+    """
     options = _options(**limits)
+    if callback is not None:
+        with _reading(ctx, config) as connection:
+            account = accounts.by_name(connection, name)
+        options |= callback_options(callback, account, settings_of(ctx, config))
     if not options:
         raise click.UsageError(
-            "say what to change: --multi, --rate, --countries, --sender, --mail-senders, --test"
+            "say what to change: --multi, --rate, --validity, --countries, --sender, "
+            "--mail-senders, --callback, --test"
         )
     _change(ctx, config, name, options, as_json)
 
@@ -175,14 +198,22 @@ def _change(
     domain = settings_of(ctx, config).mail_domain
     with _writing(ctx, config) as connection:
         accounts.change(connection, name, **options)
-        _show(connection, name, as_json, domain)
+        secret = options.get("callback_secret", "")
+        _show(connection, name, as_json, domain, {"callback_secret": secret} if secret else {})
 
 
-def _show(connection: Connection, name: str, as_json: bool, domain: str | None) -> None:
+def _show(
+    connection: Connection,
+    name: str,
+    as_json: bool,
+    domain: str | None,
+    once: Mapping[str, str] | None = None,
+) -> None:
+    """Show an account, and what is shown only once."""
     account = accounts.by_name(connection, name)
     if account is None:
         raise Failure(f"there is no key named {name!r}; sendsmsnow key list shows all")
-    facts = _with_address(account, domain)
+    facts = {**_with_address(account, domain), **(once or {})}
     if as_json:
         click.echo(json.dumps(facts))
         return
@@ -191,7 +222,14 @@ def _show(connection: Connection, name: str, as_json: bool, domain: str | None) 
         *zip(_SHOWN, _shown(facts), strict=True),
         ("mail", facts["mail_address"]),
         ("mail from", "any" if writers is None else ",".join(writers)),
+        ("validity", facts["validity"] or "-"),
+        ("stops", str(facts["stops"])),
+        ("callback", facts["callback"] or "-"),
     ]
+    if facts["callback_paused_at"]:
+        why = f"{facts['callback_paused_at']}: {facts['callback_paused_reason']}"
+        lines.append(("paused", why))
+    lines += [("secret", secret) for secret in (once or {}).values()]
     for label, value in lines:
         click.echo(f"{label:9}  {value}")
 
@@ -216,6 +254,7 @@ def _options(
     sender: str | None,
     test: bool | None,
     mail_senders: str | None,
+    validity: str | None,
 ) -> dict[str, Any]:
     """The options that were given, as the store takes them."""
     chosen: dict[str, Any] = {}
@@ -230,6 +269,8 @@ def _options(
             raise click.UsageError(f"--rate {rate!r}: {error}") from None
     if countries is not None:
         chosen["countries"] = _countries(countries)
+    if validity is not None:
+        chosen["validity"] = _validity(validity)
     if mail_senders is not None:
         chosen["mail_senders"] = _mail_senders(mail_senders)
     if sender is not None:
@@ -239,6 +280,16 @@ def _options(
             )
         chosen["sender"] = sender
     return chosen
+
+
+def _validity(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    try:
+        duration: timedelta = TypeAdapter(Hours).validate_python(text)
+    except ValidationError:
+        raise click.UsageError(f"--validity {text!r}: allowed: 1m to 30d, or none") from None
+    return duration // timedelta(milliseconds=1)
 
 
 def _mail_senders(text: str) -> frozenset[str] | None:
@@ -277,10 +328,20 @@ def as_dict(account: Account) -> dict[str, Any]:
         "sender": account.sender,
         "mail_senders": None if account.mail_senders is None else sorted(account.mail_senders),
         "test": account.test,
-        "created_at": datetime.fromtimestamp(account.created_at / 1_000, UTC)
-        .isoformat(timespec="seconds")
-        .replace("+00:00", "Z"),
+        "validity": None if account.validity is None else show_milliseconds(account.validity),
+        "stops": account.stops,
+        "callback": account.callback_url,
+        "callback_paused_at": _moment(account.callback_paused_at),
+        "callback_paused_reason": account.callback_paused_reason,
+        "created_at": _moment(account.created_at),
     }
+
+
+def _moment(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _with_address(account: Account, domain: str | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import click
 
 from .. import log
 from ..settings import Settings, load
+from ..sms.address import Address, BadAddress, parse_recipients
 
 CONFIG = click.option(
     "--config",
@@ -33,6 +35,21 @@ def listening(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_LISTENING):
         command = option(command)
     return command
+
+
+def e164(number: str, region: str | None) -> Address:
+    """One number; a wrong one is wrong use."""
+    try:
+        (address,) = parse_recipients(number, region)
+    except ValueError as error:
+        reason = error if isinstance(error, BadAddress) else "that is more than one number"
+        raise click.UsageError(f"NUMBER: {reason}") from None
+    return address
+
+
+def now() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def config_of(ctx: click.Context, config: Path | None) -> Path | None:

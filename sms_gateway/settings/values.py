@@ -182,6 +182,11 @@ def show_duration(duration: timedelta) -> str:
     return f"{milliseconds}ms"
 
 
+def show_milliseconds(milliseconds: int) -> str:
+    """A duration as `show_duration` writes it."""
+    return show_duration(timedelta(milliseconds=milliseconds))
+
+
 def lower(value: object) -> object:
     """A word in any case."""
     return value.lower() if isinstance(value, str) else value

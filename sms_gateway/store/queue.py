@@ -124,12 +124,20 @@ def _put_off(connection: Connection, waiting: Sequence[tuple[int, int]], now: in
     connection.execute(_PUT_OFF, [{"delivery_id": id, "until": until} for id, until in waiting])
     record_steps(
         connection,
-        [(id, now, 0, "put off", f"quiet hours until {_moment(until)}") for id, until in waiting],
+        [(id, now, 0, "put off", f"quiet hours until {moment(until)}") for id, until in waiting],
     )
 
 
-def _moment(milliseconds: int) -> str:
+def moment(milliseconds: int) -> str:
+    """A time to the minute, for people."""
     return f"{datetime.fromtimestamp(milliseconds / 1_000, UTC):%Y-%m-%d %H:%MZ}"
+
+
+def waiting(connection: Connection, route: str) -> int:
+    """How many deliveries are queued on a route."""
+    queued = select(func.count()).where(delivery.c.state == State.QUEUED, delivery.c.route == route)
+    number: int = connection.execute(queued).scalar_one()
+    return number
 
 
 _CLAIMED = (

@@ -1,0 +1,96 @@
+"""The commands about events, and what `key set` says of callbacks."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import database
+from ..accounts import Account
+from ..callback_net import check_url, networks
+from ..failure import Failure
+from ..settings import Settings
+from ..store import events
+from ..webhook import new_secret
+from .options import CONFIG, now, settings_of
+
+
+def callback_options(url: str, account: Account | None, settings: Settings) -> dict[str, Any]:
+    """What `--callback URL|none` changes; the secret is among it when it is a new one.
+
+    The same URL again keeps its secret and begins to send again what a pause has kept.
+    """
+    if url.lower() == "none":
+        return {"callback_url": "", "callback_secret": "", **events.RESUMED}
+    try:
+        check_url(url, networks(settings.callback_allow_private))
+    except ValueError as error:
+        raise click.UsageError(f"--callback: {error}") from None
+    if account is not None and account.callback_url == url:
+        return dict(events.RESUMED)
+    return {"callback_url": url, "callback_secret": new_secret(), **events.RESUMED}
+
+
+@click.group()
+def event() -> None:
+    """Events that callbacks have not taken yet."""
+
+
+@event.command("list")
+@click.option("--key", "name", metavar="NAME", help="Those of this key only.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=1_000, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@CONFIG
+@click.pass_context
+def list_events(
+    ctx: click.Context, /, name: str | None, limit: int, config: Path | None, as_json: bool
+) -> None:
+    """List the events that wait or are parked, oldest first.
+
+    An event that was refused for a day is parked: nothing more is done with it until it is
+    replayed. After 30 days it is forgotten.
+    """
+    with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
+        rows = events.listed(connection, name, most=limit)
+    for row in rows:
+        facts = _facts(row)
+        line = "  ".join(str(value) for value in facts.values() if value not in ("", None))
+        click.echo(json.dumps(facts) if as_json else line)
+
+
+@event.command()
+@click.argument("id", required=False)
+@click.option("--key", "name", metavar="NAME", help="Those of this key only.")
+@CONFIG
+@click.pass_context
+def replay(ctx: click.Context, /, id: str | None, name: str | None, config: Path | None) -> None:
+    """Send parked events again: the one with ID, those of a key, or all.
+
+    A callback that was paused is tried again, too.
+    """
+    with database.opened(settings_of(ctx, config)) as store, store.write() as connection:
+        replayed = events.replay(connection, now(), id=id, name=name)
+    if id is not None and not replayed:
+        raise Failure(f"there is no parked event {id!r}; sendsmsnow event list shows all")
+    click.echo(f"{replayed} replayed")
+
+
+def _facts(row: Any) -> dict[str, Any]:
+    state = "parked" if row.due_at is None else f"due {_moment(row.due_at)}"
+    return {
+        "id": row.id,
+        "account": row.name,
+        "type": "message.received" if row.received_id is not None else f"delivery.{row.state}",
+        "message": row.message_id or row.received_id,
+        "happened": _moment(row.happened_at),
+        "state": state,
+        "attempts": row.attempts,
+        "failure": row.failure,
+    }
+
+
+def _moment(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

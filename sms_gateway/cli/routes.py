@@ -1,0 +1,166 @@
+"""The commands about routes: what there is, and where a number would go."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy import Connection
+
+from .. import bootstrap, database
+from ..accounts import Account, key_hash
+from ..failure import Failure
+from ..routes import TEST, Route
+from ..settings import Settings
+from ..settings.values import show_milliseconds
+from ..sms.address import Address
+from ..store import accounts, queue, stops, workers
+from .options import CONFIG, e164, now, settings_of
+
+
+@click.group()
+def route() -> None:
+    """Routes: which numbers leave by which upstreams."""
+
+
+@route.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@CONFIG
+@click.pass_context
+def list_routes(ctx: click.Context, /, config: Path | None, as_json: bool) -> None:
+    """List all routes of the settings."""
+    routes = bootstrap.routes(settings_of(ctx, config))
+    for each in sorted(routes.all(), key=lambda route: route.prefix):
+        if each is not TEST:
+            facts = described(each)
+            line = "  ".join(f"{name}={value}" for name, value in facts.items())
+            click.echo(json.dumps(facts) if as_json else line)
+
+
+@route.command()
+@click.argument("number")
+@click.option("--key", "name", metavar="NAME", help="For the key of this name.")
+@click.option("--apikey", metavar="KEY", help="For this key.")
+@CONFIG
+@click.pass_context
+def check(
+    ctx: click.Context,
+    /,
+    number: str,
+    name: str | None,
+    apikey: str | None,
+    config: Path | None,
+) -> None:
+    """Say where a message to NUMBER would go, and why; nothing is sent.
+
+    The exit status is 1 when it would be refused.
+    """
+    settings = settings_of(ctx, config)
+    routes = bootstrap.routes(settings)
+    address = e164(number, settings.default_region)
+    with database.opened(settings) as store, store.read() as connection:
+        account = _account(connection, name, apikey)
+        found = TEST if account is not None and account.test else routes.find(address.number)
+        refusal = _refusal(connection, account, address, found)
+        for line in told(connection, settings, address, account, found):
+            click.echo(line)
+    if refusal:
+        raise Failure(f"it would be refused: {refusal}")
+    click.echo("it would be accepted")
+
+
+def _account(connection: Connection, name: str | None, apikey: str | None) -> Account | None:
+    if name is None and apikey is None:
+        return None
+    found = (
+        accounts.by_name(connection, name)
+        if name is not None
+        else accounts.by_key(connection, key_hash(apikey or ""))
+    )
+    if found is None:
+        raise Failure("there is no such key; sendsmsnow key list shows all")
+    return found
+
+
+def _refusal(
+    connection: Connection, account: Account | None, address: Address, found: Route | None
+) -> str:
+    """Why a message would be refused, in the order of the contract; empty if it would not."""
+    if account is not None and not account.enabled:
+        return "code 40, the key is disabled"
+    country = account is None or account.countries is None or address.country in account.countries
+    if not country:
+        return f"code 99, the key may not send to {address.country}"
+    if found is None or found.closed:
+        return "code 99, " + ("the route is closed" if found else "no route has this prefix")
+    if account is not None and stops.blocked(connection, [account.id], [address.number]):
+        return f"code 7, {stops.REASON}"
+    return ""
+
+
+def told(
+    connection: Connection,
+    settings: Settings,
+    address: Address,
+    account: Account | None,
+    found: Route | None,
+) -> Iterator[str]:
+    """Where a number goes and why, line by line."""
+    yield f"{address.number} is a number of {address.country}"
+    if found is None:
+        return
+    if found is TEST:
+        yield "the key is for tests: its messages go to the sandbox only"
+    elif found.prefix:
+        yield f"route {found.prefix}: the longest prefix that fits"
+    else:
+        yield "the route for every number: no longer prefix fits"
+    for name, value in described(found).items():
+        if name != "prefix":
+            yield f"  {name}: {value}"
+    if account is not None:
+        yield f"from {found.sender_for(account.sender) or 'whoever the carrier puts there'}"
+        limits = (_milliseconds(settings), account.validity, found.validity)
+        least = min(limit for limit in limits if limit is not None)
+        yield f"worth delivering for {show_milliseconds(least)}"
+    until = found.quiet and found.quiet.until(address.number, now())
+    if until:
+        yield f"now are quiet hours: it would wait until {queue.moment(until)}"
+    yield f"{queue.waiting(connection, found.prefix)} messages wait on this route"
+    alive = workers.alive(connection, now=now())
+    if not alive:
+        yield "no worker is running"
+    # Each worker judges for itself, by what it has seen of its own connections.
+    for worker, left in alive.items():
+        serving = [each for each in found.upstreams if each not in left]
+        chosen = ", ".join(serving if found.weights else serving[:1]) or "none"
+        named = ", ".join(each for each in found.upstreams if each in left)
+        yield f"worker {worker} sends by {chosen}" + (f"; it has left {named}" if named else "")
+
+
+def _milliseconds(settings: Settings) -> int:
+    return int(settings.validity.total_seconds() * 1_000)
+
+
+def described(route: Route) -> dict[str, Any]:
+    """A route's own wishes, as far as it has any."""
+    weights = route.weights or ("",) * len(route.upstreams)
+    upstreams = [
+        f"{name}:{weight}" if weight else name
+        for name, weight in zip(route.upstreams, weights, strict=True)
+    ]
+    facts: dict[str, Any] = {
+        "prefix": route.prefix or "(every number)",
+        "upstreams": ",".join(upstreams),
+        "closed": "yes" if route.closed else "",
+        "uncertain": "" if route.closed else "resend" if route.resend else "hold",
+        "rate": route.rate and f"{route.rate:g}/s",
+        "window": route.window,
+        "validity": route.validity and show_milliseconds(route.validity),
+        "alphabet": route.alphabet,
+        "senders": "" if route.senders == "any" else str(route.senders),
+        "sender": route.sender,
+        "quiet": route.quiet and str(route.quiet),
+    }
+    return {name: value for name, value in facts.items() if value not in ("", None)}
