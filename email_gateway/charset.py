@@ -10,6 +10,7 @@ from .unreadable import Unreadable
 _SUPERSETS = {
     "iso-8859-1": "windows-1252",
     "latin1": "windows-1252",
+    "iso-8859-8-i": "iso-8859-8",
     "iso-8859-9": "windows-1254",
     "iso-8859-11": "cp874",
     "tis-620": "cp874",

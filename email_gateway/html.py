@@ -61,6 +61,8 @@ class _Reader:
         self._depth += 1
         if self._unseen is not None:
             return
+        if _BLOCK.fullmatch(tag):
+            self._fresh_line()
         names = {attributes.get("id", "").lower(), *attributes.get("class", "").lower().split()}
         if names & _QUOTED_FROM:
             self._unseen = 0
@@ -73,18 +75,18 @@ class _Reader:
             self._unseen = self._depth
         elif tag == "br":
             self._new_line()
-        elif _BLOCK.fullmatch(tag):
-            self._fresh_line()
-            self._pre += tag == "pre"
-            if tag == "li":
-                self._add("- ")
+        elif tag == "pre":
+            self._pre += 1
+        elif tag == "li":
+            self._add("- ")
         elif _CELL.fullmatch(tag):
             self._space = True
 
     def end(self, tag: str) -> None:
         if self._unseen is None and _BLOCK.fullmatch(tag):
             self._fresh_line()
-            self._pre -= tag == "pre"
+            if tag == "pre":
+                self._pre -= 1
         if self._unseen == self._depth:
             self._unseen = None
         self._depth -= 1

@@ -65,7 +65,7 @@ def text_of(mail: Part) -> str:
 
     Of alternatives the plain one; HTML is read as text; what is attached is passed over.
     """
-    texts = [text for text in _Reader().texts(mail, 0) if not text.isspace()]
+    texts = [text for text in _Reader().texts(mail, 0) if text.strip()]
     if not texts:
         raise Unreadable(_NO_TEXT)
     return "\n".join(texts)
@@ -73,13 +73,11 @@ def text_of(mail: Part) -> str:
 
 class _Reader:
     def __init__(self) -> None:
+        #: How many parts the mail was found to have, itself apart.
         self._parts = 0
 
     def texts(self, mail: Part, depth: int) -> list[str]:
         """The texts of a part, in their order."""
-        self._parts += 1
-        if depth > MAX_DEPTH or self._parts > MAX_PARTS:
-            raise Unreadable("the mail has too many parts")
         if _is_attached(mail):
             return []
         kind, _, subtype = mail.type.partition("/")
@@ -87,12 +85,21 @@ class _Reader:
             return [_text(mail)] if subtype in ("plain", "html") else []
         if kind != "multipart":
             return []
-        children = [part(octets) for octets in _split(mail)]
+        children = self._children(mail, depth)
         if subtype == "alternative":
             return self._best(children, depth)
         if subtype == "signed":  # the other part is the signature (RFC 1847 §2.1)
             children = children[:1]
         return [text for child in children for text in self.texts(child, depth + 1)]
+
+    def _children(self, mail: Part, depth: int) -> list[Part]:
+        children = []
+        for octets in _split(mail):
+            self._parts += 1
+            if depth == MAX_DEPTH or self._parts > MAX_PARTS:
+                raise Unreadable("the mail has too many parts")
+            children.append(part(octets))
+        return children
 
     def _best(self, alternatives: list[Part], depth: int) -> list[str]:
         """The plain alternative, or else the first that can be read and is not empty."""
@@ -103,7 +110,7 @@ class _Reader:
             except Unreadable as unreadable:
                 problem = problem or unreadable
                 continue
-            if any(not text.isspace() for text in texts):
+            if any(text.strip() for text in texts):
                 return texts
         if problem is not None:
             raise problem

@@ -8,6 +8,7 @@ _ATTRIBUTION = re.compile(
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}\s.*<.*@.*>\s?:",
     re.IGNORECASE,
 )
+_MAY_INTRODUCE = re.compile(r"\s*(?:(?:on|le|op|am)\s|[0-9]{4}-)", re.IGNORECASE)
 _SEPARATOR = re.compile(
     r"-{2,}\s*(?:original message|message d['’]origine|(?:message|mail|e-mail) original"
     r"|oorspronkelijk bericht|ursprüngliche nachricht|forwarded message|message transféré"
@@ -79,7 +80,7 @@ def own_words(text: str) -> str:
         number += 1
     while kept and (not kept[-1] or _is_footer(kept[-1])):
         kept.pop()
-    return "\n".join(kept)
+    return "\n".join(kept).strip()
 
 
 def _ends(lines: list[str], number: int) -> bool:
@@ -104,14 +105,14 @@ def _are_headers(lines: list[str], number: int) -> bool:
 
 def _attribution(lines: list[str], number: int) -> int:
     """How many lines from here on say who wrote what is quoted next; 0 for none."""
-    if not re.match(r"(?:on|le|op|am)\s|[0-9]{4}-", lines[number], re.IGNORECASE):
+    if not _MAY_INTRODUCE.match(lines[number]):
         return 0
     joined = ""
     for count in range(1, _ATTRIBUTION_LINES + 1):
         more = lines[number + count - 1 : number + count]
         if not more or not more[0] or len(joined) + len(more[0]) > _LONGEST:
             return 0
-        joined = f"{joined} {more[0]}".strip()
+        joined = f"{joined} {more[0].strip()}".strip()
         if _ATTRIBUTION.fullmatch(joined):
             return count
     return 0
