@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 MOST_ACCOUNTS_IN_MEMORY = 10_000
 
 
+# Milliseconds; ISO 8601 ends before it.
+_YEAR_10000 = 253_402_300_800_000
+
 #: What a sender shows, and the statement that finds its account.
 _Credential = tuple[Callable[[Connection, Any], Account | None], bytes | str | int]
 
@@ -192,7 +195,7 @@ class Gateway:
         account = await self._fresh(credential)
         if id == "":
             raise Refused(Code.ID_MISSING)
-        if before is not None and before < 0:
+        if before is not None and not 0 <= before < _YEAR_10000:
             raise Refused(Code.NOT_SENT, "before is no date or time")
         deleted = await asyncio.to_thread(self._erase, account, id, before)
         if id and not deleted:

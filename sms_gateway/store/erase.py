@@ -14,8 +14,8 @@ from ..sms.message import State
 from .queue import record_steps
 from .tables import delivery, early_receipt, event, incoming_part, message, received
 
-# How far ids may run ahead of the clock they are made by: it was set back, or gives more than four
-# million a second. Milliseconds.
+# How far ids run ahead of a clock that was set back, at most; what is further is erased later.
+# Milliseconds.
 _IDS_AHEAD = 86_400_000
 # What has not gone out yet is not history.
 _PENDING = exists().where(
@@ -48,7 +48,9 @@ def erase_messages(
     if message_id is not None:
         fitting.append(message.c.id == message_id)
     if before is not None:
-        fitting += _accepted(before)
+        fitting.append(message.c.accepted_at < before)
+        if account_id is None:
+            fitting.append(_made_before(before))
     chosen = connection.execute(
         select(message.c.id).where(*fitting, ~_PENDING).order_by(message.c.id).limit(AT_ONCE)
     )
@@ -65,16 +67,17 @@ def first_message(connection: Connection, *, before: int) -> str | None:
     """
     first: str | None = connection.execute(
         select(message.c.id)
-        .where(message.c.erased_at.is_(None), *_accepted(before), ~_PENDING)
+        .where(message.c.erased_at.is_(None), message.c.accepted_at < before, ~_PENDING)
+        .where(_made_before(before))
         .order_by(message.c.id)
         .limit(1)
     ).scalar_one_or_none()
     return first
 
 
-def _accepted(before: int) -> list[ColumnElement[bool]]:
-    # An id tells the time it was made at, or a little later, and has an index.
-    return [message.c.accepted_at < before, message.c.id < first_id(before + _IDS_AHEAD)]
+def _made_before(time: int) -> ColumnElement[bool]:
+    """What spares a look at all later messages: ids tell their time, and have an index."""
+    return message.c.id < first_id(time + _IDS_AHEAD)
 
 
 def _empty(connection: Connection, ids: Collection[str], now: int) -> None:

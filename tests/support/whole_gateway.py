@@ -1,0 +1,62 @@
+"""The gateway with a store and routes of a test's own, served or in this process."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from starlette.types import ASGIApp
+
+from sms_gateway import bootstrap
+from sms_gateway.backend import Backend
+from sms_gateway.deadline import Deadline
+from sms_gateway.gateway import Gateway
+from sms_gateway.settings import load
+from sms_gateway.store import Store
+
+from .serving import Server, serve
+
+_SETTINGS = """
+database_url = "{database}"
+backend_timeout = "{timeout}s"
+max_parts = 3
+
+[[routes]]
+prefix = "32"
+upstreams = ["default"]
+
+[[routes]]
+prefix = "33"
+closed = true
+"""
+
+
+def settings_file(folder: Path, database: str, *, timeout: float = 20) -> Path:
+    """The settings: Belgium is reachable, France is closed; `timeout` seconds until code 6."""
+    file = folder / "settings.toml"
+    file.write_text(_SETTINGS.format(database=database, timeout=timeout))
+    return file
+
+
+def application(config: str) -> ASGIApp:
+    """For gunicorn."""
+    return bootstrap.web_app(load(Path(config), {}, {}))
+
+
+@contextmanager
+def served(config: Path) -> Iterator[Server]:
+    with serve(f"support.whole_gateway:application({str(config)!r})") as server:
+        yield server
+
+
+@asynccontextmanager
+async def in_process(config: Path) -> AsyncIterator[Backend]:
+    settings = load(config, {}, {})
+    store = Store(settings.database_url.get_secret_value())
+    gateway = Gateway(store, bootstrap.routes(settings), max_parts=settings.max_parts)
+    await gateway.start()
+    try:
+        yield Deadline(gateway, timedelta(seconds=settings.backend_timeout.total_seconds()))
+    finally:
+        await gateway.aclose()
+        store.close()
