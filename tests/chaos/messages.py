@@ -43,13 +43,13 @@ def expected(text: str) -> State:
 def messages(random: random.Random, start: int, count: int) -> Iterator[tuple[str, str]]:
     """Recipients and texts, none of which comes twice: one in ten to several numbers, one in ten
     of three parts."""
-    words = ["", *_WORDS]
+    words = ["", *(f" {word}" for word in _WORDS)]
     weights = [1000 - sum(_WORDS.values()), *_WORDS.values()]
     for n in range(start, start + count):
         several = random.randint(2, 4) if random.random() < 0.1 else 1
         prefixes = (RESENT + "61" if random.random() < 0.2 else "+3247" for _ in range(several))
         recipients = [f"{prefix}{4 * n + k:07}" for k, prefix in enumerate(prefixes)]
-        text = f"message {n} {random.choices(words, weights)[0]} "
+        text = f"message {n}{random.choices(words, weights)[0]}"
         if random.random() < 0.1:
-            text += "and so on " * 36
-        yield ",".join(recipients), text.rstrip()
+            text += " and so on" * 36
+        yield ", ".join(recipients), text

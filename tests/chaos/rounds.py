@@ -18,8 +18,9 @@ from .messages import messages
 from .parts import kill
 from .scene import Scene, scene
 
-#: Clients that send each message once, whatever becomes of the request; the others repeat it.
-_IMPATIENT = 0.1
+#: How many messages come from clients that send each once, whatever becomes of the request, and
+#: how many by mail; the others repeat a request until it is answered.
+_IMPATIENT, _MAILED = 0.1, 0.05
 #: How long everything may take to come to an end once there are no faults any more. Seconds.
 _PATIENCE = 180.0
 #: Then receipts of unknown name have waited long enough to be taken for answers, and what was
@@ -45,7 +46,7 @@ async def chaos(
     async with scene(database, chance) as stage:
         if not stage.disk.is_small:
             tell("disk: cannot mount a small file system here, so no disk fills up")
-        books = [load.Book(), load.Book()]
+        books = [load.Book(), load.Book(), load.Book()]
         killed: Counter[str] = Counter()
         happened: Counter[str] = Counter()
         good = True
@@ -90,7 +91,7 @@ async def _round(
     happened: Counter[str],
 ) -> None:
     work = list(messages(chance, start, count))
-    few = int(count * _IMPATIENT)
+    once, mailed = int(count * _IMPATIENT), int(count * (_IMPATIENT + _MAILED))
     rate = count / (deaths * pace)
     before = sum(map(len, books))
     sending = [
@@ -107,10 +108,22 @@ async def _round(
             )
         )
         for share, clients, book, repeat in (
-            (work[few:], 24, books[0], True),
-            (work[:few], 8, books[1], False),
+            (work[mailed:], 24, books[0], True),
+            (work[:once], 8, books[1], False),
         )
     ]
+    sending.append(
+        asyncio.create_task(
+            load.send_by_mail(
+                stage.mail_port,
+                stage.mail_address,
+                work[once:mailed],
+                connections=4,
+                book=books[2],
+                rate=rate * _MAILED,
+            )
+        )
+    )
     faults: list[asyncio.Task[None]] = []
     at = sorted(
         [(chance.random(), True) for _ in range(deaths)]

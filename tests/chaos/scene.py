@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import re
 import shutil
 import struct
 import tempfile
@@ -19,6 +20,10 @@ from .parts import Carrier, Command, Disk, Part, Postgresql
 _SETTINGS = """
 upstream = "{north}"
 lease = "2s"
+mail_bind = "127.0.0.1:{mail_port}"
+mail_domain = "sms.example"
+mail_rate = 0
+mail_per_network = 100
 
 [upstreams]
 south = "{south}"
@@ -67,9 +72,15 @@ class Scene:
         """Start the gateway; returns when it is ready."""
         north, south = (f"{carrier.smsc.url}{_BIND}" for carrier in self.carriers)
         settings = self.folder / "settings.toml"
-        resent = RESENT.removeprefix("+")
-        settings.write_text(_SETTINGS.format(north=north, south=south, resent=resent))
-        self.port = running.free_port()
+        self.port, self.mail_port = running.free_port(), running.free_port()
+        settings.write_text(
+            _SETTINGS.format(
+                north=north,
+                south=south,
+                resent=RESENT.removeprefix("+"),
+                mail_port=self.mail_port,
+            )
+        )
         env = running.environment(
             self.database, bind=f"127.0.0.1:{self.port}", config=str(settings)
         )
@@ -86,6 +97,8 @@ class Scene:
         assert serve.is_alive, log.read_text()
         self.apikey = running.sendsmsnow(env, "key", "create", "chaos", "--rate", "none", "--multi")
         self.apikey = self.apikey.strip()
+        shown = running.sendsmsnow(env, "key", "show", "chaos")
+        (self.mail_address,) = re.findall(r"\S+@sms\.example", shown)
         if self.postgresql is not None:
             # More workers than one: each sees what becomes of the others' claims.
             second = Command("second worker", env | clock, log, "worker")

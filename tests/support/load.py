@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
@@ -61,35 +61,134 @@ async def send_by_soap(
     second.
     """
     book = Book() if book is None else book
-    work = iter(messages)
-    loop = asyncio.get_running_loop()
-    turn = loop.time()
+    work = _paced(messages, rate)
 
     async def client() -> None:
-        nonlocal turn
         connection = _Connection(port, persistent)
-        for recipients, text in work:
-            if rate is not None:
-                # What a gateway that was away has missed is not made up for.
-                turn = max(turn + 1 / rate, loop.time() - 0.1)
-                await asyncio.sleep(turn - loop.time())
-            key = hashlib.sha256(text.encode()).hexdigest() if repeat else ""
-            request = soap_request(recipients, text, apikey, key)
+        async for recipients, text in work():
+            request = soap_request(recipients, text, apikey, _key(text) if repeat else "")
             answer = await connection.ask(request)
             while repeat and (answer is None or answer[0] in _TRY_AGAIN):
                 book.repeated += 1
                 await asyncio.sleep(0.1)
                 answer = await connection.ask(request)
-            if answer is None:
-                book.unanswered.append(text)
-            elif answer[0] == 0:
-                book.accepted[text] = answer[1]
-            else:
-                book.refused[text] = answer[0]
+            _enter(book, text, answer)
         connection.close()
 
     await asyncio.gather(*(client() for _ in range(connections)))
     return book
+
+
+async def send_by_mail(
+    port: int,
+    address: str,
+    messages: Iterable[tuple[str, str]],
+    *,
+    connections: int = 4,
+    book: Book | None = None,
+    rate: float | None = None,
+) -> Book:
+    """Send (recipients, text) pairs as mails to a key's address, as a mail server would: what has
+    no answer, or one that begins with 4, is sent again."""
+    book = Book() if book is None else book
+    work = _paced(messages, rate)
+
+    async def client() -> None:
+        server = _MailConnection(port)
+        async for recipients, text in work():
+            mail = (
+                f"Message-ID: <{_key(text)}@client.example>\r\nSubject: {recipients}\r\n\r\n{text}"
+            )
+            answer = await server.send(address, mail)
+            while answer is None or answer.startswith("4"):
+                book.repeated += 1
+                await asyncio.sleep(0.1)
+                answer = await server.send(address, mail)
+            match = _MAIL_ANSWER.match(answer)
+            assert match, answer
+            _enter(book, text, (int(match[1]), match[2] or ""))
+        server.close()
+
+    await asyncio.gather(*(client() for _ in range(connections)))
+    return book
+
+
+#: Status and enhanced status, the code, and at the end the id.
+_MAIL_ANSWER = re.compile(r"[0-9]{3} [0-9.]+ ([0-9]+) .*?(?:\(([0-9a-f]{32})\))?$")
+
+
+def _paced(
+    messages: Iterable[tuple[str, str]], rate: float | None
+) -> Callable[[], AsyncIterator[tuple[str, str]]]:
+    """Iterators that share these messages, and `rate` in a second."""
+    work = iter(messages)
+    loop = asyncio.get_running_loop()
+    turn = loop.time()
+
+    async def share() -> AsyncIterator[tuple[str, str]]:
+        nonlocal turn
+        for message in work:
+            if rate is not None:
+                # What a gateway that was away has missed is not made up for.
+                turn = max(turn + 1 / rate, loop.time() - 0.1)
+                await asyncio.sleep(turn - loop.time())
+            yield message
+
+    return share
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _enter(book: Book, text: str, answer: tuple[int, str] | None) -> None:
+    if answer is None:
+        book.unanswered.append(text)
+    elif answer[0] == 0:
+        book.accepted[text] = answer[1]
+    else:
+        book.refused[text] = answer[0]
+
+
+class _MailConnection:
+    """A kept SMTP connection, opened when it is needed."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def send(self, address: str, mail: str) -> str | None:
+        """The answer to a mail; None when there is none."""
+        try:
+            async with asyncio.timeout(60):
+                if self._streams is None:
+                    self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+                    await self._answer("")
+                    await self._answer("EHLO client.example")
+                for line in ("MAIL FROM:<client@client.example>", f"RCPT TO:<{address}>", "DATA"):
+                    answer = await self._answer(line)
+                    if answer[0] not in "23":
+                        self.close()  # and what was begun is forgotten
+                        return answer
+                return await self._answer(f"{mail}\r\n.")
+        except (OSError, asyncio.IncompleteReadError):
+            self.close()
+            return None
+
+    async def _answer(self, line: str) -> str:
+        assert self._streams is not None
+        reader, writer = self._streams
+        if line:
+            writer.write(f"{line}\r\n".encode())
+        while True:
+            answer = (await reader.readuntil(b"\r\n")).decode().strip()
+            if answer[3:4] != "-":
+                return answer
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
 
 
 class _Connection:
