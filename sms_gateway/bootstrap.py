@@ -19,9 +19,12 @@ from .deadline import Deadline
 from .gateway import Gateway
 from .housekeeping import keep_house
 from .http_backend import HttpBackend
+from .postman import Postman, Relay
 from .push import Push
 from .routes import Routes
+from .sessions import Sessions
 from .settings import TEST_UPSTREAM, SecretUrl, Settings, SettingsError, masked
+from .signup import Signup
 from .sms.stop_words import StopWords
 from .store import Store, pending_migration
 from .upstream import Upstream, relay_options
@@ -30,6 +33,7 @@ from .upstream.sandbox import SandboxUpstream
 from .upstream.smpp import SmppUpstream
 from .upstream.smpp_options import options_from_url
 from .web.app import create_app
+from .web.pages import Desk
 from .worker import Worker
 
 # The ways out.
@@ -90,6 +94,14 @@ def worker(settings: Settings, store: Store) -> Worker:
         history = _milliseconds(timedelta(days=settings.history_days))
         aside.append(partial(keep_house, store, history))
     aside.append(Push(store, allowed=networks(settings.callback_allow_private)).run)
+    if settings.smtp_relay is not None:
+        postman = Postman(
+            store,
+            Relay.from_url(settings.smtp_relay.get_secret_value()),
+            sender=settings.mail_from or "",
+            public_url=settings.external_url(),
+        )
+        aside.append(postman.run)
     return Worker(
         store,
         upstreams(settings),
@@ -131,6 +143,15 @@ def web_app(settings: Settings) -> ASGIApp:
         soap_paths=soap_server.PATHS,
         readiness=readiness,
         lifespan=lifespan,
+        desk=Desk(
+            gateway=gateway,
+            store=store,
+            sessions=Sessions(store),
+            signup=Signup(store, by_mail=settings.smtp_relay is not None),
+            routes=settings.all_routes(),
+        ),
+        mail_domain=settings.mail_domain if settings.mail_bind else None,
+        proxies=[network for network in settings.proxies.split(",") if network],
     )
 
 

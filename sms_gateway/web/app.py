@@ -4,7 +4,7 @@ The paths that carry the traffic are looked up in a table; all others go through
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from starlette.exceptions import HTTPException
@@ -18,7 +18,7 @@ from ..backend import Backend, Reply
 from ..codes import Code
 from . import api
 from .incident import report
-from .pages import Pages
+from .pages import Desk, Pages
 from .render import send_reply
 
 #: None when requests can be served, otherwise the reason why not, in words for operators.
@@ -42,13 +42,18 @@ def create_app(
     soap_paths: Iterable[str] = (),
     readiness: Readiness = _always_ready,
     lifespan: Lifespan = nullcontext,
+    desk: Desk | None = None,
+    mail_domain: str | None = None,
+    proxies: Sequence[str] = (),
 ) -> ASGIApp:
     """The application in front of one backend.
 
     `soap` answers on each of `soap_paths`, with or without a trailing slash, and sees every
-    request method and header as it came. `public_url` is how clients reach the server.
+    request method and header as it came. `public_url` is how clients reach the server, and
+    `mail_domain` what mail goes to; `proxies` are the networks of those that are believed when they
+    say whom a request comes from. Without a `desk` there are no pages that need the store.
     """
-    pages = Pages(backend, public_url)
+    pages = Pages(backend, public_url, desk=desk, mail_domain=mail_domain, proxies=proxies)
     hot: dict[str, ASGIApp] = {}
     endpoints = api.operations(backend)
     if soap is not None:
@@ -75,7 +80,7 @@ def create_app(
             reply = Reply(Code.INTERNAL, note=why)
             await send_reply(send, reply, api.json_asked_for(scope), status=500)
         else:
-            await pages.problem(500, why)(scope, receive, send)
+            await pages.problem(scope, 500, why)(scope, receive, send)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -1,0 +1,287 @@
+"""The account: what a key may do, what it sent and received, and what its holder can change."""
+
+import asyncio
+import re
+import time
+from datetime import UTC, date, datetime
+from datetime import time as time_of_day
+
+from starlette.concurrency import iterate_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from ...accounts import Account
+from ...backend import PageBackend
+from ...codes import Code
+from ...sessions import Sessions
+from ...sms.countries import countries
+from ...sms.message import State
+from ...store import Store, history
+from ...store.inbox import Received
+from . import chart
+from .export import export
+from .site import Fields, Site, Visit
+from .slow import Slow
+from .trial import GUESSES, SECONDS_EACH, is_over
+
+#: States of a message that may be sent again.
+AGAIN = (State.QUEUED, State.FAILED, State.EXPIRED, State.UNCERTAIN, State.UNDELIVERABLE)
+_MOST = 25
+
+
+class AccountPages:
+    """`/account/`."""
+
+    def __init__(
+        self,
+        site: Site,
+        gateway: PageBackend,
+        store: Store,
+        sessions: Sessions,
+        *,
+        mail_domain: str | None,
+    ) -> None:
+        self._site = site
+        self._gateway = gateway
+        self._store = store
+        self._sessions = sessions
+        self._mail_domain = mail_domain
+        self._slow = Slow(tries=GUESSES, seconds=SECONDS_EACH)
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/account", self.overview, methods=["GET", "POST"]),
+            Route("/account/signout", self.sign_out, methods=["POST"]),
+            Route("/account/sent.csv", self.csv),
+            Route("/account/received", self.received),
+            Route("/account/message/{id}", self.message, methods=["GET", "POST"]),
+            Route("/account/delete", self.delete, methods=["GET", "POST"]),
+            Route("/account/key", self.rotate, methods=["GET", "POST"]),
+        ]
+
+    # Signing in and out.
+
+    async def _who(self, request: Request) -> tuple[Visit, Account | None]:
+        visit = self._site.visit(request)
+        if visit.fresh:
+            return visit, None
+        return visit, await asyncio.to_thread(self._sessions.account, visit.token)
+
+    async def _signed_in(self, request: Request) -> tuple[Visit, Account, Fields]:
+        """Who is signed in, and the form they sent; NotSignedIn when nobody is."""
+        visit, account = await self._who(request)
+        fields = await self._site.form(request, visit) if request.method == "POST" else {}
+        if account is None:
+            raise HTTPException(303, headers={"location": f"{self._site.root}/account/"})
+        return visit, account, fields
+
+    async def _sign_in(self, request: Request, visit: Visit) -> Response:
+        fields = await self._site.form(request, visit)
+        now = time.monotonic()
+        wait = self._slow.wait(visit.network, now)
+        if wait:
+            return self._sign_in_page(visit, problem=TOO_MANY, wait=wait, status=429)
+        apikey = fields.get("apikey", "").strip()
+        found = await asyncio.to_thread(self._sessions.sign_in, apikey) if apikey else None
+        match found:
+            case (token, _):
+                response = self._site.see("/account/")
+                # A secret from before would be known to whoever planted it.
+                self._site.remember(response, token)
+                return response
+            case Account():
+                code = Code.KEY_DISABLED
+            case _:
+                code = Code.KEY_WRONG if apikey else Code.KEY_MISSING
+                self._slow.failed(visit.network, now)
+        return self._sign_in_page(visit, problem=code.sentence, status=403)
+
+    def _sign_in_page(
+        self, visit: Visit, *, problem: str = "", wait: int = 0, status: int = 200
+    ) -> Response:
+        context = {"here": "account", "problem": problem, "wait": wait}
+        response = self._site.page(visit, "signin.html", context, status)
+        if wait:
+            response.headers["retry-after"] = str(wait)
+        return response
+
+    async def sign_out(self, request: Request) -> Response:
+        """End the session."""
+        visit, _, _ = await self._signed_in(request)
+        await asyncio.to_thread(self._sessions.sign_out, visit.token)
+        response = self._site.see("/account/")
+        self._site.forget(response)
+        return response
+
+    # What there is.
+
+    async def overview(self, request: Request) -> Response:
+        """Options, chart and sent messages; the form to sign in for everybody else."""
+        visit, account = await self._who(request)
+        if request.method == "POST":
+            return await self._sign_in(request, visit)
+        if account is None:
+            return self._sign_in_page(visit)
+        before = request.query_params.get("before", "")
+        if not re.fullmatch("[0-9a-f]{32}|", before):
+            raise HTTPException(404)
+        search = request.query_params.get("search", "").strip()[:200].replace("\0", "")
+        now = time.time_ns() // 1_000_000
+        whole = not before and not search
+
+        def read() -> tuple[history.SentPage, chart.Chart | None, list[str]]:
+            with self._store.read() as connection:
+                page = history.sent_page(
+                    connection, account.id, before=before, search=search, most=_MOST
+                )
+                if not whole:
+                    return page, None, []
+                counts = history.by_day(connection, account.id, chart.first_day(now))
+                numbers = list(history.numbers_of(connection, account.id))
+            return page, chart.chart(counts, now), numbers
+
+        page, bars, numbers = await asyncio.to_thread(read)
+        deleted = request.query_params.get("deleted", "")
+        return self._site.page(
+            visit,
+            "account.html",
+            {
+                "here": "account",
+                "account": account,
+                "countries": _names(account, visit.language),
+                "mail": f"{account.mail_address}@{self._mail_domain}" if self._mail_domain else "",
+                "numbers": numbers,
+                "chart": bars,
+                "page": page,
+                "first": not before,
+                "search": search,
+                "deleted": int(deleted) if re.fullmatch("[0-9]{1,9}", deleted) else None,
+            },
+        )
+
+    async def message(self, request: Request) -> Response:
+        """One message's way; a form sends it again."""
+        visit, account, _ = await self._signed_in(request)
+        id = request.path_params["id"]
+        if request.method == "POST":
+            reply = await self._gateway.resend_for(account.id, id)
+            return self._site.see(f"/account/message/{_id(id)}?answer={reply.error:d}")
+
+        def read() -> history.MessageHistory | None:
+            with self._store.read() as connection:
+                return history.of_message(connection, id)
+
+        found = await asyncio.to_thread(read)
+        if found is None or found.account_id != account.id or found.erased:
+            raise HTTPException(404)
+        answer = request.query_params.get("answer", "")
+        return self._site.page(
+            visit,
+            "message.html",
+            {
+                "here": "account",
+                "found": found,
+                "ended": is_over(found),
+                "again": found.state in AGAIN,
+                "answer": next((code for code in Code if str(code.value) == answer), None),
+            },
+        )
+
+    async def received(self, request: Request) -> Response:
+        """What came in on the account's numbers."""
+        visit, account, _ = await self._signed_in(request)
+        before = request.query_params.get("before", str(2**62))
+        if not re.fullmatch("[0-9]{1,18}|" + str(2**62), before):
+            raise HTTPException(404)
+
+        def read() -> tuple[list[Received], list[str]]:
+            with self._store.read() as connection:
+                found = history.received_page(
+                    connection, account.id, before=int(before), most=_MOST + 1
+                )
+                return list(found), list(history.numbers_of(connection, account.id))
+
+        found, numbers = await asyncio.to_thread(read)
+        context = {
+            "here": "account",
+            "messages": found[:_MOST],
+            "numbers": numbers,
+            "before": found[_MOST - 1].id if len(found) > _MOST else "",
+        }
+        return self._site.page(visit, "received.html", context)
+
+    async def csv(self, request: Request) -> Response:
+        """The sent history, for a spreadsheet."""
+        _, account, _ = await self._signed_in(request)
+        return StreamingResponse(
+            iterate_in_threadpool(export(self._store, account.id)),
+            headers={
+                "cache-control": "no-store",
+                "content-disposition": 'attachment; filename="sent.csv"',
+                "x-content-type-options": "nosniff",
+            },
+            media_type="text/csv; charset=utf-8",
+        )
+
+    # What can be changed.
+
+    async def delete(self, request: Request) -> Response:
+        """Delete the sent history, all or what is older than a date; asks first."""
+        visit, account, fields = await self._signed_in(request)
+        given = fields if request.method == "POST" else request.query_params
+        everything = given.get("what", "older") == "all"
+        day = given.get("before", "")
+        before = None if everything else _midnight(day)
+        wrong = bool(day) and before is None and not everything
+        # Nothing is deleted that was not shown as what will be deleted.
+        if fields.get("sure") == "yes" and (everything or before is not None):
+            reply = await self._gateway.delete_for(account.id, before=before)
+            if reply.error:
+                context = {"title": "Error", "why": reply.error.sentence}
+                return self._site.page(visit, "problem.html", context, 500)
+            return self._site.see(f"/account/?deleted={reply.sent}")
+        asking: dict[str, object] = {
+            "here": "account",
+            "everything": everything,
+            "day": "" if wrong else day,
+            "before": before,
+            "wrong": wrong,
+            "asked": everything or before is not None,
+        }
+        return self._site.page(visit, "delete.html", asking, 400 if wrong else 200)
+
+    async def rotate(self, request: Request) -> Response:
+        """A new key for the old one; asks first, and shows it once."""
+        visit, account, _ = await self._signed_in(request)
+        if request.method != "POST":
+            return self._site.page(visit, "rotate.html", {"here": "account", "account": account})
+        key = await asyncio.to_thread(self._sessions.rotate, account)
+        return self._site.page(visit, "key.html", {"key": key, "rotated": True})
+
+
+def _names(account: Account, language: str) -> list[str] | None:
+    """The countries an account may send to; None is all."""
+    if account.countries is None:
+        return None
+    return [c.name for c in countries(language) if c.code in account.countries]
+
+
+def _id(id: str) -> str:
+    """An id as it may stand in an address."""
+    return id if re.fullmatch("[0-9a-f]{32}", id) else "unknown"
+
+
+def _midnight(day: str) -> int | None:
+    """When a day begins (UTC), in Unix milliseconds; None for what is no day."""
+    try:
+        midnight = datetime.combine(date.fromisoformat(day), time_of_day(), UTC)
+    except ValueError:
+        return None
+    milliseconds = int(midnight.timestamp()) * 1_000
+    return milliseconds if milliseconds >= 0 else None
+
+
+# A sentence of the page; the template looks it up.
+TOO_MANY = "Too many wrong keys came from your network"

@@ -1,0 +1,254 @@
+"""What all pages share: templates in two languages, static files, headers, and who is visiting."""
+
+import hashlib
+import hmac
+import mimetypes
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from importlib.resources import files
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from babel.dates import format_date, format_datetime, format_skeleton
+from babel.numbers import format_decimal
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Scope
+
+from ... import __version__
+from ...sessions import new_token
+from ...words import LANGUAGES, preferred, words
+from .. import params
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": _POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "vary": "Accept-Language, Cookie",
+}
+_FOREVER = "public, max-age=31536000, immutable"
+#: Seconds; a session in the store ends before.
+_COOKIE_LASTS = 30 * 86_400
+
+# What one customer of a provider commonly has.
+_PREFIX = {4: 24, 6: 48}
+
+Fields = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Who asks for a page, as far as their browser tells."""
+
+    language: str
+    #: What their cookie says: nothing but a secret, which a session may belong to.
+    token: str
+    #: The secret has just been made up.
+    fresh: bool
+    #: Where they are, for limits: a /24, or a /48 of IPv6.
+    network: str
+
+    @property
+    def form_token(self) -> str:
+        """What each of their forms has to come with; nobody can tell the cookie by it."""
+        return hashlib.sha256(b"form " + self.token.encode()).hexdigest()
+
+
+class Forged(Exception):
+    """A form that did not come from one of our pages in the same browser, or is too old."""
+
+
+class Site:
+    """The pages of one server."""
+
+    def __init__(self, public_url: str, *, proxies: Sequence[str] = ()) -> None:
+        url = urlsplit(public_url)
+        #: Where the site is when a proxy puts it below another one's root.
+        self.root = url.path.rstrip("/")
+        self.public_url = public_url.rstrip("/")
+        self.secure = url.scheme == "https"
+        # The prefix has browsers take it from nobody but this very server (RFC 6265bis, 4.1.3.2).
+        self._cookie = "__Host-visit" if self.secure else "visit"
+        self._proxies = [ip_network(proxy) for proxy in proxies]
+        self._static = _static_files()
+        self._environments = {language: self._environment(language) for language in LANGUAGES}
+
+    def _environment(self, language: str) -> Environment:
+        environment = Environment(
+            loader=PackageLoader("sms_gateway.web"),
+            autoescape=select_autoescape(["html"]),  # samples are no HTML until they are shown
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        sentences = words(language)
+        environment.install_gettext_callables(  # type: ignore[attr-defined]
+            sentences.gettext, sentences.ngettext, newstyle=True
+        )
+        environment.globals.update(
+            root=self.root,
+            public_url=self.public_url,
+            version=__version__,
+            language=language,
+            static=self.static_url,
+        )
+        environment.filters.update(_filters(language))
+        return environment
+
+    # Answers.
+
+    def render(self, language: str, template: str, context: Mapping[str, object]) -> str:
+        """A template with its values in place."""
+        return self._environments[language].get_template(template).render(context)
+
+    def page(
+        self, visit: Visit, template: str, context: Mapping[str, object], status: int = 200
+    ) -> Response:
+        """A page."""
+        context = {"here": "", **context, "form_token": visit.form_token}
+        response = HTMLResponse(
+            self.render(visit.language, template, context),
+            status,
+            headers={**_HEADERS, "content-language": visit.language},
+        )
+        if visit.fresh:
+            self.remember(response, visit.token)
+        return response
+
+    def see(self, path: str) -> Response:
+        """Go and get one of our own pages, after a form was taken."""
+        return RedirectResponse(f"{self.root}{path}", 303, headers=_HEADERS)
+
+    def data(self, body: bytes, content_type: str, status: int = 200) -> Response:
+        """What programs read."""
+        return Response(body, status, headers={**_HEADERS, "content-type": content_type})
+
+    def problem(self, scope: Scope, status: int, why: str) -> Response:
+        """A short page that says what is wrong."""
+        visit = self.visit(Request(scope))
+        title = HTTPStatus(status).phrase
+        return self.page(visit, "problem.html", {"title": title, "why": why}, status)
+
+    def remember(self, response: Response, token: str) -> None:
+        """Have the browser keep a secret."""
+        response.set_cookie(
+            self._cookie,
+            token,
+            max_age=_COOKIE_LASTS,
+            secure=self.secure,
+            httponly=True,
+            samesite="lax",
+        )
+
+    def forget(self, response: Response) -> None:
+        """Have the browser forget it."""
+        response.delete_cookie(self._cookie, secure=self.secure, httponly=True, samesite="lax")
+
+    # Requests.
+
+    def visit(self, request: Request) -> Visit:
+        """Who asks; a browser without a cookie gets one with the answer."""
+        token = request.cookies.get(self._cookie, "")
+        known = len(token) == 64 and token.isascii() and token.isalnum()
+        return Visit(
+            language=preferred(request.headers.get("accept-language", "")),
+            token=token if known else new_token(),
+            fresh=not known,
+            network=self._network(request),
+        )
+
+    async def form(self, request: Request, visit: Visit) -> Fields:
+        """The fields of a form; Forged when it is not one of ours."""
+        # Browsers say whose page a request comes from (W3C Fetch Metadata).
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            raise Forged
+        headers = dict(request.scope["headers"])
+        fields = await params.read(request.scope, headers, request.receive)
+        given = fields.get("form_token", "").encode("utf-8", "replace")
+        if visit.fresh or not hmac.compare_digest(given, visit.form_token.encode()):
+            raise Forged
+        return fields
+
+    def _network(self, request: Request) -> str:
+        address = _address(request.client.host if request.client else "")
+        forwarded = request.headers.getlist("x-forwarded-for")
+        hops = [hop.strip() for line in forwarded for hop in line.split(",")]
+        # Each proxy adds whom it got the request from; who is believed is asked for the one before.
+        while address is not None and hops and any(address in proxy for proxy in self._proxies):
+            address = _address(hops.pop())
+        if address is None:
+            return ""
+        return str(ip_network((address, _PREFIX[address.version]), strict=False))
+
+    # Static files.
+
+    def static_url(self, name: str) -> str:
+        """Where a static file is; the address changes with its content."""
+        return f"{self.root}/static/{self._static[name].version}/{name}"
+
+    async def static(self, request: Request) -> Response:
+        """A static file, to be kept for ever."""
+        file = self._static.get(request.path_params["name"])
+        if file is None or file.version != request.path_params["version"]:
+            raise HTTPException(404)
+        headers = {
+            "cache-control": _FOREVER,
+            "content-type": file.content_type,
+            "x-content-type-options": "nosniff",
+        }
+        return Response(file.content, headers=headers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Static:
+    content: bytes
+    content_type: str
+    #: The first digits of its digest.
+    version: str
+
+
+def _static_files() -> dict[str, _Static]:
+    found = {}
+    for file in files("sms_gateway.web").joinpath("static").iterdir():
+        content = file.read_bytes()
+        kind, _ = mimetypes.guess_type(file.name)
+        found[file.name] = _Static(
+            content=content,
+            content_type=f"{kind}; charset=utf-8",
+            version=hashlib.sha256(content).hexdigest()[:16],
+        )
+    return found
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _filters(language: str) -> Mapping[str, Callable[..., str]]:
+    """How times and numbers are written in a language."""
+
+    def moment(milliseconds: int) -> datetime:
+        return datetime.fromtimestamp(milliseconds / 1_000, UTC)
+
+    return {
+        "time": lambda ms: f"{format_datetime(moment(ms), 'medium', locale=language)} UTC",
+        "iso": lambda ms: moment(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "day": lambda ms: format_date(moment(ms).date(), "medium", locale=language),
+        "short_day": lambda ms: format_skeleton("MMMd", moment(ms), locale=language),
+        "number": lambda number: format_decimal(number, locale=language),
+    }

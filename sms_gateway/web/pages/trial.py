@@ -1,0 +1,160 @@
+"""The test page: try a key, a number and a text, and follow the message to its receipt."""
+
+import asyncio
+import hmac
+import json
+import secrets
+import time
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ...accounts import key_hash
+from ...backend import Backend, PageBackend, Reply, content_key
+from ...codes import MAX_RECIPIENTS, Code
+from ...sms.message import TERMINAL, State
+from ...sms.segments import BadText, Segments, count, validate_text
+from ...store import Store, history
+from .. import params
+from ..render import as_json, as_xml
+from .site import Fields, Site, Visit
+from .slow import Slow
+
+#: Wrong keys that one network may try at once, and the seconds for each more.
+GUESSES, SECONDS_EACH = 10, 30.0
+
+
+class TrialPages:
+    """`/sendsms/test/`, and what belongs to it."""
+
+    def __init__(
+        self,
+        site: Site,
+        backend: Backend,
+        *,
+        checking: PageBackend | None,
+        store: Store | None,
+    ) -> None:
+        """Without `checking` messages are only sent; without a store they are not followed."""
+        self._site = site
+        self._backend = backend
+        self._checking = checking
+        self._store = store
+        self._slow = Slow(tries=GUESSES, seconds=SECONDS_EACH)
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/sendsms/test", self.show, methods=["GET", "POST"]),
+            Route("/sendsms/test/count", self.count, methods=["POST"]),
+            Route("/sendsms/test/{id:str}/{ticket:str}", self.follow),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        """The form, and what came of it."""
+        visit = self._site.visit(request)
+        if request.method != "POST":
+            return self._page(visit, {}, None)
+        fields = await self._site.form(request, visit)
+        now = time.monotonic()
+        wait = self._slow.wait(visit.network, now)
+        if wait:
+            reply = Reply(Code.INTERNAL, note="Too many wrong keys from here", retry_after=wait)
+            return self._page(visit, fields, reply, status=429)
+        reply = await self._ask(fields)
+        if reply.error is Code.KEY_WRONG:
+            self._slow.failed(visit.network, now)
+        return self._page(visit, fields, reply, status=503 if reply.retry_after else 200)
+
+    async def _ask(self, fields: Fields) -> Reply:
+        recipients, message = fields.get("recipients", ""), fields.get("message", "")
+        apikey = fields.get("apikey", "")
+        # Loading the answer again is no second message; sending another text from the same form is.
+        once = fields.get("once", "")
+        key = content_key(f"test page {once}", recipients, message) if once else ""
+        if self._checking is not None and "check" in fields:
+            return await self._checking.check(recipients, message, apikey, idempotency_key=key)
+        return await self._backend.sendsms(recipients, message, apikey, idempotency_key=key)
+
+    def _page(
+        self, visit: Visit, fields: Fields, reply: Reply | None, status: int = 200
+    ) -> Response:
+        checked = self._checking is not None and "check" in fields
+        follow, apikey = "", fields.get("apikey", "")
+        if reply is not None and reply.id and self._store is not None:
+            ticket = _ticket(key_hash(apikey), reply.id)
+            follow = f"{self._site.root}/sendsms/test/{reply.id}/{ticket}"
+        message = fields.get("message", "")
+        return self._site.page(
+            visit,
+            "trial.html",
+            {
+                "here": "trial",
+                "recipients": fields.get("recipients", ""),
+                "message": message,
+                "segments": _segments(message),
+                "most": MAX_RECIPIENTS,
+                "once": secrets.token_hex(16),
+                "checks": self._checking is not None,
+                "checked": checked,
+                "reply": reply,
+                "follow": follow,
+                "xml": "" if reply is None else as_xml(reply).decode(),
+                "json": "" if reply is None else as_json(reply).decode(),
+            },
+            status,
+        )
+
+    async def count(self, request: Request) -> Response:
+        """How a text is encoded, for the page's script: the same words that the page has."""
+        visit = self._site.visit(request)
+        headers = dict(request.scope["headers"])
+        fields = await params.read(request.scope, headers, request.receive)
+        segments = _segments(fields.get("message", ""))
+        words = self._site.render(visit.language, "encoding.html", {"segments": segments})
+        return self._site.data(json.dumps({"html": words}).encode(), "application/json")
+
+    async def follow(self, request: Request) -> Response:
+        """A message's way so far, for whoever sent it from the test page."""
+        id, ticket = request.path_params["id"], request.path_params["ticket"]
+        found = await asyncio.to_thread(self._followed, id, ticket)
+        if found is None:
+            raise HTTPException(404)
+        return self._site.page(
+            self._site.visit(request),
+            "follow.html",
+            {"here": "trial", "found": found, "ended": is_over(found)},
+        )
+
+    def _followed(self, id: str, ticket: str) -> history.MessageHistory | None:
+        if self._store is None:
+            return None
+        with self._store.read() as connection:
+            found = history.of_message(connection, id)
+            if found is None or found.erased:
+                return None
+            digest = history.key_hash_of(connection, found.account_id) or b""
+        right = _ticket(digest, id).encode()
+        return found if hmac.compare_digest(ticket.encode("utf-8", "replace"), right) else None
+
+
+def is_over(found: history.MessageHistory) -> bool:
+    """Whether nothing more is to be expected of a message."""
+    return all(d.state in TERMINAL or d.state is State.UNCERTAIN for d in found.deliveries)
+
+
+def _ticket(digest: bytes, id: str) -> str:
+    """What shows that somebody had the key when the message was sent; a new key ends it."""
+    return hmac.digest(digest, f"follow {id}".encode(), "sha256").hex()
+
+
+def _segments(message: str) -> Segments | str | None:
+    """What a text takes; None for no text, and the reason for one that cannot be sent."""
+    if not message:
+        return None
+    try:
+        validate_text(message)
+        return count(message)
+    except BadText as bad:
+        return str(bad)
