@@ -37,7 +37,7 @@ def is_allowed(address: str, allowed: Sequence[Network] = ()) -> bool:
     carried = _carried(parsed)
     if any(each in network for network in allowed for each in (parsed, carried)):
         return True
-    return _is_public(parsed) and _is_public(carried)
+    return _is_public(carried)
 
 
 def _is_public(address: _Address) -> bool:

@@ -12,11 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from support.relay_peer import peer
 from support.smsc import start_smsc
 from support.upstreams import RecordingSink, a_delivery, eventually, running
 
 from sms_gateway.sms.message import State
-from sms_gateway.upstream import Delivery, Outcome, Upstream, pending_parts
+from sms_gateway.upstream import Delivery, Outcome, Upstream, pending_parts, relay_options
+from sms_gateway.upstream.relay import RelayUpstream
 from sms_gateway.upstream.sandbox import SandboxUpstream
 from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
@@ -34,9 +36,15 @@ class Way:
     numbers: Mapping[str, str] = field(default_factory=dict)
     #: The words in a text that make it behave so.
     words: Mapping[str, str] = field(default_factory=dict)
+    #: What its carrier never does, and why.
+    never: Mapping[str, str] = field(default_factory=dict)
+    #: Each part goes by itself; otherwise the whole text goes at once.
+    in_parts: bool = True
 
     def delivery(self, what: str = "accept", text: str = "Hello", **fields: Any) -> Delivery:
-        """A delivery for which the carrier does this."""
+        """A delivery for which the carrier does this; skips the test where it never does."""
+        if what in self.never:
+            pytest.skip(f"does not {what}: {self.never[what]}")
         if what in self.numbers:
             fields["recipient"] = self.numbers[what]
         return a_delivery(f"{self.words.get(what, '')}{text}", **fields)
@@ -75,7 +83,28 @@ async def smpp() -> AsyncIterator[Way]:
         )
 
 
-WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [sandbox, smpp]
+@asynccontextmanager
+async def relay() -> AsyncIterator[Way]:
+    options = f"window={WINDOW}&response_timeout=0.2&stop_timeout=0.3&receipts=1&poll_interval=0.05"
+    async with peer() as running_peer:
+        url = f"{running_peer.url}&{options}"
+        yield Way(
+            upstream=RelayUpstream("relay", relay_options.options_from_url(url)),
+            words={
+                "refuse": "#code-7 ",
+                "throttle": "#code-100 #once ",
+                "be silent": "#silent ",
+            },
+            never={
+                "report before answering": "it is asked for receipts after its answer",
+                "report twice": "it is asked no more when it has reported",
+                "send a message": "it is not asked for received messages",
+            },
+            in_parts=False,
+        )
+
+
+WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [sandbox, smpp, relay]
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
@@ -117,6 +146,8 @@ async def test_each_part_is_accepted_once_under_an_id_of_its_own_and_reported_on
 
 
 async def test_parts_accepted_before_are_not_submitted_again(way, sink):
+    if not way.in_parts:
+        pytest.skip("sends a text as a whole: tests/unit/test_relay.py says what becomes of it")
     delivery = way.delivery(text=LONG, accepted=frozenset({1, 3}), attempt=2)
     async with running(way.upstream, sink):
         await way.upstream.ready()

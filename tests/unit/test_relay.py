@@ -1,0 +1,222 @@
+"""The relay: what becomes of a message that another server answers, or does not."""
+
+import dataclasses
+import re
+
+import pytest
+from support.relay_peer import Peer, peer
+from support.upstreams import RecordingSink, a_delivery, running
+
+from sms_gateway.codes import Code
+from sms_gateway.sms.message import State
+from sms_gateway.upstream import Outcome
+from sms_gateway.upstream.relay import MEANINGS, RelayUpstream, idempotency_key
+from sms_gateway.upstream.relay_options import options_from_url
+
+LONG = "Long enough for three parts. " * 15
+
+
+@pytest.fixture
+async def other():
+    async with peer() as started:
+        yield started
+
+
+@pytest.fixture
+def sink() -> RecordingSink:
+    return RecordingSink()
+
+
+def relay(other: Peer, options: str = "") -> RelayUpstream:
+    quick = "response_timeout=0.2&reconnect_delay=0.05&locked_out_delay=0.1&stop_timeout=0.1"
+    return RelayUpstream("relay", options_from_url(f"{other.url}&{quick}&{options}"))
+
+
+async def outcome(upstream, sink, text: str) -> tuple[Outcome, str]:
+    delivery = a_delivery(text)
+    await upstream.ready()
+    upstream.submit(delivery)
+    answer = (await sink.answers_to(delivery))[0]
+    return answer.outcome, answer.reason
+
+
+def test_every_code_has_a_meaning() -> None:
+    assert MEANINGS.keys() == set(Code)
+
+
+@pytest.mark.parametrize("code", [c for c in Code if c not in (Code.SENT, Code.TIMED_OUT)], ids=str)
+async def test_a_code_means_what_the_table_says(other, sink, code) -> None:
+    upstream = relay(other)
+    async with running(upstream, sink):
+        told, reason = await outcome(upstream, sink, f"#code-{code:d} hello")
+    assert told is MEANINGS[code].outcome
+    assert reason == f"{code:d} {code.sentence}"
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        ("#silent hello", "", Outcome.UNANSWERED),
+        ("#drop hello", "", Outcome.UNANSWERED),
+        ("#odd hello", "", Outcome.UNANSWERED),
+        ("#status-502 hello", "", Outcome.UNANSWERED),
+        ("#code-6 hello", "", Outcome.UNANSWERED),
+        # The same key makes the next attempt safe.
+        ("#silent hello", "idempotent=1", Outcome.RETRY),
+        ("#drop hello", "idempotent=1", Outcome.RETRY),
+        ("#odd hello", "idempotent=1", Outcome.RETRY),
+        ("#code-6 hello", "idempotent=1", Outcome.RETRY),
+        # Nothing of these was accepted by anybody.
+        ("#status-404 hello", "", Outcome.RETRY),
+        ("#status-302 hello", "", Outcome.RETRY),
+    ],
+)
+async def test_what_nobody_knows_is_unanswered_unless_it_may_be_said_again(
+    other, sink, text, options, expected
+) -> None:
+    upstream = relay(other, options)
+    async with running(upstream, sink):
+        assert (await outcome(upstream, sink, text))[0] is expected
+
+
+async def test_a_second_attempt_with_the_same_key_sends_nothing_twice(other, sink) -> None:
+    upstream = relay(other, "idempotent=1")
+    delivery = a_delivery("#drop #once hello")
+    async with running(upstream, sink):
+        await upstream.ready()
+        upstream.submit(delivery)
+        await sink.answers_to(delivery)
+        await upstream.ready()
+        upstream.submit(dataclasses.replace(delivery, attempt=2))
+        await sink.answers_to(delivery, 2)
+    assert sink.outcomes(delivery) == [Outcome.RETRY, Outcome.ACCEPTED]
+    assert len(other.requests) == 2
+    assert len({request["key"] for request in other.requests}) == 1
+
+
+def test_the_key_is_the_same_for_every_attempt_and_another_for_a_resend() -> None:
+    delivery = a_delivery()
+    again = dataclasses.replace(delivery, attempt=5, possible_duplicate=True)
+    assert idempotency_key(again) == idempotency_key(delivery)
+    # A resend by the sender begins a new validity.
+    resent = dataclasses.replace(delivery, expires_at=delivery.expires_at + 1)
+    neighbour = dataclasses.replace(delivery, recipient="+32494999999")
+    assert len({idempotency_key(d) for d in (delivery, resent, neighbour)}) == 3
+    assert delivery.recipient[1:] not in idempotency_key(delivery)
+
+
+@pytest.mark.parametrize("text", ["#code-50 #once hello", "#status-403 #once hello"])
+async def test_a_wrong_key_keeps_all_messages_until_it_is_right(other, sink, text) -> None:
+    upstream = relay(other, "idempotent=1")
+    delivery = a_delivery(text)
+    async with running(upstream, sink):
+        await upstream.ready()
+        assert upstream.is_bound()
+        upstream.submit(delivery)
+        await sink.answers_to(delivery)
+        assert sink.outcomes(delivery) == [Outcome.RETRY]
+        assert (upstream.is_bound(), upstream.free()) == (False, 0)
+        await upstream.ready()
+        assert upstream.free() == 1  # one shows whether it is right now
+        upstream.submit(delivery)
+        await sink.answers_to(delivery, 2)
+        assert upstream.is_bound()
+        assert upstream.free() > 1
+    assert sink.outcomes(delivery)[1] is Outcome.ACCEPTED
+
+
+async def test_what_cannot_be_reached_takes_nothing_and_is_tried_again(other, sink) -> None:
+    port = other.port
+    other.port = 1  # where nobody listens
+    upstream = relay(other)
+    async with running(upstream, sink):
+        told, reason = await outcome(upstream, sink, "hello")
+        assert (told, reason) == (Outcome.NOT_WRITTEN, "not reached")
+        assert not upstream.is_bound()
+        await upstream.ready()
+        assert upstream.free() == 1
+    assert port not in (0, 1)
+    assert not other.requests
+
+
+async def test_a_text_of_which_another_carrier_took_a_part_is_left_to_it(other, sink) -> None:
+    upstream = relay(other)
+    delivery = a_delivery(LONG, accepted=frozenset({1, 3}), attempt=2)
+    async with running(upstream, sink):
+        await upstream.ready()
+        upstream.submit(delivery)
+        await sink.until(lambda: sink.answers)
+    assert [(a.part, a.outcome) for a in sink.answers] == [(2, Outcome.RETRY)]
+    assert not other.requests
+
+
+async def test_a_message_is_asked_about_until_its_end_is_known(other, sink) -> None:
+    other.state = "submitted"
+    upstream = relay(other, "receipts=1&poll_interval=0.02")
+    delivery = a_delivery(LONG)
+    async with running(upstream, sink):
+        await upstream.ready()
+        upstream.submit(delivery)
+        answers = await sink.answers_to(delivery)
+        assert not sink.receipts
+        other.state = "undeliverable"
+        await sink.until(lambda: len(sink.receipts) == 3)
+    assert {r.state for r in sink.receipts} == {State.UNDELIVERABLE}
+    assert {r.smsc_id for r in sink.receipts} == {a.smsc_id for a in answers}
+
+
+async def test_after_a_restart_it_asks_about_what_was_submitted_before(other, sink) -> None:
+    first = relay(other)
+    delivery = a_delivery(LONG)
+    async with running(first, sink):
+        await first.ready()
+        first.submit(delivery)
+        answers = await sink.answers_to(delivery)
+    assert not sink.receipts
+    second = relay(other, "receipts=1&poll_interval=0.02")
+    # As the store names them: without leading zeros.
+    owed = [(a.smsc_id.lstrip("0"), delivery.recipient, delivery.expires_at) for a in answers]
+    async with running(second, sink):
+        second.ask_for(owed)
+        await sink.until(lambda: len(sink.receipts) == 3)
+    assert {r.smsc_id for r in sink.receipts} == {name for name, _, _ in owed}
+
+
+async def test_too_fast_slows_it_down(other, sink) -> None:
+    upstream = relay(other)
+    async with running(upstream, sink):
+        assert (await outcome(upstream, sink, "#code-100 hello"))[0] is Outcome.RETRY
+        assert upstream.free() == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "key"),
+    [
+        ("https://sms.example.com/sendsms/?apikey=abc", "https://sms.example.com/sendsms/", "abc"),
+        ("https://:a%40b@sms.example.com:8443/", "https://sms.example.com:8443/", "a@b"),
+        ("http://[::1]:80/x?apikey=abc&idempotent=1", "http://[::1]:80/x", "abc"),
+    ],
+)
+def test_a_url_says_where_and_with_which_key(url: str, host: str, key: str) -> None:
+    options = options_from_url(url)
+    assert (options.url, options.apikey) == (host, key)
+    assert key not in repr(options)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://sms.example.com/", "the apikey is missing"),
+        ("https://me:secret@sms.example.com/", "the key is written"),
+        ("https://h/?apikey=secret&apikey=other", "apikey: given twice"),
+        ("https://h/?apikey=secret&windows=3", "windows: no such parameter; allowed are "),
+        ("https://h/?apikey=secret&window=0", "window=0: allowed is 1 to 10000"),
+        ("https://h/?apikey=secret&idempotent=yes", "idempotent=yes: allowed is 0 or 1"),
+        ("https://h:x/?apikey=secret", "host and port cannot be read"),
+        ("https:///?apikey=secret", "a relay's address begins with"),
+    ],
+)
+def test_a_url_that_is_wrong_is_told_without_the_key(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        options_from_url(url)
+    assert "secret" not in str(caught.value)
