@@ -71,6 +71,6 @@ def test_a_callback_is_an_http_url(url: str) -> None:
      "https://example.com/" + "x" * 2_000],
 )  # fmt: skip
 def test_other_urls_are_not_and_the_reason_quotes_nothing_secret(url: str) -> None:
-    with pytest.raises(ValueError, match="callback|address|host") as caught:
+    with pytest.raises(ValueError, match=r"callback|address|host") as caught:
         check_url(url)
     assert "secret" not in str(caught.value)
