@@ -38,10 +38,12 @@ def add(connection: Connection, account_id: int, recipient: str, now: int) -> bo
         dialect.insert(stop)
         .values(account_id=account_id, recipient=recipient, stopped_at=now)
         .on_conflict_do_nothing()
+        .returning(stop.c.recipient)
     )
-    if added.rowcount != 1:
+    is_new = added.first() is not None
+    if not is_new:
         count(connection, account_id, -1)
-    return added.rowcount == 1
+    return is_new
 
 
 def lift(connection: Connection, account_id: int, recipient: str) -> bool:
