@@ -162,7 +162,7 @@ class Connection(SMTP):
                 pass
             elif size > self._max_size:
                 problem = f"552 5.3.4 The mail is too large, at most {self._max_size} octets"
-            elif not line.endswith(b"\r\n") or not whole:
+            elif not line.endswith(b"\r\n") or not whole or len(line) > self.line_length_limit:
                 problem = "554 5.6.0 A line is too long, at most 998 octets (RFC 5321 4.5.3.1.6)"
             elif line.count(b"\n") > 1 or line.count(b"\r") > 1:
                 problem = "554 5.6.0 Lines have to end in CR LF and nothing else (RFC 5321 2.3.8)"
