@@ -6,6 +6,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import insert, select
@@ -33,7 +35,8 @@ ENVELOPE = (
 )
 #: Of the rate limiter, which is to work and never to refuse.
 RATE = Rate.parse("100000/s")
-VERSION = f"sendsmsnow {sms_gateway.__version__}"
+_PARSER = "parser in C" if find_spec("gunicorn_h1c") else "parser in Python"
+VERSION = f"sendsmsnow {sms_gateway.__version__} (gunicorn {version('gunicorn')}, {_PARSER})"
 
 SOAP = Request(
     method="POST",
@@ -63,6 +66,9 @@ def environment(**settings: str) -> dict[str, str]:
     """An environment with these settings (names in lower case) and no others."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("SENDSMSNOW_")}
     env["PYTHONPATH"] = str(ROOT)
+    # What is installed has its bytecode beside it; here it is kept out of the sources.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    env["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "bytecode")
     return env | {f"SENDSMSNOW_{name.upper()}": value for name, value in settings.items()}
 
 
