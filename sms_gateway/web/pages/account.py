@@ -22,7 +22,7 @@ from ...store import Store, history
 from ...store.inbox import Received
 from . import chart
 from .export import export
-from .site import Fields, Site, Visit
+from .site import ERROR, Fields, Site, Visit
 from .slow import Slow
 from .trial import GUESSES, SECONDS_EACH, is_over
 
@@ -239,7 +239,7 @@ class AccountPages:
         if fields.get("sure") == "yes" and (everything or before is not None):
             reply = await self._gateway.delete_for(account.id, before=before)
             if reply.error:
-                context = {"title": "Error", "why": reply.error.sentence}
+                context = {"title": ERROR, "why": reply.error.sentence}
                 return self._site.page(visit, "problem.html", context, 500)
             return self._site.see(f"/account/?deleted={reply.sent}")
         asking: dict[str, object] = {

@@ -6,7 +6,6 @@ import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -44,6 +43,18 @@ _COOKIE_LASTS = 30 * 86_400
 _PREFIX = {4: 24, 6: 48}
 
 Fields = Mapping[str, str]
+
+#: What the page that says what is wrong is called, by its status; the template looks it up.
+TITLES = {
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+}
+ERROR = "Error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +148,7 @@ class Site:
     def problem(self, scope: Scope, status: int, why: str) -> Response:
         """A short page that says what is wrong."""
         visit = self.visit(Request(scope))
-        title = HTTPStatus(status).phrase
+        title = TITLES.get(status, ERROR)
         return self.page(visit, "problem.html", {"title": title, "why": why}, status)
 
     def remember(self, response: Response, token: str) -> None:
