@@ -20,7 +20,8 @@ from ..accounts import FREE_RATE, Account, Rate, key_hash, new_key
 from ..failure import Failure
 from ..routes import SENDER
 from ..settings.values import Hours, show_milliseconds
-from ..store import accounts
+from ..signup import hand_out
+from ..store import accounts, key_requests
 from .callbacks import callback_options
 from .options import CONFIG, settings_of
 
@@ -190,6 +191,55 @@ def enable(ctx: click.Context, /, name: str, config: Path | None) -> None:
 def disable(ctx: click.Context, /, name: str, config: Path | None) -> None:
     """Refuse the key of NAME from now on (code 40)."""
     _change(ctx, config, name, {"enabled": False}, as_json=False)
+
+
+@key.command()
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@CONFIG
+@click.pass_context
+def requests(ctx: click.Context, /, config: Path | None, as_json: bool) -> None:
+    """List who has asked for a free key and has none yet."""
+    with _reading(ctx, config) as connection:
+        waiting = [_request_facts(r) for r in key_requests.waiting(connection, _now())]
+    if as_json:
+        click.echo(json.dumps(waiting))
+        return
+    for facts in waiting:
+        tried = f"  mail tried {facts['mails']} times" if facts["mails"] else ""
+        failure = f": {facts['failure']}" if facts["failure"] else ""
+        click.echo(f"{facts['id']}  {facts['requested_at']}  {facts['address']}{tried}{failure}")
+
+
+@key.command()
+@click.argument("name", metavar="EMAIL|ID")
+@CONFIG
+@click.pass_context
+def approve(ctx: click.Context, /, name: str, config: Path | None) -> None:
+    """Make the free key that somebody asked for and print it, this once."""
+    with _writing(ctx, config) as connection:
+        request = key_requests.by_name(connection, name, _now())
+        if request is None:
+            raise Failure(f"nobody waits for a key as {name!r}; sendsmsnow key requests shows all")
+        if accounts.by_name(connection, request.address) is not None:
+            raise Failure(f"there is a key named {request.address!r} already")
+        made, _ = hand_out(connection, request, _now())
+    click.echo(made)
+
+
+def _request_facts(request: key_requests.KeyRequest) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "address": request.address,
+        "requested_at": _moment(request.requested_at),
+        "expires_at": _moment(request.expires_at),
+        "mails": request.attempts,
+        "failure": request.failure,
+    }
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
 
 
 def _change(

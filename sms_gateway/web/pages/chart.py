@@ -9,7 +9,7 @@ DAYS = 30
 DAY = 86_400_000
 
 WIDTH, HEIGHT = 720, 180
-_LEFT, _TOP, _BOTTOM = 44, 8, 22
+_LEFT, _TOP, _BOTTOM = 60, 14, 24
 
 #: What did not arrive, and will not.
 FAILED = (State.FAILED, State.UNDELIVERABLE, State.EXPIRED, State.UNKNOWN, State.UNCERTAIN)
@@ -102,10 +102,10 @@ def chart(counts: Mapping[tuple[int, State], int], now: int) -> Chart:
 
 
 def _round(most: int) -> int:
-    """The next number that is easy to read and has a half: 2, 4, 10, 20, 40, 100 …"""
+    """The next number that is easy to read and has a half: 2, 4, 6, 10, 20, 40 …"""
     scale = 1
     while True:
-        for digit in (2, 4, 10):
+        for digit in (2, 4, 6, 10):
             if most <= digit * scale:
                 return digit * scale
         scale *= 10

@@ -252,14 +252,15 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 def _filters(language: str) -> Mapping[str, Callable[..., str]]:
     """How times and numbers are written in a language."""
+    locale = {"en": "en_GB"}.get(language, language)
 
     def moment(milliseconds: int) -> datetime:
         return datetime.fromtimestamp(milliseconds / 1_000, UTC)
 
     return {
-        "time": lambda ms: f"{format_datetime(moment(ms), 'medium', locale=language)} UTC",
+        "time": lambda ms: f"{format_datetime(moment(ms), 'medium', locale=locale)} UTC",
         "iso": lambda ms: moment(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "day": lambda ms: format_date(moment(ms).date(), "medium", locale=language),
-        "short_day": lambda ms: format_skeleton("MMMd", moment(ms), locale=language),
-        "number": lambda number: format_decimal(number, locale=language),
+        "day": lambda ms: format_date(moment(ms).date(), "medium", locale=locale),
+        "short_day": lambda ms: format_skeleton("MMMd", moment(ms), locale=locale),
+        "number": lambda number: format_decimal(number, locale=locale),
     }
