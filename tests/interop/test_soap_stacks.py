@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from support import databases, running, stacks, tables
+from support import databases, running, stack_table, stacks, tables
 from support.stacks import Stack
 
 from sms_gateway.store import Store
@@ -20,7 +20,7 @@ NUMBERS = [f"+3249400000{n}" for n in range(4)]
 #: §2.11), unless a stack takes care to write it as a reference.
 MESSAGE = '00 Grüße €, 😀, & < > "\r\nzwei\n\n  Ende'
 
-CALLS = [(stack, way) for stack in stacks.ALL for way in stack.ways]
+CALLS = [(stack, way) for stack in stack_table.ALL for way in stack.ways]
 IDS = [f"{stack.name}, {way}" for stack, way in CALLS]
 
 
@@ -85,9 +85,9 @@ def lines(text: str) -> list[str]:
 
 def test_each_stack_has_a_folder_with_one_client_and_a_line_on_how_to_install_it() -> None:
     assert {path.name for path in stacks.STACKS.iterdir() if path.is_dir()} == {
-        stack.name for stack in stacks.ALL
+        stack.name for stack in stack_table.ALL
     }
-    for stack in stacks.ALL:
+    for stack in stack_table.ALL:
         readme = stack.folder / "README.md"
         assert len(readme.read_text("utf-8").splitlines()) == 1, stack.name
         assert len(list(stack.folder.iterdir())) == 2, stack.name
@@ -97,7 +97,7 @@ def test_the_checks_install_every_stack() -> None:
     script = (ROOT / ".ci/run").read_text("utf-8")
     setup = (ROOT / "setup.cfg").read_text("utf-8")
     package_json = (stacks.STACKS / "package.json").read_text("utf-8")
-    for stack in stacks.ALL:
+    for stack in stack_table.ALL:
         readme = (stack.folder / "README.md").read_text("utf-8")
         for tool, packages in re.findall(r"`(apt|pip|npm) install ([^`]+)`", readme):
             for package in packages.split():
@@ -110,7 +110,7 @@ def test_the_document_has_each_way_of_each_stack() -> None:
     heading, *found = tables.rows("interop")
     assert heading == ["Stack", "Version", "How", "SOAP", "Result"]
     assert [(stack, way, soap) for stack, _, way, soap, _ in found] == sorted(
-        (stack.title, way, soap) for stack in stacks.ALL for way, soap in stack.ways.items()
+        (stack.title, way, soap) for stack in stack_table.ALL for way, soap in stack.ways.items()
     )
     for row in found:
         assert re.match(r"\d", row[1]), row
