@@ -78,6 +78,8 @@ class Share:
     first: int = 0
     last: int = 1
     of: int = 1
+    #: Nothing that it was the last to try: a delivery shows once that it fails, not every time.
+    untried: bool = False
     #: The most parts at once; None is as many as the upstream has room for.
     most: int | None = None
 
@@ -152,7 +154,8 @@ def _trial(route: Route, upstream: str, left: Collection[str]) -> Share | None:
     # One that is only there for the case that those before it fail is not needed now.
     before = route.upstreams[: route.upstreams.index(upstream)]
     needed = bool(route.weights) or all(name in left for name in before)
-    return Share(route=route) if needed else None
+    others_work = any(name not in left for name in route.upstreams if name != upstream)
+    return Share(route=route, untried=others_work) if needed else None
 
 
 def reachable_countries(routes: Iterable[Route]) -> frozenset[str]:

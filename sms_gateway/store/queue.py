@@ -41,6 +41,7 @@ _DUE = (
 
 _NUMBER_IN_SHARE = delivery.c.id % bindparam("modulus", type_=Integer)
 _DUE_OF_SHARE = _DUE.where(_NUMBER_IN_SHARE.between(bindparam("first"), bindparam("last")))
+_DUE_UNTRIED = _DUE.where(delivery.c.upstream.is_distinct_from(bindparam("upstream_name")))
 
 _TAKE = (
     update(delivery)
@@ -81,7 +82,7 @@ def claim(
         if left <= 0:
             continue
         before = len(taken)
-        for row in _due(connection, share, now=now, most=left):
+        for row in _due(connection, share, upstream, now=now, most=left):
             until = share.route.quiet and share.route.quiet.until(row.recipient, now)
             if until:
                 waiting.append((row.id, until))
@@ -103,9 +104,13 @@ def claim(
     return _deliveries(connection, [(row, row.attempts + 1) for row in taken])
 
 
-def _due(connection: Connection, share: Share, *, now: int, most: int) -> Sequence[Any]:
-    """The due deliveries of a share, in the order of the queue."""
+def _due(
+    connection: Connection, share: Share, upstream: str, *, now: int, most: int
+) -> Sequence[Any]:
+    """The due deliveries of an upstream's share, in the order of the queue."""
     wanted = {"route": share.route.prefix, "now": now, "most": most}
+    if share.untried:
+        return connection.execute(_DUE_UNTRIED, wanted | {"upstream_name": upstream}).all()
     if share.of == 1:
         return connection.execute(_DUE, wanted).all()
     within = {"modulus": share.of, "first": share.first, "last": share.last - 1}

@@ -86,8 +86,9 @@ class RelayUpstream:
     # What the worker calls.
 
     def is_bound(self) -> bool:
-        """See `Upstream.is_bound`."""
-        return self._is_running and self._away_until is None
+        """See `Upstream.is_bound`. When it may be tried again it counts as bound."""
+        away = self._away_until is not None and self._now() < self._away_until
+        return self._is_running and not away
 
     def free(self) -> int:
         """See `Upstream.free`."""

@@ -58,6 +58,12 @@ def test_one_that_was_left_tries_where_it_would_be_needed() -> None:
     assert Routes([WEIGHTED]).shares("c", left=["c"], trial=True)
 
 
+@pytest.mark.parametrize(("left", "untried"), [(["a"], True), (["a", "b", "c"], False)])
+def test_a_trial_takes_nothing_twice_that_others_would_deliver(left, untried) -> None:
+    (share,) = Routes([ORDERED]).shares("a", left=left, trial=True)
+    assert share.untried is untried
+
+
 def test_test_keys_have_a_route_of_their_own() -> None:
     assert [share.route for share in Routes([]).shares("test")] == [TEST]
 

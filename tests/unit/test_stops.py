@@ -16,7 +16,8 @@ from sms_gateway.quiet import QuietHours
 from sms_gateway.routes import Route, Routes, Senders, Share
 from sms_gateway.sms.message import State
 from sms_gateway.store import Store, accounts, history, inbox, stops, tables, workers
-from sms_gateway.upstream import Delivery, Incoming
+from sms_gateway.upstream import Answer, Delivery, Incoming, Outcome
+from sms_gateway.worker import settle
 
 NUMBER, OTHER = "+32494000000", "+32494000001"
 HOUR = 3_600_000
@@ -182,6 +183,17 @@ async def test_a_share_takes_no_more_than_it_may(books) -> None:
     assert len(books.claim([Share(route=route, most=3)])) == 3
     assert len(books.claim([Share(route=route, most=0)])) == 0
     assert len(books.claim([Share(route=route)])) == 7
+
+
+async def test_a_trial_leaves_alone_what_the_upstream_was_the_last_to_try(books) -> None:
+    await books.send("+33612345678")
+    trial = [Share(route=ROUTES.of_prefix("33"), untried=True)]
+    (delivery,) = books.claim(trial)
+    retry = Answer(delivery_id=delivery.id, part=1, outcome=Outcome.RETRY)
+    books.write(settle(delivery, [retry], upstream="a", resend=False, now=books.now))
+    books.now += 2_000
+    assert books.claim(trial) == []
+    assert len(books.claim(trial, upstream="b")) == 1
 
 
 async def test_a_route_counts_parts_by_its_own_alphabet_and_has_its_own_sender(books) -> None:
