@@ -17,7 +17,7 @@ async def stall(scene: Scene, random: random.Random) -> None:
     """A carrier's process stands still, for less or more than an answer may take."""
     carrier = random.choice(scene.carriers)
     pid = carrier.smsc.process.pid
-    os.kill(pid, signal.SIGSTOP)
+    _signal(pid, signal.SIGSTOP)
     try:
         await asyncio.sleep(random.uniform(0.5, 5))
     finally:

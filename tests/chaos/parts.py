@@ -5,7 +5,9 @@ import contextlib
 import ctypes
 import os
 import pwd
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +27,14 @@ _PR_SET_PDEATHSIG = 1
 def die_with_parent() -> None:
     """To be called in a child: whatever becomes of the parent, nothing stays behind."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def lasting_port() -> int:
+    """A port that nobody is given by the system while whoever listens there is away."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def kill(*pids: int) -> None:
@@ -89,7 +99,7 @@ class Carrier:
         #: One command at a time: its answer is read before the next.
         self.telling = asyncio.Lock()
         self._context = contextlib.ExitStack()
-        self.smsc = self._started(0)
+        self.smsc = self._started(lasting_port())
 
     def _started(self, port: int) -> Smsc:
         options = {"durable": True, "latency": 2, "receipt_spread": 400}

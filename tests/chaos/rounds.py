@@ -131,6 +131,7 @@ async def _round(
     )
     for position, is_kill in at:
         while sum(map(len, books)) - before < position * count and not _ended(sending):
+            stage.check()
             await asyncio.sleep(0.02)
         if is_kill:
             killed[await _kill(stage, chance)] += 1
@@ -149,6 +150,7 @@ def _ended(tasks: list[asyncio.Task[load.Book]]) -> bool:
 
 async def _kill(stage: Scene, chance: random.Random) -> str:
     while not (victims := stage.victims()):
+        stage.check()
         await asyncio.sleep(0.02)
     name = chance.choice(sorted(victims))
     kill(*victims[name])

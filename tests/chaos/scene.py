@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import struct
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from support import running
 from sms_gateway.store import Store
 
 from .messages import RESENT
-from .parts import Carrier, Command, Disk, Part, Postgresql
+from .parts import Carrier, Command, Disk, Part, Postgresql, lasting_port
 
 _SETTINGS = """
 upstream = "{north}"
@@ -72,7 +73,7 @@ class Scene:
         """Start the gateway; returns when it is ready."""
         north, south = (f"{carrier.smsc.url}{_BIND}" for carrier in self.carriers)
         settings = self.folder / "settings.toml"
-        self.port, self.mail_port = running.free_port(), running.free_port()
+        self.port, self.mail_port = lasting_port(), lasting_port()
         settings.write_text(
             _SETTINGS.format(
                 north=north,
@@ -121,30 +122,36 @@ class Scene:
         """What can be killed now: names, and the processes that each comes to."""
         return {name: pids for part in self.parts for name, pids in part.victims().items()}
 
+    def check(self) -> None:
+        """Raises when nobody starts again what ends."""
+        if self._keeping is not None and self._keeping.done():
+            self._keeping.result()
+
     async def _keep(self) -> None:
         restarts: dict[str, asyncio.Task[None]] = {}
         while True:
             for part in self.parts:
                 restart = restarts.get(part.name)
                 if not part.is_alive and (restart is None or restart.done()):
-                    if restart is not None:
-                        restart.result()
                     restarts[part.name] = asyncio.create_task(self._restart(part))
             await asyncio.sleep(0.05)
 
     async def _restart(self, part: Part) -> None:
         await asyncio.sleep(self._random.uniform(0, 1))
-        if isinstance(part, Carrier):
-            await asyncio.to_thread(part.start)
-        else:
-            part.start()
+        try:
+            if isinstance(part, Carrier):
+                await asyncio.to_thread(part.start)
+            else:
+                part.start()
+        except (AssertionError, OSError) as error:
+            # Its port may be another's for a moment. It is tried again.
+            print(f"{part.name} does not start: {error!r}", file=sys.stderr)
 
     async def close(self) -> None:
         """Stop everything in good order."""
         if self._keeping is not None:
             self._keeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeping
+            await asyncio.wait([self._keeping])
         for part in reversed(self.parts):
             status = await asyncio.to_thread(part.stop)
             if status:

@@ -93,7 +93,8 @@ def sendsmsnow(env: dict[str, str], *arguments: str) -> str:
 @contextlib.contextmanager
 def serve(folder: Path, database: str, *options: str, **settings: str) -> Iterator[Running]:
     """`sendsmsnow serve`, ready to be used; stopped with SIGTERM at the end, which must work."""
-    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
     env = environment(database, bind=f"127.0.0.1:{port}", **settings)
     with (folder / "serve.log").open("ab") as log:
         process = subprocess.Popen(
@@ -113,12 +114,6 @@ def serve(folder: Path, database: str, *options: str, **settings: str) -> Iterat
         if process.poll() is None:
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def is_ready(url: str) -> bool:
