@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from .routes import Routes, Share
 from .sms import numbering
+from .sms.encoding import join_parts
 from .sms.message import State
 from .sms.receipt import Receipt, id_candidates, id_key
 from .sms.stop_words import StopWords, Wish
@@ -323,7 +324,7 @@ class Ledger:
                         "reference": event.incoming.reference,
                         "total": event.incoming.total,
                         "number": event.incoming.number,
-                        "text": event.incoming.text,
+                        "text": event.incoming.text.encode("utf-8", "surrogatepass"),
                         "received_at": event.now,
                     }
                     for event in parts
@@ -338,7 +339,10 @@ class Ledger:
         texts = {row.number: row for row in inbox.parts_of(connection, key)}
         if not texts or (complete and len(texts) < total):
             return
-        text = "".join(texts[n].text if n in texts else _GAP for n in range(1, total + 1))
+        text = join_parts(
+            texts[n].text.decode("utf-8", "surrogatepass") if n in texts else _GAP
+            for n in range(1, total + 1)
+        )
         came_at = max(row.received_at for row in texts.values())
         joined = Incoming(sender=sender, recipient=recipient, text=text)
         self._receive(connection, [(upstream, joined, came_at)])

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, Literal, get_args
 
@@ -228,3 +229,20 @@ def decode(data_coding: int, octets: bytes, default_alphabet: DefaultAlphabet = 
     else:
         return octets.hex()
     return UNCARRIED.sub("\ufffd", text)
+
+
+def decode_part(data_coding: int, octets: bytes, default_alphabet: DefaultAlphabet = "gsm7") -> str:
+    """`decode` for one part of a text. Half a surrogate pair at either end stays what it is, for
+    handsets cut a text between any two code units; `join_parts` makes it whole."""
+    first = last = ""
+    if data_coding == 8 or data_coding in _GSM_UCS2:
+        if len(octets) >= 2 and octets[0] & 0xFC == 0xDC:
+            first, octets = chr(int.from_bytes(octets[:2], "big")), octets[2:]
+        if len(octets) >= 2 and len(octets) % 2 == 0 and octets[-2] & 0xFC == 0xD8:
+            octets, last = octets[:-2], chr(int.from_bytes(octets[-2:], "big"))
+    return first + decode(data_coding, octets, default_alphabet) + last
+
+
+def join_parts(texts: Iterable[str]) -> str:
+    """The whole text of its parts; half a pair whose other half is not there shows as U+FFFD."""
+    return "".join(texts).encode("utf-16-be", "surrogatepass").decode("utf-16-be", "replace")

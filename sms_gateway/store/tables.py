@@ -204,7 +204,8 @@ incoming_part = Table(
     Column("reference", Integer, primary_key=True),
     Column("total", Integer, primary_key=True),
     Column("number", Integer, primary_key=True),
-    Column("text", Text, nullable=False),
+    # UTF-8 in which half a surrogate pair may stand; the other one is in the next part.
+    Column("text", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False, index=True),
     sqlite_with_rowid=False,
 )

@@ -81,6 +81,7 @@ class Incoming:
 
     sender: str
     recipient: str
+    #: Of a part: it may begin or end with half a surrogate pair.
     text: str
     #: Concatenation reference, total and number (1-based); 0, 1, 1 for a single message.
     reference: int = 0

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..smpp import tlv
 from ..smpp.pdu import DataSm, DeliverSm, SubmitSm, carried
-from ..sms.encoding import DefaultAlphabet, Encoding, choose, decode
+from ..sms.encoding import DefaultAlphabet, Encoding, choose, decode, decode_part
 from ..sms.receipt import Receipt, parse_receipt
 from ..sms.segments import Concatenation, parse_user_data_header, user_data
 from . import Delivery, Incoming, pending_parts
@@ -120,7 +120,9 @@ def incoming_of(pdu: DeliverSm | DataSm, alphabet: DefaultAlphabet) -> Incoming:
     return Incoming(
         sender=_number(pdu.source_addr, pdu.source_addr_ton),
         recipient=_number(pdu.destination_addr, pdu.dest_addr_ton),
-        text=decode(pdu.data_coding, octets, alphabet),
+        text=(decode_part if concatenation.total > 1 else decode)(
+            pdu.data_coding, octets, alphabet
+        ),
         reference=concatenation.reference,
         total=concatenation.total,
         number=concatenation.number,

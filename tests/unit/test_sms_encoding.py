@@ -1,5 +1,7 @@
 """The alphabets, against two codecs that were not written here and against Python's own."""
 
+from itertools import pairwise
+
 import gsm0338
 import pytest
 import smsutil
@@ -7,14 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_gateway.sms.encoding import (
+    UNCARRIED,
     Encoding,
     choose,
     decode,
     decode_gsm7,
+    decode_part,
     decode_ucs2,
     encode,
     encode_gsm7,
     encode_ucs2,
+    join_parts,
     pack_septets,
     unpack_septets,
 )
@@ -119,6 +124,21 @@ def test_any_text_comes_back_from_its_encoding(text: str):
     encoding = choose(text)
     octets = encode(text, encoding)
     assert (decode_gsm7 if encoding is Encoding.GSM7 else decode_ucs2)(octets) == text
+
+
+@given(st.text(), st.lists(st.integers(min_value=0)))
+def test_a_text_that_is_cut_anywhere_comes_back_from_its_parts(text: str, cuts: list[int]):
+    text = UNCARRIED.sub("", text)
+    octets = encode_ucs2(text)
+    places = sorted(2 * (cut % (len(octets) // 2 + 1)) for cut in cuts)
+    edges = [0, *places, len(octets)]
+    parts = [decode_part(8, octets[a:b]) for a, b in pairwise(edges)]
+    assert join_parts(parts) == text
+
+
+def test_half_a_pair_without_the_other_shows_as_a_replacement_character():
+    assert join_parts([decode_part(8, b"\x00A\xd8\x3d"), " [...] "]) == "A\ufffd [...] "
+    assert join_parts([decode_part(8, b"\xde\x00\x00A"), "B"]) == "\ufffdAB"
 
 
 @given(st.binary())

@@ -79,7 +79,7 @@ def upgrade() -> None:
         sa.Column("reference", sa.Integer(), nullable=False),
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("text", sa.LargeBinary(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("upstream", "sender", "recipient", "reference", "total", "number"),
         sqlite_with_rowid=False,
