@@ -14,8 +14,10 @@ import pytest
 from sms_gateway import settings
 from sms_gateway.cli import cli
 from sms_gateway.codes import Code
+from sms_gateway.settings.route_table import RouteTable
 from sms_gateway.sms.message import State
-from sms_gateway.upstream import sandbox
+from sms_gateway.upstream import relay_options, sandbox
+from sms_gateway.upstream.relay_options import RelayOptions
 from sms_gateway.upstream.smpp_options import PARAMETERS, SmppOptions
 
 ROOT = Path(__file__).parents[2]
@@ -186,3 +188,16 @@ def test_every_option_of_an_upstream_is_documented_with_its_default() -> None:
         default = options[name]
         assert table[name][0] == ("none" if default is None else str(default))
     assert set(table) - {"Option", "---"} == set(PARAMETERS)
+
+    table = rows("Another server over HTTP", UPSTREAMS)
+    relay = {field.name: field.default for field in dataclasses.fields(RelayOptions)}
+    for name in relay_options.PARAMETERS:
+        default = relay[name]
+        shown = "none" if default is None else str(int(default)) if default != "" else ""
+        assert table[name][0] == shown
+    assert set(table) - {"Option", "---"} == set(relay_options.PARAMETERS)
+
+
+def test_every_entry_of_a_route_is_documented() -> None:
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/routes.md").read_text("utf-8"), re.M)
+    assert table == list(RouteTable.model_fields)
