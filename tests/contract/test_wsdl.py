@@ -99,7 +99,7 @@ def located(schema: str) -> str:
     return schema.replace(imported, imported.replace("/>", 'schemaLocation="wsdl.xsd"/>'))
 
 
-def test_the_contract_is_valid_wsdl_with_valid_soap_bindings(schema):
+def test_r2028_r2029_the_contract_is_valid_wsdl_with_valid_soap_bindings(schema):
     schema.assertValid(etree.parse(wsdl.PATH))
 
 

@@ -65,7 +65,7 @@ WSDL2JAVA = (
     *(*_JAVA, "-cp", _AXIS, "org.apache.axis.wsdl.WSDL2Java"),
     *("-p", "sendsmsnow", "{wsdl}"),
 )
-WSDL2H = ("wsdl2h", "-v", "-Nsms", "-o", "sms.h", "{wsdl}")
+WSDL2H = ("wsdl2h", "-Nsms", "-o", "sms.h", "{wsdl}")
 SOAPCPP2 = ("soapcpp2", "-C", "-L", "-x", "-I/usr/share/gsoap/import", "sms.h")
 DOTNET_WSDL = ("wsdl", "-nologo", "-out:Sms.cs", "{wsdl}")
 WSDL2PERL = ("wsdl2perl", "-b", ".", "-p", "SendSmsNow", "{wsdl}")
