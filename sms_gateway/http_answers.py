@@ -248,9 +248,10 @@ def _time(fields: Fields, name: str) -> int:
     """A time in ISO 8601, as Unix milliseconds."""
     try:
         moment = datetime.fromisoformat(_text(fields, name))
-        if moment.tzinfo is None:
+        milliseconds = round(moment.timestamp() * 1_000)
+        if moment.tzinfo is None or milliseconds < 0:
             raise ValueError
-        return round(moment.timestamp() * 1_000)
+        return milliseconds
     except (ValueError, OverflowError):
         raise OddAnswer(f"its {name} is no time") from None
 

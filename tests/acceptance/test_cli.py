@@ -1,21 +1,25 @@
 """The command line: what it prints, what it changes, and how it ends."""
 
+import io
 import json
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from support import command
 
 from sms_gateway import __version__, log
 from sms_gateway.accounts import Account, Rate, key_hash
 from sms_gateway.cli import COMMANDS, main
 from sms_gateway.settings import reference
-from sms_gateway.store import Store, accounts
+from sms_gateway.sms.ids import new_id
+from sms_gateway.store import Store, accounts, inbox, intake, tables
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,11 @@ def stored(store: Store, name: str) -> Account:
     return account
 
 
-GROUPS = {"key": ["create", "list", "show", "set", "enable", "disable"], "message": ["show"]}
+GROUPS = {
+    "key": ["create", "list", "show", "set", "enable", "disable"],
+    "message": ["show"],
+    "number": ["assign", "list", "release"],
+}
 
 
 @pytest.mark.parametrize(
@@ -326,3 +334,107 @@ def test_a_gateway_that_is_not_there_is_told_with_code_30(
     assert (ended.status, ended.out) == (1, "error=30 sent=0 id=\n")
     assert ended.err.startswith("sendsmsnow: 30: Internal error")
     assert ended.err.count("\n") == 1
+
+
+@pytest.fixture
+def gateway(keys: Sendsmsnow, sendsmsnow: Sendsmsnow) -> Sendsmsnow:
+    """`sendsmsnow …`, on each kind of database, with keys named a and b."""
+    for name in ("a", "b"):
+        keys("create", name)
+    return sendsmsnow
+
+
+def test_a_number_is_given_to_one_key_at_a_time(gateway: Sendsmsnow) -> None:
+    assert gateway("number", "assign", "+32 494 00-00.00", "a") == Ended(0, "32494000000 a\n", "")
+    assert gateway("number", "assign", "8850", "a").out == "8850 a\n"
+    for key in ("a", "b"):
+        assert gateway("number", "assign", "0032494000000", key) == Ended(
+            1, "", "sendsmsnow: the number 32494000000 has been given to a\n"
+        )
+    listed = json.loads(gateway("number", "list", "--json").out)
+    assert [(row["number"], row["key"]) for row in listed] == [("32494000000", "a"), ("8850", "a")]
+    lines = gateway("number", "list").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["NUMBER", "32494000000", "8850"]
+    assert gateway("number", "release", "32494000000") == Ended(0, "", "")
+    assert gateway("number", "assign", "32494000000", "b").out == "32494000000 b\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "complaint"),
+    [
+        (("assign", "8850", "nobody"), 1, "there is no key named 'nobody'"),
+        (("assign", "12", "a"), 2, "'12' is neither an international number nor a short code"),
+        (("assign", "abc", "a"), 2, "'abc' is neither"),
+        (("assign", "32494000000,32494000001", "a"), 2, "is neither"),
+        (("release", "8850"), 1, "nobody has the number 8850"),
+    ],
+)
+def test_a_number_that_cannot_be_given_or_taken_is_told_in_one_line(
+    gateway: Sendsmsnow, words: tuple[str, ...], status: int, complaint: str
+) -> None:
+    ended = gateway("number", *words)
+    assert (ended.status, ended.out) == (status, "")
+    assert complaint in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def written_to(store: Store, number: str, text: str, *, state: str = "delivered") -> str:
+    """A message that key `a` has sent to a number."""
+    now = time.time_ns() // 1_000_000
+    id = new_id(now)
+    message = {"id": id, "account_id": stored(store, "a").id, "sender": "", "text": text}
+    delivery = {"message_id": id, "recipient": number, "route": "", "state": state}
+    with store.write() as connection:
+        rest = {"encoding": "gsm7", "parts": 1, "accepted_at": now}
+        intake.add_messages(connection, [message | rest])
+        rest = {"parts": 1, "due_at": now, "expires_at": now + 10**6, "attempts": 0}
+        intake.add_deliveries(connection, [delivery | rest | {"possible_duplicate": False}])
+    return id
+
+
+def received_from(store: Store, number: str, text: str) -> None:
+    with store.write() as connection:
+        row = {"account_id": stored(store, "a").id, "upstream": "x", "sender": number}
+        rest = {"recipient": "8850", "text": text, "received_at": time.time_ns() // 1_000_000}
+        inbox.add_received(connection, [row | rest])
+
+
+def test_a_person_is_forgotten_after_a_yes(
+    gateway: Sendsmsnow, store: Store, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [
+        written_to(store, "+32494000000", "confidential to them"),
+        written_to(store, "+32494000000", "confidential for later", state="queued"),
+        written_to(store, "+32494000001", "something for another"),
+    ]
+    received_from(store, "+32494000000", "confidential from them")
+    received_from(store, "+32494000001", "something from another")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    ended = gateway("forget", "0032494000000")
+    assert (ended.status, ended.out) == (130, "")
+    assert "Erase everything to and from +32494000000?" in ended.err
+    assert "+32494000000: delivered" in gateway("message", "show", ids[0]).out
+    assert gateway("forget", "0032494000000", "--yes") == Ended(
+        0, "sent=2 received=1 cancelled=1\n", ""
+    )
+    for id in ids[:2]:
+        shown = gateway("message", "show", id).out
+        assert "its text and numbers are erased" in shown
+        assert "to (erased): " in shown
+    assert "erased" not in gateway("message", "show", ids[2]).out
+    with store.read() as connection:
+        texts = connection.execute(select(tables.received.c.text)).scalars().all()
+    assert texts == ["something from another"]
+    if store.is_sqlite:
+        file = Path(database.removeprefix("sqlite:///"))
+        on_disk = b"".join(each.read_bytes() for each in file.parent.glob(file.name + "*"))
+        assert b"something for another" in on_disk
+        assert b"confidential" not in on_disk
+        assert b"494000000" not in on_disk
+    assert gateway("forget", "0032494000000", "--yes").out == "sent=0 received=0 cancelled=0\n"
+
+
+def test_who_is_no_number_cannot_be_forgotten(gateway: Sendsmsnow) -> None:
+    ended = gateway("forget", "12", "--yes")
+    assert (ended.status, ended.out) == (2, "")
+    assert "'12' is no number" in ended.err
