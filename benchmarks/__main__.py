@@ -85,9 +85,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ours.ROOT / "build" / "bench")
     parser.add_argument("--only", choices=CONTENDERS, nargs="+", default=list(CONTENDERS))
     parser.add_argument("--render", type=Path, metavar="JSON", help="print an earlier run's tables")
+    parser.add_argument("--publish", type=Path, metavar="JSON", help="put them into the document")
     arguments = parser.parse_args()
     if arguments.render is not None:
-        print(report.markdown(json.loads(arguments.render.read_text("utf-8"))), end="")
+        print(report.markdown(_read(arguments.render)), end="")
+        return 0
+    if arguments.publish is not None:
+        publish(_read(arguments.publish), ours.ROOT / "docs")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     results = run(SIZES[arguments.size], arguments.only)
@@ -265,6 +269,23 @@ def write(results: Results, out: Path) -> None:
     (out / "results.md").write_text(report.markdown(results), "utf-8")
     (out / "chart.svg").write_text(chart.svg(results), "utf-8")
     tell(f"results in {out}")
+
+
+def publish(results: Results, docs: Path) -> None:
+    """Make a run the one that docs/performance.md shows."""
+    page = (docs / "performance.md").read_text("utf-8")
+    before, mark, rest = page.partition(report.BEGIN)
+    _, end, after = rest.partition(report.END)
+    assert mark, report.BEGIN
+    assert end, report.END
+    (docs / "performance.md").write_text(report.section(results).join([before, after]), "utf-8")
+    (docs / "performance.json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    (docs / "performance.svg").write_text(chart.svg(results), "utf-8")
+
+
+def _read(path: Path) -> Results:
+    results: Results = json.loads(path.read_text("utf-8"))
+    return results
 
 
 def _about(size: Size) -> dict[str, Any]:

@@ -9,6 +9,15 @@ from .measures import Range
 _COLUMNS = ("CPU µs", "user", "system", "requests/s", "p50 ms", "p99 ms")
 
 
+#: Around what docs/performance.md shows of a run.
+BEGIN, END = "<!-- benchmarks -->\n", "<!-- /benchmarks -->\n"
+
+
+def section(results: Results) -> str:
+    """The report with the marks around it."""
+    return f"{BEGIN}\n{markdown(results)}\n{END}"
+
+
 def markdown(results: Results) -> str:
     """The whole report."""
     return "\n".join([*_about(results), *_goals(results), *_contenders(results), *_rest(results)])

@@ -22,9 +22,11 @@ def bench() -> Any:
     """The modules of the benchmark, which is run from a clone and never installed."""
     sys.path.insert(0, str(ROOT))
     try:
-        from benchmarks import goals, ours, processes, report
+        from benchmarks import chart, goals, ours, processes, report
 
-        return SimpleNamespace(goals=goals, ours=ours, processes=processes, report=report)
+        return SimpleNamespace(
+            chart=chart, goals=goals, ours=ours, processes=processes, report=report
+        )
     finally:
         sys.path.remove(str(ROOT))
 
@@ -127,3 +129,11 @@ def test_a_goal_is_a_ratio_of_the_same_rounds(bench: Any) -> None:
     assert goal.met(measured)
     del results["contenders"]["node soap"]
     assert goal.measured(results) is None
+
+
+def test_the_published_tables_and_chart_are_those_of_the_published_run(bench: Any) -> None:
+    results = json.loads((ROOT / "docs/performance.json").read_text("utf-8"))
+    page = (ROOT / "docs/performance.md").read_text("utf-8")
+    assert bench.report.section(results) in page
+    assert bench.chart.svg(results) == (ROOT / "docs/performance.svg").read_text("utf-8")
+    assert bench.report.failures(results) == []
