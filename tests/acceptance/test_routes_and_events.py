@@ -1,0 +1,201 @@
+"""The commands about routes, events and stops; a relay between two whole gateways."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import accounts as support
+from support import running
+
+from sms_gateway.cli import main
+from sms_gateway.sms.message import State
+from sms_gateway.store import Store, accounts, events, history, stops
+
+ROUTES = """
+[upstreams]
+north = "smpp://u:p@127.0.0.1:1"
+south = "https://:secret@127.0.0.1:2/"
+[[routes]]
+prefix = "32"
+upstreams = ["north", "south"]
+weights = [70, 30]
+rate = 5
+validity = "1h"
+senders = "number"
+sender = "8000"
+[[routes]]
+prefix = "33"
+closed = true
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str, config: str) -> Ended:
+    """What a command does, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        for name in [name for name in os.environ if name.startswith("SENDSMSNOW_")]:
+            patch.delenv(name)
+        patch.setattr(sys, "argv", ["sendsmsnow", "--config", config, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert isinstance(ended.value.code, int)
+    return Ended(ended.value.code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def config(tmp_path: Path, database: str) -> str:
+    file = tmp_path / "gateway.toml"
+    file.write_text(f'database_url = "{database}"\n{ROUTES}')
+    return str(file)
+
+
+def test_the_routes_are_listed(config: str) -> None:
+    listed = [
+        json.loads(line)
+        for line in run("route", "list", "--json", config=config).stdout.splitlines()
+    ]
+    assert [route["prefix"] for route in listed] == ["(every number)", "32", "33"]
+    assert listed[1]["upstreams"] == "north:70,south:30"
+    assert "secret" not in json.dumps(listed)
+
+
+def test_where_a_number_goes_is_told_with_the_reasons(config: str, store: Store) -> None:
+    support.create(store, sender="ACME", validity=1_800_000)
+    told = run("route", "check", "+32494000000", "--key", "acme", config=config)
+    assert told.returncode == 0, told.stderr
+    for line in (
+        "+32494000000 is a number of BE",
+        "route 32: the longest prefix that fits",
+        "  upstreams: north:70,south:30",
+        "from 8000",
+        "worth delivering for 30m",
+        "no worker is running",
+        "it would be accepted",
+    ):
+        assert line in told.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "reason"),
+    [
+        ("+33612345678", {}, "code 99, the route is closed"),
+        ("+32494000000", {"countries": frozenset({"FR"})}, "code 99, the key may not send to BE"),
+        ("+32494000000", {"enabled": False}, "code 40, the key is disabled"),
+        ("+32494000001", {}, "code 7, the recipient has asked to stop"),
+    ],
+)
+def test_why_a_number_would_be_refused_is_told(config, store, number, options, reason) -> None:
+    key, account = support.create(store)
+    with store.write() as connection:
+        accounts.change(connection, "acme", **options)
+        stops.add(connection, account.id, "+32494000001", 0)
+    told = run("route", "check", number, "--apikey", key, config=config)
+    assert told.returncode == 1
+    assert told.stderr == f"sendsmsnow: it would be refused: {reason}\n"
+
+
+def test_a_callback_is_set_with_a_secret_that_is_shown_once(config: str, store: Store) -> None:
+    support.create(store)
+
+    def set_callback(url: str) -> str:
+        done = run("key", "set", "acme", "--callback", url, config=config)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    url = "https://example.com/hook"
+    first = re.findall(r"whsec_\S+", set_callback(url))
+    assert len(first) == 1
+    with store.write() as connection:
+        account = accounts.by_name(connection, "acme")
+        events.pause(connection, account.id, now=1, reason="HTTP status 500")
+    shown = run("key", "show", "acme", config=config).stdout
+    assert url in shown
+    assert "1970-01-01T00:00:00Z: HTTP status 500" in shown
+    assert "whsec" not in shown
+    # The same again ends the pause and keeps the secret.
+    again = set_callback(url)
+    assert "whsec" not in again
+    assert "HTTP status 500" not in again
+    assert re.findall(r"whsec_\S+", set_callback("https://example.com/other")) not in ([], first)
+    assert "example.com" not in set_callback("none")
+
+
+def test_a_callback_to_a_private_address_is_wrong_use(config: str, store: Store) -> None:
+    support.create(store)
+    done = run("key", "set", "acme", "--callback", "http://169.254.169.254/", config=config)
+    assert done.returncode == 2
+    assert "the address is not public" in done.stderr
+
+
+def test_a_stop_is_listed_and_lifted(config: str, store: Store) -> None:
+    _, account = support.create(store)
+    with store.write() as connection:
+        stops.add(connection, account.id, "+32494000000", 0)
+    assert "+32494000000" in run("stop", "list", config=config).stdout
+    assert run("key", "show", "acme", config=config).stdout.count("stops      1") == 1
+    lift = ("stop", "lift", "0032494000000", "--key", "acme")
+    assert run(*lift, config=config).returncode == 0
+    assert run(*lift, config=config).returncode == 1
+    assert run("stop", "list", config=config).stdout == ""
+
+
+def test_parked_events_are_listed_and_replayed(config: str, store: Store) -> None:
+    _, account = support.create(store, callback_url="https://example.com/", callback_secret="x")
+    with store.write() as connection:
+        events._add(
+            connection,
+            0,
+            [{"account_id": account.id, "delivery_id": None, "received_id": None, "state": "x"}],
+        )
+        (row,) = events.listed(connection, most=10)
+        events.put_off(connection, row.id, due_at=None, failure="HTTP status 500")
+    (listed,) = run("event", "list", "--json", config=config).stdout.splitlines()
+    facts = json.loads(listed)
+    assert (facts["id"], facts["state"], facts["attempts"]) == (row.id, "parked", 1)
+    assert run("event", "replay", "nothing", config=config).returncode == 1
+    assert run("event", "replay", row.id, config=config).stdout == "1 replayed\n"
+    assert "parked" not in run("event", "list", config=config).stdout
+
+
+def test_a_relay_between_two_gateways_brings_the_receipts_back(
+    tmp_path: Path, database: str, store: Store
+) -> None:
+    (tmp_path / "there").mkdir()
+    there_db = f"sqlite:///{tmp_path}/there/sms.sqlite3"
+    with running.serve(tmp_path / "there", there_db, upstream="sandbox:?delay=0.05") as there:
+        key = there.create_key("--rate", "none")
+        url = f"{there.url}/sendsms/?apikey={key}&idempotent=1&receipts=1&poll_interval=0.1"
+        with running.serve(tmp_path, database, upstream=url) as here:
+            own = here.create_key("--rate", "none", "--multi")
+            sent = here.run("send", "+32494000000,+32494000001", "Grüße €" * 30, "--apikey", own)
+            id = re.findall(r"id=(\w{32})", sent)[0]
+
+            def states() -> list[State]:
+                with store.read() as connection:
+                    found = history.of_message(connection, id)
+                assert found is not None
+                return [delivery.state for delivery in found.deliveries]
+
+            expected = [State.DELIVERED, State.UNDELIVERABLE]
+            running.wait_for(lambda: states() == expected, 30)
+        assert key not in (tmp_path / "serve.log").read_text()
+    with Store(there_db).read() as connection:
+        (account,) = accounts.everyone(connection)
+    assert account.name == "acme"
