@@ -115,7 +115,9 @@ def _message(fields: Fields) -> ReceivedMessage:
 
 def _delivery(fields: Fields) -> DeliveryStatus:
     return DeliveryStatus(
-        recipient=_text(fields, "to"), state=_state(fields), steps=_items(fields, "steps", _step)
+        recipient=_text(fields, "recipient"),
+        state=_state(fields),
+        steps=_items(fields, "steps", _step),
     )
 
 

@@ -77,7 +77,7 @@ def _delivery(delivery: DeliveryStatus) -> Mapping[str, object]:
         {"at": _moment(step.at), "part": step.part, "event": step.event, "detail": step.detail}
         for step in delivery.steps
     ]
-    return {"to": delivery.recipient, "state": delivery.state, "steps": steps}
+    return {"recipient": delivery.recipient, "state": delivery.state, "steps": steps}
 
 
 def _moment(milliseconds: int) -> str:

@@ -167,13 +167,13 @@ def test_the_status_reads_as_documented(server: Server, store: Store, key: str) 
         "state": "queued",
         "parts": 1,
         "deliveries": [
-            {"to": "+32494000000", "state": "submitted", "steps": [step]},
-            {"to": "+32494000001", "state": "queued", "steps": []},
+            {"recipient": "+32494000000", "state": "submitted", "steps": [step]},
+            {"recipient": "+32494000001", "state": "queued", "steps": []},
         ],
     }
     xml = post(server, "/status", apikey=key, id=id).body.decode()
     assert (
-        "<deliveries><delivery><to>+32494000000</to><state>submitted</state><steps><step>"
+        "<deliveries><delivery><recipient>+32494000000</recipient><state>submitted</state><steps><step>"
         "<at>2027-01-15T12:00:00.123Z</at><part>1</part><event>submitted</event>"
         "<detail>A1 &lt;&amp;&gt;</detail></step></steps></delivery>"
     ) in xml

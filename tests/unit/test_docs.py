@@ -19,6 +19,7 @@ from sms_gateway.sms.message import State
 from sms_gateway.upstream import relay_options, sandbox
 from sms_gateway.upstream.relay_options import RelayOptions
 from sms_gateway.upstream.smpp_options import PARAMETERS, SmppOptions
+from sms_gateway.web.api import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -40,6 +41,11 @@ def test_every_reply_code_is_documented_with_its_sentence(code: Code) -> None:
 def test_no_other_reply_code_is_documented() -> None:
     documented = re.findall(r"^\| ([0-9]+) \|", API, re.M)
     assert [int(number) for number in documented] == list(Code)
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_every_path_of_the_api_is_documented(path: str) -> None:
+    assert f"\n| `{path}` | " in API
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

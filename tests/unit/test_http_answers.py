@@ -151,7 +151,7 @@ def test_an_odd_inbox_in_xml_is_no_inbox(old: str, new: str) -> None:
 
 
 STEP = {"at": "2026-01-01T00:00:00Z", "part": 1, "event": "e", "detail": ""}
-DELIVERY = {"to": "+32494000000", "state": "queued", "steps": [STEP]}
+DELIVERY = {"recipient": "+32494000000", "state": "queued", "steps": [STEP]}
 STATUS = {
     "error": 0,
     "sent": 1,
