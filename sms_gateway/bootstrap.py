@@ -32,7 +32,7 @@ from .upstream.relay import RelayUpstream
 from .upstream.sandbox import SandboxUpstream
 from .upstream.smpp import SmppUpstream
 from .upstream.smpp_options import options_from_url
-from .web.app import create_app
+from .web.app import create_app, go_on
 from .web.pages import Desk
 from .worker import Worker
 
@@ -196,6 +196,8 @@ def soap_app(settings: Settings, backend: str) -> ASGIApp:
     soap = soap_server.SoapApp(remote, settings.external_url())
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await go_on(scope, send)
         await soap(scope, receive, send)
         if scope["type"] == "lifespan":  # which lasts as long as the server
             await remote.aclose()

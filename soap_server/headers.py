@@ -28,6 +28,8 @@ ADDRESSING = {
 }
 
 _OASIS = "http://docs.oasis-open.org/wss/"
+#: The namespace of Timestamp.
+UTILITY = _OASIS + "2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 SECURITY = frozenset(
     {
         _OASIS + "2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd",
@@ -57,6 +59,16 @@ def addressing(blocks: list[Element]) -> Addressing | None:
         return None
     message_id = next((block.text.strip() for block in ours if block.local_name == "MessageID"), "")
     return Addressing(namespace=ours[0].namespace, message_id=message_id)
+
+
+def timestamped(blocks: list[Element]) -> str:
+    """The namespace of a Security header with a Timestamp in it; empty when there is none."""
+    for security in blocks:
+        if security.namespace in SECURITY and security.local_name == "Security":
+            for part in security.children:
+                if part.name == f"{{{UTILITY}}}Timestamp":
+                    return security.namespace
+    return ""
 
 
 def password(blocks: list[Element]) -> str:

@@ -5,6 +5,7 @@ called and with which types; its dispatch, contexts and events run as they are.
 """
 
 import re
+import time
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from spyne import ComplexModel, Integer, Unicode
 from spyne.protocol.soap import Soap11
 
-from . import decode, document, envelope, faults, headers, versions
+from . import decode, document, envelope, faults, headers, types, versions
 from .faults import SoapFault
 from .service import PORT_TYPE, Exchange
 from .types import NAMESPACE
@@ -34,6 +35,9 @@ def escape(text: str) -> str:
         .replace("\r", "&#13;")
     )
 
+
+#: Milliseconds, as WCF has it.
+_TIMESTAMP_HOLDS = 5 * 60 * 1000
 
 Writer = Callable[[Any], str]
 Reader = Callable[[str], Any]
@@ -116,6 +120,7 @@ class HardenedSoap(Soap11):  # type: ignore[misc]
             exchange.addressing = headers.addressing(blocks)
             headers.check(blocks, exchange.version)
             exchange.password = headers.password(blocks) or exchange.password
+            exchange.timestamped = headers.timestamped(blocks)
         context.in_header_doc = blocks
         context.in_body_doc = envelope.body(context.in_document, exchange.version)
         context.method_request_string = context.in_body_doc.call.name
@@ -149,7 +154,7 @@ class HardenedSoap(Soap11):  # type: ignore[misc]
         context.out_document = enveloped(
             f'<{name} xmlns="{NAMESPACE}">{written}</{name}>',
             exchange,
-            addressing_headers(exchange, f"{NAMESPACE}:{PORT_TYPE}:{name}"),
+            answered_headers(exchange, f"{NAMESPACE}:{PORT_TYPE}:{name}"),
         )
 
     def create_out_string(self, context: Any, charset: str | None = None) -> None:
@@ -167,25 +172,33 @@ def enveloped(content: str, exchange: Exchange, header_blocks: Iterable[str]) ->
     )
 
 
-def addressing_headers(exchange: Exchange, action: str) -> list[str]:
-    """WS-Addressing for the answer to a request that had it (1.0 core §3.4)."""
+def answered_headers(exchange: Exchange, action: str) -> list[str]:
+    """The header blocks of the answer to a request that had such: an Action and what it relates to
+    (WS-Addressing 1.0 core §3.4), and a Timestamp (WS-Security 1.0 §10), which WCF insists on."""
+    blocks = []
     addressing = exchange.addressing
-    if addressing is None or not addressing.message_id:
-        return []
-    xmlns = f'xmlns:wsa="{addressing.namespace}"'
-    return [
-        f"<wsa:Action {xmlns}>{escape(action)}</wsa:Action>",
-        f"<wsa:RelatesTo {xmlns}>{escape(addressing.message_id)}</wsa:RelatesTo>",
-    ]
+    if addressing and addressing.message_id:
+        xmlns = f'xmlns:wsa="{addressing.namespace}"'
+        blocks += [
+            f"<wsa:Action {xmlns}>{escape(action)}</wsa:Action>",
+            f"<wsa:RelatesTo {xmlns}>{escape(addressing.message_id)}</wsa:RelatesTo>",
+        ]
+    if exchange.timestamped:
+        now = int(time.time() * 1000)
+        blocks.append(
+            f'<wsse:Security xmlns:wsse="{exchange.timestamped}"><wsu:Timestamp'
+            f' xmlns:wsu="{headers.UTILITY}"><wsu:Created>{types.time(now)}</wsu:Created>'
+            f"<wsu:Expires>{types.time(now + _TIMESTAMP_HOLDS)}</wsu:Expires>"
+            "</wsu:Timestamp></wsse:Security>"
+        )
+    return blocks
 
 
 def fault(error: SoapFault, exchange: Exchange) -> str:
     """The whole answer that says why a request is refused."""
     code, text = exchange.version.codes[error.code], escape(error.text)
-    blocks = []
-    if exchange.addressing:
-        _, action = headers.ADDRESSING[exchange.addressing.namespace]
-        blocks += addressing_headers(exchange, action)
+    action = headers.ADDRESSING[exchange.addressing.namespace][1] if exchange.addressing else ""
+    blocks = answered_headers(exchange, action)
     if exchange.version is versions.SOAP11:
         content = (
             f"<soap:Fault><faultcode>soap:{code}</faultcode>"

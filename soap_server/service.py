@@ -45,6 +45,8 @@ class Exchange:
     #: The version to answer in.
     version: Version = SOAP11
     addressing: Addressing | None = None
+    #: The namespace of WS-Security in which the request has a Timestamp; empty when it has none.
+    timestamped: str = ""
     #: Seconds to put into the answer's Retry-After; 0 for none.
     retry_after: int = 0
 

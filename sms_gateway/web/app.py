@@ -99,10 +99,7 @@ def create_app(
             await send(message)
 
         try:
-            # gunicorn 26 leaves this to the application (RFC 9110, section 10.1.1); without it
-            # .NET and PHP wait up to a second before they send a body.
-            if (b"expect", b"100-continue") in scope["headers"]:
-                await send({"type": "http.response.informational", "status": 100, "headers": []})
+            await go_on(scope, send)
             handler = hot.get(scope["path"])
             if handler is None:
                 path = _path(scope["path"])
@@ -115,6 +112,15 @@ def create_app(
                 await fail(incident, scope, receive, send)
 
     return app
+
+
+async def go_on(scope: Scope, send: Send) -> None:
+    """Ask for the body where the client waits to be asked (RFC 9110, section 10.1.1).
+
+    gunicorn 26 leaves this to the application; without it .NET and PHP wait up to a second.
+    """
+    if (b"expect", b"100-continue") in scope["headers"]:
+        await send({"type": "http.response.informational", "status": 100, "headers": []})
 
 
 def _path(target: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from lxml import etree
@@ -323,6 +324,29 @@ def token(password: str, kind: str = "PasswordText") -> str:
         f'<w:Security xmlns:w="{WSSE}"><w:Timestamp/><w:UsernameToken><w:Username>me</w:Username>'
         f'<w:Password Type="urn:x#{kind}">{password}</w:Password></w:UsernameToken></w:Security>'
     )
+
+
+WSU = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
+
+
+@pytest.mark.parametrize("namespace", [SOAP11, SOAP12])
+@pytest.mark.parametrize("body", [CALL, "<nothing/>"])
+async def test_a_timestamp_is_answered_with_one(face, namespace, body):
+    # WCF refuses an answer without one where it sent one itself: TransportWithMessageCredential.
+    header = (
+        f'<w:Security xmlns:w="{WSSE}" s:mustUnderstand="1"><u:Timestamp xmlns:u="{WSU}">'
+        "<u:Created>2026-01-02T03:04:05Z</u:Created></u:Timestamp></w:Security>"
+    )
+    root = (await face.post(envelope(body, header, namespace))).root
+    (stamp,) = root.findall(f"{{*}}Header/{{{WSSE}}}Security/{{{WSU}}}Timestamp")
+    created, expires = (datetime.fromisoformat(each.text) for each in stamp)
+    assert abs(datetime.now(UTC) - created) < timedelta(hours=1)
+    assert expires - created == timedelta(minutes=5)
+
+
+async def test_security_without_a_timestamp_is_answered_without_one(face):
+    root = (await face.post(envelope(header=token("secret").replace("<w:Timestamp/>", "")))).root
+    assert root.find("{*}Header") is None
 
 
 def basic(credentials: str) -> str:
