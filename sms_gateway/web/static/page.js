@@ -8,7 +8,13 @@ every("[data-copy]", (button) => {
   const words = button.innerHTML;
   button.hidden = !navigator.clipboard;
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).innerText);
+    const text = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(text.innerText);
+    } catch {
+      getSelection().selectAllChildren(text);
+      return;
+    }
     button.textContent = button.dataset.done;
     setTimeout(() => { button.innerHTML = words; }, 2000);
   });
