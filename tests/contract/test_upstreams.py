@@ -85,7 +85,7 @@ async def smpp() -> AsyncIterator[Way]:
 
 @asynccontextmanager
 async def relay() -> AsyncIterator[Way]:
-    options = f"window={WINDOW}&response_timeout=0.2&stop_timeout=0.3&receipts=1&poll_interval=0.05"
+    options = f"window={WINDOW}&response_timeout=1&stop_timeout=0.3&receipts=1&poll_interval=0.05"
     async with peer() as running_peer:
         url = f"{running_peer.url}&{options}"
         yield Way(

@@ -28,7 +28,7 @@ def sink() -> RecordingSink:
 
 
 def relay(other: Peer, options: str = "") -> RelayUpstream:
-    quick = "response_timeout=0.2&reconnect_delay=0.05&locked_out_delay=0.1&stop_timeout=0.1"
+    quick = "response_timeout=1&reconnect_delay=0.05&locked_out_delay=0.1&stop_timeout=0.1"
     return RelayUpstream("relay", options_from_url(f"{other.url}&{quick}&{options}"))
 
 
