@@ -42,6 +42,7 @@ const WORDS = {
 };
 const WORDS_WITH_A_VALUE = {
   late: 'answers after so many ms',
+  ahead: 'answers so many ms after it has sent the receipt',
   stat: 'the stat of the receipt (UNDELIV, EXPIRED, ...)',
 };
 const WORDS_FOR_THE_RECEIPT = {
@@ -380,7 +381,8 @@ class Connection {
       status,
       at: Date.now(),
     });
-    const delay = words.late ? Number(words.late) : options.latency;
+    if (words.ahead && !status) this.sendReceipts(receiptsFor(pdu, id, words));
+    const delay = Number(words.late || words.ahead || options.latency);
     if (delay) setTimeout(() => this.answer(pdu, words, status, id), delay);
     else this.answer(pdu, words, status, id);
   }
@@ -398,7 +400,7 @@ class Connection {
 
   answer(pdu, words, status, id) {
     const sequence_number = pdu.sequence_number;
-    const receipts = status ? [] : receiptsFor(pdu, id, words);
+    const receipts = status || words.ahead ? [] : receiptsFor(pdu, id, words);
     if (words.before) this.sendReceipts(receipts.splice(0));
     if (words.mo) this.outbox.push(messageTo(pdu.source_addr));
     if (words.unbind) this.write('unbind', {}, () => {});
