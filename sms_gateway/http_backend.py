@@ -164,13 +164,16 @@ class HttpBackend:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         try:
             async with asyncio.timeout(self._timeout):
+                if not repeat:
+                    # A kept connection may be about to close, and nobody could tell afterwards.
+                    async with self._opened(keep=False) as session:
+                        return read(await _post(session, self._url + path, form, headers, longest))
                 try:
-                    return read(await self._post(path, form, headers, longest))
+                    answer = await self._post(path, form, headers, longest)
                 except aiohttp.ClientConnectionError as error:
-                    if not repeat:
-                        raise
                     log.info("backend asked again", extra={"error": type(error).__name__})
-                    return read(await self._post(path, form, headers, longest))
+                    answer = await self._post(path, form, headers, longest)
+                return read(answer)
         except TimeoutError:
             log.warning("backend too slow", extra={"timeout": self._timeout})
             return failed(Reply(Code.TIMED_OUT))
@@ -185,33 +188,39 @@ class HttpBackend:
     ) -> Answer:
         if self._session is None:
             # Not before now: a session belongs to the running loop.
-            self._session = aiohttp.ClientSession(
-                connector=self._connector(),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
-                auto_decompress=False,
-                headers={
-                    "Accept": "application/json, text/xml;q=0.9",
-                    "Accept-Encoding": "identity",
-                    "Content-Type": "application/x-www-form-urlencoded",
-                    "User-Agent": f"sendsmsnow/{__version__}",
-                },
-            )
-        # A redirected POST would turn into a GET or lose its body.
-        async with self._session.post(
-            self._url + path, data=form, headers=headers, allow_redirects=False
-        ) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > longest:
-                    raise OddAnswer("it is too long")
-            return Answer(response.status, response.headers.get("Retry-After"), bytes(body))
+            self._session = self._opened(keep=self._keep_connections)
+        return await _post(self._session, self._url + path, form, headers, longest)
 
-    def _connector(self) -> aiohttp.TCPConnector:
-        if self._keep_connections:
-            return aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE)
-        return aiohttp.TCPConnector(force_close=True)
+    def _opened(self, *, keep: bool) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=(
+                aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE)
+                if keep
+                else aiohttp.TCPConnector(force_close=True)
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
+            auto_decompress=False,
+            headers={
+                "Accept": "application/json, text/xml;q=0.9",
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/x-www-form-urlencoded",
+                "User-Agent": f"sendsmsnow/{__version__}",
+            },
+        )
+
+
+async def _post(
+    session: aiohttp.ClientSession, url: str, form: bytes, headers: Mapping[str, str], longest: int
+) -> Answer:
+    # A redirected POST would turn into a GET or lose its body.
+    async with session.post(url, data=form, headers=headers, allow_redirects=False) as response:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > longest:
+                raise OddAnswer("it is too long")
+        return Answer(response.status, response.headers.get("Retry-After"), bytes(body))
 
 
 def _same(reply: Reply) -> Reply:

@@ -12,13 +12,14 @@ from urllib.parse import parse_qs
 import pytest
 from support.serving import Server, serve
 
-from sms_gateway.backend import Reply
+from sms_gateway.backend import Inbox, Reply
 from sms_gateway.codes import Code
 from sms_gateway.http_backend import HttpBackend
 
 FAILED = Reply(Code.INTERNAL)
 NAME = "0190d5a7f00070008000000000000001"
 SENT = Reply(Code.SENT, 1, NAME)
+SENT_NOTHING = Reply(Code.SENT)
 XML = f"<result><error>0</error><sent>1</sent><id>{NAME}</id></result>".encode()
 JSON = b'{"result": {"error": 0, "sent": 1, "id": "%s"}}' % NAME.encode()
 
@@ -405,3 +406,57 @@ async def test_a_caller_that_gives_up_is_let_go():
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
+
+
+# The other operations.
+
+
+async def test_what_must_not_happen_twice_is_asked_for_once():
+    for ask in (lambda b: b.resendsms("k", NAME), lambda b: b.deletesms("k", id=NAME)):
+        async with answering(None, http(XML)) as odd, backend_at(odd.url) as backend:
+            assert await ask(backend) == FAILED
+        assert len(odd.requests) == 1
+
+
+async def test_what_only_reads_is_asked_for_once_more():
+    body = b'{"result": {"error": 0, "messages": [], "next": 7}}'
+    async with answering(None, http(body)) as odd, backend_at(odd.url) as backend:
+        assert await backend.getsms("k", after=7) == Inbox(SENT_NOTHING, (), 7)
+    assert len(odd.requests) == 2
+
+
+async def test_every_operation_has_its_path_below_that_of_the_server():
+    refused = http(b"<result><error>50</error></result>")
+    async with answering(*[refused] * 5) as odd, backend_at(odd.url + "/sms/sendsms/") as backend:
+        wrong = Reply(Code.KEY_WRONG)
+        assert await backend.sendsms("1", "m", "k") == wrong
+        assert await backend.resendsms("k", "i") == wrong
+        assert (await backend.getsms("k", after=3, limit=4)).reply == wrong
+        assert (await backend.status("k", "i")).reply == wrong
+        assert await backend.deletesms("k", before=1_600_084_800_123) == wrong
+    lines = [request.partition(b"\r\n")[0].split()[1] for request in odd.requests]
+    paths = ["sendsms", "resendsms", "getsms", "status", "deletesms"]
+    assert lines == [f"/sms/{path}/".encode() for path in paths]
+    forms = [parse_qs(request.rpartition(b"\r\n")[2].decode()) for request in odd.requests]
+    assert forms[1:] == [
+        {"apikey": ["k"], "id": ["i"]},
+        {"apikey": ["k"], "after": ["3"], "limit": ["4"]},
+        {"apikey": ["k"], "id": ["i"]},
+        {"apikey": ["k"], "before": ["2020-09-14T12:00:00.123+00:00"]},
+    ]
+
+
+async def test_an_odd_answer_to_any_operation_is_code_30():
+    async with answering(*[http(XML)] * 2) as odd, backend_at(odd.url) as backend:
+        assert (await backend.getsms("k")).reply == FAILED
+        assert (await backend.status("k", "other")).reply == FAILED
+
+
+async def test_silence_at_any_operation_is_code_6():
+    late = Reply(Code.TIMED_OUT)
+    silence = [asyncio.Event() for _ in range(4)]
+    async with answering(*silence) as odd, backend_at(odd.url, 0.1) as backend:
+        assert await backend.resendsms("k", "i") == late
+        assert (await backend.getsms("k")).reply == late
+        assert (await backend.status("k", "i")).reply == late
+        assert await backend.deletesms("k") == late
