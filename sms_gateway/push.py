@@ -173,7 +173,7 @@ def told(due: events.Due) -> dict[str, Any]:
     if due.received_id is None:
         data = {
             "id": due.message_id,
-            "to": due.recipient,
+            "recipient": due.recipient,
             "state": due.state,
             "parts": due.parts,
         }

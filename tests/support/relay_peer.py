@@ -62,7 +62,7 @@ class Peer:
         if recipient is None:
             return _json(error=201, sent=0, id="")
         now = datetime.fromtimestamp(time.time(), UTC).isoformat()
-        delivery = {"to": recipient, "state": self.state, "steps": []}
+        delivery = {"recipient": recipient, "state": self.state, "steps": []}
         return _json(
             error=0,
             sent=1,

@@ -169,7 +169,7 @@ async def test_what_becomes_of_a_delivery_is_told_once_each_and_signed(books, re
     assert sorted(receiver.types()) == ["delivery.delivered", "delivery.submitted"]
     for _, event in receiver.got:
         state = event["type"].removeprefix("delivery.")
-        assert event["data"] == {"id": id, "to": NUMBER, "state": state, "parts": 1}
+        assert event["data"] == {"id": id, "recipient": NUMBER, "state": state, "parts": 1}
         assert event["timestamp"].endswith("Z")
     assert books.steps().count("pushed") == 2
 
@@ -304,7 +304,7 @@ async def test_events_hold_neither_texts_nor_numbers_of_their_own(books, receive
     async with pushing(books):
         await until(lambda: not books.waiting())
     assert sorted(receiver.types()) == ["delivery.delivered", "delivery.submitted"]
-    assert {event["data"]["to"] for _, event in receiver.got} == {""}
+    assert {event["data"]["recipient"] for _, event in receiver.got} == {""}
 
 
 async def test_two_workers_send_an_event_once(books, receiver) -> None:
