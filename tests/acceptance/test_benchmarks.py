@@ -14,6 +14,9 @@ from xml.etree import ElementTree
 import pytest
 from support import databases
 
+# Its outcome does not hang on the version of Python.
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 
 

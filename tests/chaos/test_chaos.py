@@ -7,6 +7,9 @@ from support import databases
 
 from . import rounds
 
+# Its outcome does not hang on the version of Python.
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("database", databases.KINDS)
 def test_no_book_disagrees_after_a_few_kills(database: str) -> None:

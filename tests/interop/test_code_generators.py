@@ -13,6 +13,9 @@ from support import npm, stack_table
 from support.soap_face import Face, soap_face
 from support.stacks import STACKS, Stack
 
+# Its outcome does not hang on the version of Python.
+pytestmark = pytest.mark.once
+
 STACK = {stack.name: stack for stack in stack_table.ALL}
 
 #: The stack that has the generator; its commands; what it says of any SOAP 1.2 binding.

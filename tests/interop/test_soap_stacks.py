@@ -13,6 +13,9 @@ from support.stacks import Stack
 from sms_gateway.store import Store
 from sms_gateway.store.tables import delivery, message
 
+# Its outcome does not hang on the version of Python.
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 RECIPIENTS = "0032494000000, +32494000001;32494000002 (0032) 494-00.00.03"
 NUMBERS = [f"+3249400000{n}" for n in range(4)]
