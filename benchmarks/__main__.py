@@ -21,7 +21,7 @@ from typing import Any
 from . import chart, delivery, growing, lifetime, ours, report, side_by_side, single, tail
 from .contenders import Contender, Turn
 from .goals import Results
-from .peers import gsoap, kannel, node_soap, stock_spyne
+from .peers import gsoap, jasmin, kannel, node_soap, stock_spyne
 from .processes import Missing, program
 from .tell import tell
 
@@ -75,6 +75,7 @@ CONTENDERS: dict[str, Callable[[Path], AbstractContextManager[Contender | Sequen
     "spyne": stock_spyne.echo,
     "gsoap": gsoap.echo,
     "kannel": kannel.spooling,
+    "jasmin": jasmin.queueing,
 }
 
 
