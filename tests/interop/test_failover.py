@@ -104,7 +104,8 @@ def texts(smsc: Smsc, accepted: bool = True) -> list[str]:
 
 
 async def test_the_first_takes_everything_while_it_works(store, first, second) -> None:
-    async with sending(store, route(), smpp("first", first), smpp("second", second)) as sent:
+    ways = smpp("first", first), smpp("second", second)
+    async with sending(store, route(), *ways, grace=30) as sent:
         await sent.send(*(f"message {n}" for n in range(20)))
         await sent.until(delivered=20)
     assert (len(texts(first)), len(texts(second))) == (20, 0)
@@ -157,7 +158,7 @@ async def test_what_is_uncertain_stays_where_it_is_when_the_queue_goes_over(
     async with sending(store, route(), slow, smpp("second", second)) as sent:
         await sent.send(*(f"message {n}" for n in range(60)))
         async with asyncio.timeout(30):
-            while sent.states()["delivered"] + sent.states()["uncertain"] < 60:
+            while (now := sent.states())["delivered"] + now["uncertain"] < 60:
                 await asyncio.sleep(0.02)
         final = sent.states()
         held = {d.recipient for d in sent.deliveries() if d.state is State.UNCERTAIN}
@@ -172,7 +173,8 @@ async def test_weights_divide_a_route_and_the_one_that_is_left_over_takes_all(
     store, first, second
 ) -> None:
     shared = route(weights=(3, 1))
-    async with sending(store, shared, smpp("first", first), smpp("second", second)) as sent:
+    ways = smpp("first", first), smpp("second", second)
+    async with sending(store, shared, *ways, grace=3) as sent:
         await sent.send(*(f"message {n}" for n in range(40)))
         await sent.until(delivered=40)
         assert (len(texts(first)), len(texts(second))) == (30, 10)
@@ -206,7 +208,8 @@ async def test_messages_wait_while_a_relay_refuses_the_key(store) -> None:
             async with asyncio.timeout(10):
                 while not other.requests:
                     await asyncio.sleep(0.01)
-            assert sent.states()["queued"] + sent.states()["submitting"] == 5
+            waiting = sent.states()
+            assert waiting["queued"] + waiting["submitting"] == 5
             other.code = 0
             await sent.until(submitted=5)
 
