@@ -135,8 +135,8 @@ class Backend(Protocol):
         """Delete sent history: one message, or all accepted before a time (Unix milliseconds), or
         all; what is still to be sent stays. `sent` counts the messages deleted.
 
-        Codes 200 and 201 as above, 7 for a time before 1970 or after 9999: what was meant to name less than
-        everything never deletes everything.
+        Codes 200 and 201 as above, 7 for a time before 1970 or after 9999: what was meant to name
+        less than everything never deletes everything.
         """
         ...
 

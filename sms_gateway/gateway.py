@@ -21,6 +21,7 @@ from .backend import (
     Step,
 )
 from .codes import Code
+from .log import error_facts
 from .routes import Routes
 from .sms.address import parse_recipients
 from .store import GroupCommit, QueueFull, Store, erase, history, inbox, intake, resend, stops
@@ -369,7 +370,7 @@ def _failure(error: Exception) -> Reply:
         case QueueFull():
             return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
     # Its words may hold what was sent; its kind does not.
-    log.error("request failed", extra={"error": type(error).__name__})
+    log.error("request failed", extra=error_facts(error))
     return Reply(Code.INTERNAL, retry_after=5)
 
 

@@ -12,6 +12,7 @@ from email.utils import formatdate, make_msgid
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from .log import error_facts
 from .sessions import new_token, token_hash
 from .signup import LINK_LASTS
 from .store import Store, accounts, key_requests
@@ -99,7 +100,7 @@ class Postman:
                 if await asyncio.to_thread(self.send_one):
                     continue
             except Exception as error:
-                log.error("postman failed", extra={"error": type(error).__name__})
+                log.error("postman failed", extra=error_facts(error))
             await asyncio.sleep(self._poll)
 
     def send_one(self) -> bool:

@@ -19,6 +19,7 @@ from .ledger import (
     ReceiptCame,
     Settled,
 )
+from .log import error_facts
 from .routes import Routes
 from .sms.message import State
 from .sms.receipt import Receipt
@@ -367,7 +368,7 @@ async def _forever(work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except Exception as error:
-            log.error("task failed", extra={"error": error})
+            log.error("task failed", extra=error_facts(error))
         await asyncio.sleep(1)
 
 
@@ -383,4 +384,4 @@ async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
         task.cancel()
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(result, Exception):
-            log.error("task ended with an error", extra={"error": type(result).__name__})
+            log.error("task ended with an error", extra=error_facts(result))

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from ..log import error_facts
 from .engine import Store
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class GroupCommit(Generic[Item, Result]):
                 return self._apply(connection, items)
         except Exception as error:
             if len(items) == 1 or isinstance(error, OperationalError):
-                log.error("commit failed", extra={"items": len(items), "error": type(error)})
+                log.error("commit failed", extra={"items": len(items), **error_facts(error)})
                 return [error] * len(items)
         # One bad item must not take its neighbours with it.
         return [result for item in items for result in self._commit([item])]
