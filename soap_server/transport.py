@@ -34,6 +34,8 @@ MAX_BODY = 256 * 1024
 #: How many times `max_body` is read of a body that is too large, so that its sender, who is still
 #: sending, gets to see the answer.
 PATIENCE = 16
+#: The most pieces in which a body may arrive; a client has to work hard to need as many.
+MAX_PIECES = 4096
 
 _XML = b"text/xml; charset=utf-8"
 _TEXT = b"text/plain; charset=utf-8"
@@ -106,9 +108,10 @@ class SoapApp:
         await _respond(scope, send, status, media_type, answer, extra)
 
     async def _body(self, receive: Receive) -> bytes:
-        """The whole body. Raises SoapFault when it is too large, too slow or cut short."""
+        """The whole body. Raises SoapFault when it is too large, too slow, in too many pieces or
+        cut short."""
         chunks: list[bytes] = []
-        size = 0
+        pieces = size = 0
         try:
             async with asyncio.timeout(self._body_timeout):
                 more = True
@@ -118,6 +121,9 @@ class SoapApp:
                         raise faults.client("The request ended before its body did")
                     chunk = message.get("body", b"")
                     size += len(chunk)
+                    pieces += 1
+                    if pieces > MAX_PIECES:
+                        raise faults.client("The request came in too many pieces")
                     if size <= self._max_body:
                         chunks.append(chunk)
                     more = message.get("more_body", False)

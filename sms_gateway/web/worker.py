@@ -3,8 +3,9 @@
 It adds to gunicorn 26 and 27 what neither does: a connection that sends no request is closed after
 the keep-alive time, also when it never sent one; at the limit of connections the one that is idle
 longest makes room; a stop closes idle connections and waits for no stalled one so long that the
-arbiter kills the worker before its lifespan shutdown ran. And to 26 what 27 does: keep-alive ends,
-and bytes that are no HTTP get status 400 and no traceback in the log.
+arbiter kills the worker before its lifespan shutdown ran; heads, and what is between the pieces of a
+body, have an end. And to 26 what 27 does: keep-alive ends, and bytes that are no HTTP get status 400
+and no traceback in the log.
 """
 
 import asyncio
@@ -17,6 +18,9 @@ from gunicorn.workers import gasgi
 # How much of the graceful time-out requests under way may use; the rest is the application's, for
 # the arbiter kills the worker when it is over.
 _CLIENTS_SHARE = 0.7
+# The most bytes of a head, and of what stands around the pieces of a chunked body: sizes, their
+# extensions, trailers. gunicorn has limits for lines, and looks at them when a line is complete.
+_MOST_AROUND = 64 * 1024
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc]
@@ -25,6 +29,8 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
     def __init__(self, worker: "Worker") -> None:
         super().__init__(worker)
         self.busy = False
+        #: Bytes since the last that the application was given, or since the request before.
+        self._around = 0
         #: When it was opened or last answered a request, by the loop's clock.
         self.idle_since = worker.loop.time()
 
@@ -37,11 +43,33 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
+        self._around += len(data)
         try:
             super().data_received(data)
         except ValueError:  # what gunicorn_h1c raises for ill-formed requests
-            self._send_error_response(400, "Bad Request")
+            self._refuse(400, "Bad Request")
+        if self._around > _MOST_AROUND:
+            if self._current_request is None:
+                self._refuse(431, "Request Header Fields Too Large")
+            else:
+                self._refuse(400, "Bad Request")
+
+    def _refuse(self, status: int, reason: str) -> None:
+        if not self._closed:
+            self._send_error_response(status, reason)
             self._close_transport()
+
+    def _on_headers_complete(self) -> Any:
+        self._around = 0
+        return super()._on_headers_complete()
+
+    def _on_body(self, chunk: bytes) -> None:
+        self._around = 0
+        super()._on_body(chunk)
+
+    def _on_message_complete(self) -> None:
+        self._around = 0
+        super()._on_message_complete()
 
     async def _handle_http_request(self, *args: Any) -> Any:
         self.busy = True

@@ -1,0 +1,1 @@
+"""What a stranger may send to the gateway, as data; `test_hostile` sends it."""

@@ -1,0 +1,146 @@
+"""Hostile requests to the HTTP API."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+
+from .cases import FORM, GOOD_FORM, KEY, NUMBER, REFUSED, TEXT, Case, request, whole
+from .connections import head
+
+_JSON = "application/json"
+_MULTIPART = "multipart/form-data; boundary=b"
+
+
+def _with_text(text: bytes) -> bytes:
+    return GOOD_FORM.replace(TEXT.encode(), text)
+
+
+def _field(name: str, value: str, more: str = "") -> bytes:
+    disposition = f'Content-Disposition: form-data; name="{name}"{more}'
+    return f"--b\r\n{disposition}\r\n\r\n{value}\r\n".encode()
+
+
+_FIELDS = _field("recipients", NUMBER) + _field("apikey", KEY)
+_OTHERS = {"recipients": NUMBER, "apikey": KEY}
+
+#: Each with the body and what HTTP says of it, and the outcomes that are right.
+_REQUESTS: dict[str, tuple[Callable[[], bytes] | bytes, dict[str, str], tuple[int | str, ...]]] = {
+    "a form of 300 kB": (lambda: _with_text(b"x" * 300_000), {}, (413,)),
+    "a form of 20 MB": (lambda: _with_text(b"x" * 20_000_000), {}, (413,)),
+    "a form of 100,000 fields": (b"a=b&" * 60_000 + GOOD_FORM, {}, (400,)),
+    "a text of 200,000 letters": (_with_text(b"x" * 200_000), {}, (REFUSED,)),
+    "a NUL in a text": (_with_text(b"a%00b"), {}, (REFUSED, 400)),
+    "10,000 numbers": (
+        GOOD_FORM.replace(b"recipients=", b"recipients=" + b"32494000000," * 10_000),
+        {},
+        (REFUSED,),
+    ),
+    "one number of 200,000 digits": (
+        GOOD_FORM.replace(NUMBER.encode(), b"9" * 200_000),
+        {},
+        (REFUSED,),
+    ),
+    "a number of letters of all alphabets": (
+        GOOD_FORM.replace(NUMBER.encode(), "٣٢٤٩٤¹²³".encode()),
+        {},
+        (REFUSED,),
+    ),
+    "a key of 200,000 letters": (
+        GOOD_FORM.replace(KEY.encode(), b"k" * 200_000),
+        {},
+        (REFUSED, 400),
+    ),
+    "a key with SQL in it": (GOOD_FORM.replace(KEY.encode(), b"' OR '1'='1"), {}, (REFUSED,)),
+    "an unknown character set": (
+        GOOD_FORM,
+        {"Content_Type": "application/x-www-form-urlencoded; charset=idna"},
+        (415, 400, REFUSED),
+    ),
+    "a type that is none of ours": (GOOD_FORM, {"Content_Type": "image/png"}, (415,)),
+    "a packed form": (gzip.compress(GOOD_FORM), {"Content_Encoding": "gzip"}, (415, 400, REFUSED)),
+    "JSON that nests 100,000 deep": (b"[" * 100_000, {"Content_Type": _JSON}, (400,)),
+    "JSON objects that nest 40,000 deep": (b'{"a":' * 40_000, {"Content_Type": _JSON}, (400,)),
+    "JSON with a number of 100,000 digits": (
+        b'{"recipients": ' + b"9" * 100_000 + b"}",
+        {"Content_Type": _JSON},
+        (400,),
+    ),
+    "JSON with a lone surrogate": (
+        json.dumps({**_OTHERS, "message": "\ud83d"}).encode(),
+        {"Content_Type": _JSON},
+        (REFUSED, 400),
+    ),
+    "JSON with an object for a text": (
+        json.dumps({**_OTHERS, "message": {"a": TEXT}}).encode(),
+        {"Content_Type": _JSON},
+        (400,),
+    ),
+    "JSON that is no object": (b'"Hello"', {"Content_Type": _JSON}, (400,)),
+    "JSON cut in the middle": (
+        json.dumps({**_OTHERS, "message": TEXT}).encode()[:-5],
+        {"Content_Type": _JSON},
+        (400,),
+    ),
+    "a multipart without a boundary": (
+        _FIELDS,
+        {"Content_Type": "multipart/form-data"},
+        (400,),
+    ),
+    "a multipart that never ends": (
+        _FIELDS + _field("message", TEXT)[:-2],
+        {"Content_Type": _MULTIPART},
+        (400, REFUSED),
+    ),
+    "a multipart of 5,000 fields": (
+        _field("a", "b") * 3000 + _FIELDS + b"--b--",
+        {"Content_Type": _MULTIPART},
+        (400,),
+    ),
+    "a multipart with a header of 200,000 letters": (
+        _FIELDS + _field("message", TEXT, "; x=" + "y" * 200_000) + b"--b--",
+        {"Content_Type": _MULTIPART},
+        (400,),
+    ),
+    "a multipart with a file for a text": (
+        _FIELDS + _field("message", "", '; filename="/etc/passwd"') + b"--b--",
+        {"Content_Type": _MULTIPART},
+        (REFUSED, 400),
+    ),
+}
+
+_IDS = [
+    whole(
+        f"{path} with the id {name}",
+        lambda path=path, id=id: request(f"apikey={KEY}&id={id}".encode(), path),
+        REFUSED,
+        400,
+    )
+    for path in ("/resendsms/", "/status/")
+    for name, id in {
+        "' OR '1'='1": "%27%20OR%20%271%27%3D%271",
+        "of 100,000 letters": "a" * 100_000,
+        "NUL": "%00",
+    }.items()
+]
+
+
+def _endless() -> Iterator[bytes]:
+    yield head("Content-Length: 99999999999", line=f"POST {FORM} HTTP/1.1")
+    while True:
+        yield b"x" * 1024 * 1024
+
+
+CASES = [
+    *(
+        whole(
+            f"form: {name}",
+            lambda body=body, headers=headers: request(
+                body if isinstance(body, bytes) else body(), FORM, **headers
+            ),
+            *expected,
+        )
+        for name, (body, headers, expected) in _REQUESTS.items()
+    ),
+    *_IDS,
+    Case(name="form: an endless body", pieces=_endless, expected=frozenset({413})),
+]
