@@ -241,7 +241,6 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-
 def _change(
     ctx: click.Context, config: Path | None, name: str, options: dict[str, Any], as_json: bool
 ) -> None:

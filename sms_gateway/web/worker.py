@@ -3,9 +3,9 @@
 It adds to gunicorn 26 and 27 what neither does: a connection that sends no request is closed after
 the keep-alive time, also when it never sent one; at the limit of connections the one that is idle
 longest makes room; a stop closes idle connections and waits for no stalled one so long that the
-arbiter kills the worker before its lifespan shutdown ran; heads, and what is between the pieces of a
-body, have an end. And to 26 what 27 does: keep-alive ends, and bytes that are no HTTP get status 400
-and no traceback in the log.
+arbiter kills the worker before its lifespan shutdown ran; heads, and what is between the pieces of
+a body, have an end. And to 26 what 27 does: keep-alive ends, and bytes that are no HTTP get status
+400 and no traceback in the log.
 """
 
 import asyncio

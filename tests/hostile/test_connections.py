@@ -1,4 +1,4 @@
-"""Hostile HTTP against each of gunicorn's parsers: hidden requests, and clients that take their time."""
+"""Hostile HTTP against each of gunicorn's parsers: hidden requests, and very slow clients."""
 
 import importlib.util
 import json
@@ -66,7 +66,7 @@ def test_a_request_hidden_in_another_is_not_heard(
     before = accepted(journal)
     (data,) = case.pieces()
     answer = answers(server, data)
-    # One answer, that is no success, and the connection is closed: there is nothing to smuggle into.
+    # One answer, that is no success, and the connection is closed: nothing to smuggle into.
     assert answer.count(b"HTTP/1.1 ") <= 1
     assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 500", b"HTTP/1.1 501", b"")
     assert accepted(journal) == before
