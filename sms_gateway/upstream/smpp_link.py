@@ -40,6 +40,8 @@ class Link(asyncio.Protocol, Generic[Ticket]):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        #: When it comes. uvloop's handles do not say so when it is at once.
+        self._timer_at = 0.0
         self._turn_is_due = False
         self._is_closing = False
 
@@ -130,9 +132,10 @@ class Link(asyncio.Protocol, Generic[Ticket]):
     def _set_timer(self, at: float) -> None:
         # A timer that comes early does nothing, so it is moved only to an earlier time.
         if self._timer is not None:
-            if self._timer.when() <= at:
+            if self._timer_at <= at:
                 return
             self._timer.cancel()
+        self._timer_at = at
         self._timer = None if at == float("inf") else self._loop.call_at(at, self._time_passed)
 
     def _time_passed(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 from support import load, running
+from support.in_process import states
 from support.smsc import Smsc, start_smsc
 
 from sms_gateway.store import Store, tables
@@ -26,14 +27,6 @@ MESSAGES = int(os.environ.get("SENDSMSNOW_TEST_MESSAGES", "10000"))
 def numbered(count: int, start: int = 0) -> Iterator[tuple[str, str]]:
     for n in range(start, start + count):
         yield f"+32494{n % 1_000_000:06}", f"message {n}"
-
-
-def states(store: Store) -> Counter[str]:
-    with store.read() as connection:
-        rows = connection.execute(
-            select(tables.delivery.c.state, func.count()).group_by(tables.delivery.c.state)
-        )
-        return Counter({row[0]: row[1] for row in rows})
 
 
 def stored_texts(store: Store) -> set[str]:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 from support.certificates import self_signed
 from support.smsc import Smsc, start_smsc
 from support.upstreams import RecordingSink, a_delivery, eventually, running
@@ -264,6 +265,19 @@ async def test_parts_are_paced_not_messages(smsc: Smsc) -> None:
         # Five parts may go at once, and ten take their time.
         assert asyncio.get_running_loop().time() - began > 0.15
     assert bind.sink.outcomes(delivery) == [ACCEPTED] * 15
+
+
+def test_a_rate_is_kept_on_the_event_loop_of_the_worker(smsc: Smsc) -> None:
+    async def submit_many() -> Bind:
+        async with bound(smsc, rate=3_000, window=50) as bind:
+            deliveries = [await bind.submit("Hello " * 60) for _ in range(600)]
+            for delivery in deliveries:
+                await bind.sink.answers_to(delivery)
+        return bind
+
+    bind = uvloop.run(submit_many())
+    assert {answer.outcome for answer in bind.sink.answers} == {ACCEPTED}
+    assert len(bind.events("bind")) == 1
 
 
 # Connections that come and go.
