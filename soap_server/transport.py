@@ -113,10 +113,13 @@ class SoapApp:
         chunks: list[bytes] = []
         pieces = size = 0
         try:
-            async with asyncio.timeout(self._body_timeout):
+            async with asyncio.timeout(self._body_timeout) as limit:
                 more = True
                 while more and size <= self._max_body * PATIENCE:
                     message = await receive()
+                    if limit.expired():
+                        # asyncio.wait_for of Python 3.11 loses a cancellation now and then.
+                        raise TimeoutError
                     if message["type"] == "http.disconnect":
                         raise faults.client("The request ended before its body did")
                     chunk = message.get("body", b"")

@@ -230,11 +230,14 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     body = bytearray(message.get("body", b""))
     received, pieces = len(body), 1
     try:
-        async with asyncio.timeout(BODY_SECONDS if message.get("more_body") else None):
+        async with asyncio.timeout(BODY_SECONDS if message.get("more_body") else None) as limit:
             # What is too large is read all the same, up to a point, and dropped: who is still
             # sending when the connection closes does not get to read why.
             while message.get("more_body") and received <= _READ_AWAY and pieces < MAX_PIECES:
                 message = await receive()
+                if limit.expired():
+                    # asyncio.wait_for of Python 3.11 loses a cancellation now and then.
+                    raise TimeoutError
                 chunk = message.get("body", b"")
                 pieces += 1
                 received += len(chunk)

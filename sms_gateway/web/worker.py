@@ -4,11 +4,12 @@ It adds to gunicorn 26 and 27 what neither does: a connection that sends no requ
 the keep-alive time, also when it never sent one; at the limit of connections the one that is idle
 longest makes room; a stop closes idle connections and waits for no stalled one so long that the
 arbiter kills the worker before its lifespan shutdown ran; heads, and what is between the pieces of
-a body, have an end. And to 26 what 27 does: keep-alive ends, and bytes that are no HTTP get status
-400 and no traceback in the log.
+a body, have an end; and a head has to have the one form that everybody reads alike. And to 26 what
+27 does: keep-alive ends, and bytes that are no HTTP get status 400 and no traceback in the log.
 """
 
 import asyncio
+import re
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
@@ -21,6 +22,16 @@ _CLIENTS_SHARE = 0.7
 # The most bytes of a head, and of what stands around the pieces of a chunked body: sizes, their
 # extensions, trailers. gunicorn has limits for lines, and looks at them when a line is complete.
 _MOST_AROUND = 64 * 1024
+# A head by RFC 9112 without what it lets a server put right. gunicorn's parsers are lenient, each
+# in its own way; where a message ends must be no matter of opinion (section 11.2).
+_HEAD = re.compile(
+    rb"(?:\r\n)*+[^\r\n\0]++\r\n"
+    rb"(?:content-length:[ \t]*+[0-9]{1,18}[ \t]*+\r\n"
+    rb"|transfer-encoding:[ \t]*+chunked[ \t]*+\r\n"
+    rb"|(?!content-length:|transfer-encoding:)[!#$%&'*+.^_`|~0-9a-z-]++:[\t -~\x80-\xff]*+\r\n)*+"
+    rb"\r\n",
+    re.IGNORECASE,
+)
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc]
@@ -31,6 +42,9 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         self.busy = False
         #: Bytes since the last that the application was given, or since the request before.
         self._around = 0
+        #: What came since then while it was no body: the head, with what follows it.
+        self._head = b""
+        self._in_body = False
         #: When it was opened or last answered a request, by the loop's clock.
         self.idle_since = worker.loop.time()
 
@@ -44,6 +58,8 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         self._around += len(data)
+        if not self._in_body:
+            self._head += data
         try:
             super().data_received(data)
         except ValueError:  # what gunicorn_h1c raises for ill-formed requests
@@ -60,7 +76,9 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
             self._close_transport()
 
     def _on_headers_complete(self) -> Any:
-        self._around = 0
+        if not _HEAD.match(self._head):
+            raise ValueError
+        self._around, self._head, self._in_body = 0, b"", True
         return super()._on_headers_complete()
 
     def _on_body(self, chunk: bytes) -> None:
@@ -68,15 +86,18 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         super()._on_body(chunk)
 
     def _on_message_complete(self) -> None:
-        self._around = 0
+        self._around, self._in_body = 0, False
         super()._on_message_complete()
 
     async def _handle_http_request(self, *args: Any) -> Any:
         self.busy = True
         try:
-            return await super()._handle_http_request(*args)
+            keepalive = await super()._handle_http_request(*args)
+            # gunicorn drops what came behind a request, so that it would never be answered.
+            return keepalive and not self._callback_parser.remaining()
         finally:
             self.busy = False
+            self._head = b""
             self.idle_since = self.worker.loop.time()
             self.worker.answered(self)
 

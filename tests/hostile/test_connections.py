@@ -1,14 +1,12 @@
 """Hostile HTTP against each of gunicorn's parsers: hidden requests, and very slow clients."""
 
 import importlib.util
-import json
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.http import read_all
 from support.serving import Server, serve
 
 from . import connections, probe
@@ -144,15 +142,15 @@ def test_a_client_that_reads_no_answer_holds_up_nobody(server: Server, journal: 
         good_request_is_answered(server, journal)
 
 
-def test_pipelined_requests_are_each_answered_or_none_of_them_is(
+def test_what_is_sent_before_an_answer_is_not_left_without_one(
     server: Server, journal: Path
 ) -> None:
     before = accepted(journal)
-    one = request(GOOD_FORM, FORM)
-    answer = answers(server, one * 3)
-    heard = accepted(journal) - before
-    assert heard == answer.count(b"<error>0</error>")
-    good_request_is_answered(server, journal)
+    began = time.monotonic()
+    answer = answers(server, request(GOOD_FORM, FORM) * 3)
+    # The first is answered, and the end of the connection says that the others are not.
+    assert answer.count(b"<error>0</error>") == accepted(journal) - before == 1
+    assert time.monotonic() - began < IDLE
 
 
 def test_no_line_of_the_log_has_a_traceback_or_a_word_of_a_request(
@@ -164,8 +162,6 @@ def test_no_line_of_the_log_has_a_traceback_or_a_word_of_a_request(
         assert secret not in written
 
 
-def test_a_body_of_any_size_is_refused_before_it_is_sent(server: Server) -> None:
+def test_a_body_that_is_announced_and_never_comes_is_refused(server: Server) -> None:
     head = connections.head("Content-Length: 99999999999", "Connection: close")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-        connection.sendall(head)
-        assert json.dumps(str(probe.outcome(read_all(connection)))) == json.dumps(FAULT)
+    assert probe.outcome(answers(server, head)) == FAULT
