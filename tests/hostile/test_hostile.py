@@ -23,7 +23,7 @@ from .cases import FORM, GOOD, GOOD_FORM, KEY, NUMBER, SECRETS, SOAP, Case, chun
 ALL = [*documents.CASES, *connections.CASES, *forms.CASES]
 
 #: What a case may cost the web process: processor milliseconds, and megabytes.
-MOST_CPU, MOST_MEMORY = 1000, 32
+MOST_CPU, MOST_MEMORY = 250, 32
 
 
 @pytest.fixture(scope="module")
