@@ -24,6 +24,8 @@ from .upstream import Answer, Delivery, Incoming, Outcome, pending_parts
 
 #: How long a receipt waits for its part before it may be taken as the answer that never came, ms.
 _ANSWER_OVERDUE = 60_000
+#: How long a receipt waits for its part at all, ms: longer than any answer is waited for.
+_RECEIPT_HOPELESS = 15 * 60_000
 #: How long a receipt that fits nothing is kept for people to look at, ms.
 _RECEIPT_KEPT = 7 * 86_400_000
 
@@ -119,10 +121,9 @@ class Ledger:
         self._telling = Telling()
         self._worker = worker
         self._lease = lease
-        # The early receipts are looked at again and again, in sweeps of as many beats as it takes:
-        # from which row the next beat goes on, how old the rows of this sweep may be, and when it
-        # began.
-        self._swept, self._sweep_since, self._sweep_began = 0, 0, 0
+        # The early receipts are looked at again and again, in as many beats as it takes: after
+        # which row the next beat goes on.
+        self._swept = 0
         # The order in which the kinds of events of a batch are written. Received messages may
         # change accounts, which accepting locks before deliveries.
         self._writers: tuple[tuple[type, Callable[[Connection, Sequence[Any]], object]], ...] = (
@@ -248,6 +249,7 @@ class Ledger:
                         "done_at": event.receipt.done_at,
                         "raw": event.receipt.raw,
                         "received_at": event.now,
+                        "given_up": False,
                     }
                     for event in early
                 ],
@@ -436,12 +438,7 @@ class Ledger:
     def _join_early(self, connection: Connection, now: int) -> None:
         """Give early receipts another look: their parts may be known by now."""
         overdue_before = now - _ANSWER_OVERDUE
-        if not self._swept:
-            # What was overdue at its last look has had its chance.
-            self._sweep_since, self._sweep_began = self._sweep_began - _ANSWER_OVERDUE, now
-        rows = receipts.early(
-            connection, since=min(self._sweep_since, overdue_before), after=self._swept
-        )
+        rows = receipts.early(connection, after=self._swept)
         self._swept = rows[-1].id if len(rows) == receipts.AT_ONCE else 0
         by_upstream: dict[str, dict[int, ReceiptCame]] = {}
         for row in rows:
@@ -458,17 +455,28 @@ class Ledger:
                 now=row.received_at,
             )
         settled: set[int] = set()
+        given_up: set[int] = set()
         for upstream, events in by_upstream.items():
             unknown = self._join(connection, upstream, events.values())
-            unknown = [
-                event
+            overdue = {_recipient(event) for event in unknown if event.now <= overdue_before}
+            answered = receipts.only_uncertain(connection, upstream, overdue) if overdue else {}
+            waiting = {
+                id(event)
                 for event in unknown
-                if event.now > overdue_before or not self._answers(connection, event)
-            ]
-            waiting = {id(event) for event in unknown}
+                if event.now > overdue_before
+                or _recipient(event) not in answered
+                or not self._answers(connection, event)
+            }
             settled |= {number for number, event in events.items() if id(event) not in waiting}
+            given_up |= {
+                number
+                for number, event in events.items()
+                if id(event) in waiting and event.now <= now - _RECEIPT_HOPELESS
+            }
         if settled:
             receipts.drop_early(connection, settled)
+        if given_up:
+            receipts.give_up_early(connection, given_up)
 
     def _answers(self, connection: Connection, event: ReceiptCame) -> bool:
         """Take a receipt for the answer of the one delivery to its recipient that never got any.
@@ -478,8 +486,9 @@ class Ledger:
         receipt = event.receipt
         if not self._join(connection, event.upstream, [event]):
             return True  # a repeat of one that was just taken for an answer
-        row = receipts.only_uncertain(connection, event.upstream, "+" + receipt.recipient)
-        if row is None:
+        number = _recipient(event)
+        row = receipts.only_uncertain(connection, event.upstream, [number]).get(number)
+        if row is None or receipts.is_under_way(connection, number):
             return False
         queue.lock(connection, [row.id])
         answer = Answer(
@@ -493,6 +502,11 @@ class Ledger:
             connection, [LateAnswer(upstream=event.upstream, answer=answer, now=event.now)]
         )
         return not self._join(connection, event.upstream, [event])
+
+
+def _recipient(event: ReceiptCame) -> str:
+    """The number that a receipt is about, as deliveries have it."""
+    return "+" + event.receipt.recipient
 
 
 def _whole(event: MessageCame) -> inbox.Whole:

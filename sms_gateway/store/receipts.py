@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from ..sms.message import State
 from .bulk import insert_many
@@ -54,18 +54,40 @@ def awaited(connection: Connection, upstream: str, now: int) -> list[tuple[str, 
 
 
 _UNCERTAIN = (
-    select(delivery.c.id, delivery.c.parts)
+    select(
+        delivery.c.recipient,
+        func.min(delivery.c.id).label("id"),
+        func.min(delivery.c.parts).label("parts"),
+    )
     .where(delivery.c.state == State.UNCERTAIN)
-    .where(delivery.c.recipient == bindparam("number"))
+    .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
     .where(delivery.c.upstream == bindparam("upstream_name"))
-    .limit(2)
+    .group_by(delivery.c.recipient)
+    .having(func.count() == 1)
 )
 
 
-def only_uncertain(connection: Connection, upstream: str, recipient: str) -> Any | None:
-    """The delivery to a recipient whose answer never came, if there is exactly one."""
-    rows = connection.execute(_UNCERTAIN, {"number": recipient, "upstream_name": upstream}).all()
-    return rows[0] if len(rows) == 1 else None
+def only_uncertain(
+    connection: Connection, upstream: str, recipients: Collection[str]
+) -> dict[str, Any]:
+    """The delivery to each recipient whose answer never came, where there is exactly one."""
+    rows = connection.execute(
+        _UNCERTAIN, {"numbers": list(recipients), "upstream_name": upstream}
+    ).all()
+    return {row.recipient: row for row in rows}
+
+
+_UNDER_WAY = (
+    select(delivery.c.id)
+    .where(delivery.c.state == State.SUBMITTING)
+    .where(delivery.c.recipient == bindparam("number"))
+    .limit(1)
+)
+
+
+def is_under_way(connection: Connection, recipient: str) -> bool:
+    """Whether an answer may still come for a delivery to this number."""
+    return connection.execute(_UNDER_WAY, {"number": recipient}).first() is not None
 
 
 _PART_STATE = (
@@ -112,9 +134,9 @@ def keep_early(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     insert_many(connection, early_receipt, rows)
 
 
-_YOUNG = (
+_WAITING = (
     select(early_receipt)
-    .where(early_receipt.c.received_at > bindparam("since"))
+    .where(early_receipt.c.given_up.is_(False))
     .where(early_receipt.c.id > bindparam("after"))
     .order_by(early_receipt.c.id)
     .limit(bindparam("most"))
@@ -126,9 +148,19 @@ _YOUNG = (
 AT_ONCE = 2000
 
 
-def early(connection: Connection, *, since: int, after: int = 0) -> Sequence[Any]:
-    """The early receipts that came after a time, and after the row `after`, oldest first."""
-    return connection.execute(_YOUNG, {"since": since, "after": after, "most": AT_ONCE}).all()
+def early(connection: Connection, *, after: int = 0) -> Sequence[Any]:
+    """The early receipts that wait for their part, from after the row `after` on.
+
+    Those that another worker is looking at are left out.
+    """
+    return connection.execute(_WAITING, {"after": after, "most": AT_ONCE}).all()
+
+
+def give_up_early(connection: Connection, ids: Collection[int]) -> None:
+    """Keep early receipts for people only."""
+    connection.execute(
+        update(early_receipt).where(early_receipt.c.id.in_(ids)).values(given_up=True)
+    )
 
 
 def drop_early(connection: Connection, ids: Collection[int]) -> None:

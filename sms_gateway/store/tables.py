@@ -164,6 +164,14 @@ early_receipt = Table(
     Column("done_at", BigInteger, nullable=False),
     Column("raw", Text, nullable=False),
     Column("received_at", BigInteger, nullable=False, index=True),
+    # It has waited for longer than any answer takes, and is kept for people only.
+    Column("given_up", Boolean, nullable=False),
+)
+Index(
+    "early_receipt_waiting",
+    early_receipt.c.id,
+    sqlite_where=text("NOT given_up"),
+    postgresql_where=text("NOT given_up"),
 )
 
 # The dedicated numbers: what is sent to one is received by its account.

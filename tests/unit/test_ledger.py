@@ -739,15 +739,47 @@ def test_more_early_receipts_than_are_looked_at_in_one_beat_are_all_joined(
     for beat in range(1, 4):
         books.write(Beat(now=NOW + beat * SECOND))
     assert books.state(id) is State.DELIVERED
-    # What nobody wants is looked at for the last time when it is overdue.
-    for beat in range(100):
-        books.write(Beat(now=NOW + (30 + beat) * SECOND))
-    late = books.accept(at=NOW)
+    # What nobody wants is given up in the end.
+    for beat in range(4):
+        books.write(Beat(now=NOW + 16 * 60 * SECOND + beat))
+    wanted = books.accept(at=NOW)
     (delivery,) = books.claim()
     books.settle(delivery, Outcome.ACCEPTED, ids=["nobody's 0"])
     for beat in range(4):
-        books.write(Beat(now=NOW + (140 + beat) * SECOND))
-    assert books.state(late) is State.SUBMITTED
+        books.write(Beat(now=NOW + 17 * 60 * SECOND + beat))
+    assert books.state(wanted) is State.SUBMITTED
+
+
+def test_a_receipt_that_is_overdue_before_its_answer_is_given_up_is_joined_all_the_same(
+    books: Books,
+) -> None:
+    uncertain = books.accept()
+    (delivery,) = books.claim()
+    books.settle(delivery, UNANSWERED)
+    under_way = books.accept(at=NOW + SECOND)
+    (delivery,) = books.claim(now=NOW + SECOND)
+    books.receipt("A")
+    # It may be for either of the two.
+    for seconds in range(0, 90, 10):
+        books.write(Beat(now=NOW + seconds * SECOND))
+    assert books.state(uncertain) is State.UNCERTAIN
+    books.settle(delivery, REFUSED, now=NOW + 91 * SECOND)
+    books.write(Beat(now=NOW + 92 * SECOND))
+    assert books.state(uncertain) is State.DELIVERED
+    assert books.state(under_way) is State.FAILED
+
+
+def test_a_look_at_early_receipts_that_is_rolled_back_is_taken_again(books: Books) -> None:
+    id = books.accept()
+    (delivery,) = books.claim()
+    books.settle(delivery, UNANSWERED)
+    books.receipt("A")
+    with books.store.engine.connect() as connection:
+        books.ledger.apply(connection, [Beat(now=NOW + 61 * SECOND)])
+        connection.rollback()
+    assert books.state(id) is State.UNCERTAIN
+    books.write(Beat(now=NOW + 200 * SECOND))
+    assert books.state(id) is State.DELIVERED
 
 
 def test_receipts_that_two_workers_take_at_once_make_a_message_whole(books: Books) -> None:

@@ -51,9 +51,17 @@ def upgrade() -> None:
         sa.Column("done_at", sa.BigInteger(), nullable=False),
         sa.Column("raw", sa.Text(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("given_up", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("early_receipt", schema=None) as batch_op:
+        batch_op.create_index(
+            "early_receipt_waiting",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("NOT given_up"),
+            postgresql_where=sa.text("NOT given_up"),
+        )
         batch_op.create_index(
             batch_op.f("ix_early_receipt_received_at"), ["received_at"], unique=False
         )
