@@ -215,11 +215,21 @@ def fault(error: SoapFault, exchange: Exchange) -> str:
     return enveloped(content, exchange, blocks)
 
 
+# What every parser takes for a URI; some refuse a whole document for a namespace that is none.
+_URI = re.compile(
+    r"(?:urn:|https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?=[/#]|$))[a-z0-9._~:/@!$()*+,;=-]*(?:#[a-z0-9._~-]*)?",
+    re.IGNORECASE,
+)
+
+
 def _not_understood(name: str) -> str:
-    """SOAP 1.2 part 1 §5.4.8: the name of a header that is not understood."""
+    """SOAP 1.2 part 1 §5.4.8: the name of a header that is not understood; nothing when a document
+    with that name in it would not be read everywhere."""
     namespace, _, local_name = name.removeprefix("{").rpartition("}")
     if not namespace:
         return f'<soap:NotUnderstood qname="{escape(local_name)}"/>'
+    if not _URI.fullmatch(namespace):
+        return ""
     return f'<soap:NotUnderstood qname="h:{escape(local_name)}" xmlns:h="{escape(namespace)}"/>'
 
 

@@ -1,4 +1,5 @@
-"""`python -m fuzz [SECONDS]`: inputs that atheris makes, guided by what they reach in our code.
+"""`python -m fuzz [carriers|clients] [SECONDS]`: inputs that atheris makes, guided by what they
+reach in our code; `carriers` say PDUs, `clients` send SOAP requests.
 
 Ends with status 0 when nothing was found; otherwise the input is in a file `crash-…` or
 `timeout-…` of the current directory, and the error is shown.
@@ -11,19 +12,39 @@ from pathlib import Path
 import atheris
 
 #: What our code does with an input is followed, what libraries do is not.
-_FOLLOWED = ["sms_gateway.smpp", "sms_gateway.sms", "sms_gateway.upstream.smpp_messages"]
+_FOLLOWED = [
+    "sms_gateway.smpp",
+    "sms_gateway.sms",
+    "sms_gateway.upstream.smpp_messages",
+    "soap_server",
+]
 
 
 def main() -> None:
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    words = sys.argv[1:]
+    who = words.pop(0) if words and not words[0].isdecimal() else "carriers"
+    seconds = int(words[0]) if words else 60
     with atheris.instrument_imports(include=_FOLLOWED):
-        from . import targets
-    from .seeds import SEEDS
+        if who == "clients":
+            from . import soap_targets as targets
+        else:
+            from . import targets  # type: ignore[no-redef]
+    if who == "clients":
+        begin, longest = targets.seeds(), 8192
+    else:
+        from .seeds import SEEDS as begin
+
+        longest = 2048
 
     with tempfile.TemporaryDirectory() as corpus:
-        for number, seed in enumerate(SEEDS):
+        for number, seed in enumerate(begin):
             Path(corpus, str(number)).write_bytes(seed)
-        limits = [f"-max_total_time={seconds}", "-max_len=2048", "-len_control=20", "-timeout=10"]
+        limits = [
+            f"-max_total_time={seconds}",
+            f"-max_len={longest}",
+            "-len_control=20",
+            "-timeout=10",
+        ]
         atheris.Setup([sys.argv[0], corpus, *limits], targets.try_all)
         atheris.Fuzz()
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from . import targets
+from . import soap_targets, targets
 from .seeds import SEEDS
 
 
@@ -20,6 +20,11 @@ def test_what_is_a_little_off_holds_in_every_way() -> None:
         for _ in range(chance.randint(1, 5)):
             octets[chance.randrange(len(octets))] = chance.randrange(256)
         targets.try_all(bytes(octets))
+
+
+def test_what_soap_clients_send_holds_in_every_way() -> None:
+    for seed in soap_targets.seeds():
+        soap_targets.try_all(seed)
 
 
 def test_a_cost_beyond_the_input_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -251,6 +251,16 @@ async def test_a_header_that_must_be_understood_and_is_not_is_a_fault(face, name
         assert listed[0].nsmap["h"] == "urn:x"
 
 
+@pytest.mark.parametrize("strange", ["h=ttp://x/", "no uri", "http://a:b:c/", "%", "x", "é:"])
+async def test_a_header_whose_namespace_is_no_uri_is_not_named(face, strange):
+    # lxml refuses to read a document with such a namespace in it.
+    header = must("Strange", namespace=strange) + must("Stranger")
+    answer = await face.post(envelope(header=header, namespace=SOAP12))
+    assert answer.fault[0] == "MustUnderstand"
+    listed = answer.root.findall("soap12:Header/soap12:NotUnderstood", NS)
+    assert [each.get("qname") for each in listed] == ["h:Stranger"]
+
+
 @pytest.mark.parametrize(
     ("namespace", "header"),
     [

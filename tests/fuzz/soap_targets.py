@@ -1,0 +1,39 @@
+"""What is tried with an input as a request to the SOAP face, and what has to hold then."""
+
+import re
+from pathlib import Path
+
+from hostile.asgi import Faces, ask_soap
+
+_RECORDED = Path(__file__).parents[1] / "recorded" / "soap"
+#: An input's first octet says which of these it claims to be.
+_TYPES = (
+    "text/xml",
+    "text/xml; charset=iso-8859-1",
+    "application/soap+xml; charset=utf-8",
+    "multipart/related; boundary=b",
+    'multipart/related; type="text/xml"; start="<a>"; boundary="b"',
+    "",
+)
+
+_faces = Faces()
+
+
+def try_all(data: bytes) -> None:
+    """Try an input; AssertionError where something does not hold."""
+    if data:
+        ask_soap(_faces, data[1:], _TYPES[data[0] % len(_TYPES)])
+        _faces.backend.calls.clear()
+
+
+def seeds() -> list[bytes]:
+    """Inputs to begin with: the bodies that real stacks send."""
+    found = []
+    for path in sorted(_RECORDED.glob("*.http")):
+        head, _, body = path.read_bytes().partition(b"\r\n\r\n")
+        if boundary := re.search(rb'boundary="?([^";\r\n]+)', head):
+            body = b"\x03" + body.replace(boundary[1], b"b")
+        else:
+            body = b"\x00" + body
+        found.append(body)
+    return found
