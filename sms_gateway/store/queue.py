@@ -242,6 +242,11 @@ _SETTLE = (
     .where(
         (delivery.c.state == State.UNCERTAIN)
         | (delivery.c.state == State.SUBMITTING) & (delivery.c.claimed_by == bindparam("worker"))
+        # Queued once more when this worker was taken for dead, and not claimed since.
+        | (delivery.c.state == State.QUEUED)
+        & (delivery.c.claimed_by == bindparam("worker"))
+        & (delivery.c.attempts == bindparam("attempt"))
+        & (delivery.c.attempts > 0)
     )
     .where((bindparam("attempt") == 0) | (delivery.c.attempts == bindparam("attempt")))
     .values(

@@ -520,6 +520,19 @@ def test_a_worker_taken_for_dead_still_tells_what_became_of_its_claims(books: Bo
     assert books.state(id) is State.SUBMITTED
 
 
+def test_a_worker_taken_for_dead_saves_what_is_not_claimed_anew_from_a_second_copy(
+    books: Books,
+) -> None:
+    id = books.accept("+4915112345678")
+    (delivery,) = books.claim()
+    books.another(NOW + LEASE).write(Beat(now=NOW + LEASE + 1))
+    assert books.state(id) is State.QUEUED
+    books.settle(delivery, ACCEPTED, ids=["abc"])
+    assert books.state(id) is State.SUBMITTED
+    books.receipt("abc", recipient="4915112345678")
+    assert books.state(id) is State.DELIVERED
+
+
 def test_a_worker_taken_for_dead_does_not_disturb_who_came_after(books: Books) -> None:
     id = books.accept("+4915112345678")
     (delivery,) = books.claim()
