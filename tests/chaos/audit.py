@@ -43,6 +43,8 @@ class Audit:
     #: Without an end although everything is quiet.
     stuck: int = 0
     complaints: list[str] = field(default_factory=list)
+    #: Deliveries that the first complaints are about, whose journals are shown.
+    suspects: list[int] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -52,6 +54,11 @@ class Audit:
         # The first few say it all.
         if len(self.complaints) < 20:
             self.complaints.append(what)
+
+    def complain_of(self, delivery: Any, what: str) -> None:
+        self.complain(f"delivery {delivery.id} ({delivery.state}) {what}")
+        if len(self.suspects) < 5:
+            self.suspects.append(delivery.id)
 
     def __str__(self) -> str:
         ends = ", ".join(f"{count} {state}" for state, count in sorted(self.outcomes.items()))
@@ -87,10 +94,11 @@ def audit(books: Iterable[Book], store: Store, journals: Iterable[Path]) -> Audi
         parts = [taken.pop((row.recipient, number), 0) for number in range(1, row.parts + 1)]
         _compare_delivery(found, row, texts[row.message_id], parts)
         if row.id not in last_steps:
-            found.complain(f"delivery {row.id} ({row.state}) has no explanation")
+            found.complain_of(row, "has no explanation")
         receipts = told.get(row.recipient, set())
         if row.state == State.DELIVERED and receipts != {"DELIVRD"}:
-            found.complain(f"delivery {row.id} is delivered, and its receipts say {receipts}")
+            found.complain_of(row, f"has receipts that say {receipts}")
+    found.complaints += _journals(store, found.suspects)
     if taken:
         found.complain(f"carriers took {len(taken)} parts that the store knows nothing of")
     return found
@@ -127,32 +135,33 @@ def _compare_clients(
 def _compare_delivery(found: Audit, row: Any, text: str, parts: list[int]) -> None:
     """One delivery, and how many times a carrier took each of its parts."""
     copies = sum(count - 1 for count in parts if count > 1)
+    taken = f"was taken {parts} times"
     if copies and not row.recipient.startswith(RESENT):
         found.twice += copies
-        found.complain(f"delivery {row.id} ({row.state}) was taken {parts} times")
+        found.complain_of(row, taken)
     elif copies:
         explained = row.possible_duplicate and max(parts) == 2
         found.resent += copies if explained else 0
         if not explained:
             found.unexplained += copies
-            found.complain(f"delivery {row.id} ({row.state}) was taken {parts} times, unmarked")
+            found.complain_of(row, f"{taken}, unexplained")
+    end = expected(text)
+    # The receipt of one part is enough to say that the whole has failed. It is the first that
+    # has the word in it.
+    is_told = all(parts) or (parts[0] and end is not State.DELIVERED)
     if row.state in OPEN:
         found.stuck += 1
-        found.complain(f"delivery {row.id} is {row.state}, its parts were taken {parts} times")
-    elif all(parts):
-        if row.state == expected(text):
-            found.outcomes[row.state] += 1
-        elif row.state == State.UNCERTAIN:
-            found.stuck += 1
-            found.complain(f"delivery {row.id} is uncertain, and the carrier has told all of it")
-        else:
-            found.lost += 1
-            found.complain(f"delivery {row.id} is {row.state} and not {expected(text)}")
-    elif row.state == State.UNCERTAIN:
-        found.held += 1
-    else:
+        found.complain_of(row, f"{taken}, and has no end")
+    elif is_told and row.state == end:
+        found.outcomes[row.state] += 1
+    elif row.state != State.UNCERTAIN:
         found.lost += 1
-        found.complain(f"delivery {row.id} is {row.state}, its parts were taken {parts} times")
+        found.complain_of(row, f"{taken}, and should be {end}")
+    elif is_told:
+        found.stuck += 1
+        found.complain_of(row, f"{taken}, and the carrier has told all of it")
+    else:
+        found.held += 1
 
 
 def _carriers(
@@ -183,3 +192,11 @@ def _entries(journals: Iterable[Path]) -> Iterator[dict[str, Any]]:
 def _explanations(connection: Any) -> set[int]:
     """The deliveries of which the journal says something."""
     return set(connection.execute(select(tables.step.c.delivery_id).distinct()).scalars())
+
+
+def _journals(store: Store, deliveries: list[int]) -> Iterator[str]:
+    """What the store knows of deliveries, line by line."""
+    query = select(tables.step).where(tables.step.c.delivery_id.in_(deliveries))
+    with store.read() as connection:
+        for row in connection.execute(query.order_by(tables.step.c.delivery_id, tables.step.c.id)):
+            yield f"  delivery {row.delivery_id}: {row.at} {row.part} {row.event} {row.detail}"
