@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
@@ -18,16 +18,19 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_Batch = list[tuple[Item, asyncio.Future[Result]]]
+
 
 class QueueFull(Exception):
     """More work is waiting for a commit than the queue is allowed to hold."""
 
 
 class GroupCommit(Generic[Item, Result]):
-    """A writer thread that takes what is waiting, writes it in one transaction and answers all.
+    """Writes what is waiting in one transaction after the other, and answers each item.
 
-    A single item is written at once: nobody waits for company. `apply` gets the items in the
-    order they were submitted and returns one result for each.
+    A single item is written at once: nobody waits for company. What comes while a transaction is
+    under way shares the next. `apply` gets the items in the order they were submitted and returns
+    one result for each; it runs in a thread, as a disk may take its time.
     """
 
     #: The most items that share a transaction, so that none waits long for its neighbours.
@@ -43,8 +46,10 @@ class GroupCommit(Generic[Item, Result]):
         self._store = store
         self._apply = apply
         self._limit = limit
-        self._waiting = 0
-        self._queue: SimpleQueue[tuple[Item, asyncio.Future[Result]] | None] = SimpleQueue()
+        self._waiting: _Batch[Item, Result] = []
+        #: How many items the thread has, all of one transaction.
+        self._writing = 0
+        self._batches: SimpleQueue[_Batch[Item, Result] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._write, name="group-commit", daemon=True)
         self._thread.start()
@@ -55,35 +60,35 @@ class GroupCommit(Generic[Item, Result]):
         Raises QueueFull at once when the queue is full; the future raises what the database
         raised when the item could not be stored.
         """
-        if self._waiting >= self._limit:
+        if len(self._waiting) + self._writing >= self._limit:
             raise QueueFull
-        self._waiting += 1
         future: asyncio.Future[Result] = self._loop.create_future()
-        self._queue.put((item, future))
+        self._waiting.append((item, future))
+        if len(self._waiting) == 1 and not self._writing:
+            # After what else the loop has to do now: that may be more items.
+            self._loop.call_soon(self._hand_over)
         return future
 
     async def aclose(self) -> None:
         """Write what is waiting, then stop."""
-        self._queue.put(None)
+        while self._waiting:
+            self._next_batch()
+        self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
 
+    def _hand_over(self) -> None:
+        if self._waiting and not self._writing:
+            self._next_batch()
+
+    def _next_batch(self) -> None:
+        batch, self._waiting = self._waiting[: self.BATCH], self._waiting[self.BATCH :]
+        self._writing += len(batch)
+        self._batches.put(batch)
+
     def _write(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [first]
-            stop = False
-            try:
-                while len(batch) < self.BATCH:
-                    following = self._queue.get_nowait()
-                    if following is None:
-                        stop = True
-                        break
-                    batch.append(following)
-            except Empty:
-                pass
+        while (batch := self._batches.get()) is not None:
             results = self._commit([item for item, _ in batch])
             self._loop.call_soon_threadsafe(self._answer, batch, results)
-            if stop:
-                return
 
     def _commit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         try:
@@ -96,12 +101,9 @@ class GroupCommit(Generic[Item, Result]):
         # One bad item must not take its neighbours with it.
         return [result for item in items for result in self._commit([item])]
 
-    def _answer(
-        self,
-        batch: Sequence[tuple[Item, asyncio.Future[Result]]],
-        results: Sequence[Result | Exception],
-    ) -> None:
-        self._waiting -= len(batch)
+    def _answer(self, batch: _Batch[Item, Result], results: Sequence[Result | Exception]) -> None:
+        self._writing -= len(batch)
+        self._hand_over()
         for (_, future), result in zip(batch, results, strict=True):
             if future.cancelled():
                 continue
