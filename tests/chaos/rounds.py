@@ -10,9 +10,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from support import load
 
+from sms_gateway.sms.message import State
 from sms_gateway.store import tables
 
-from .audit import OPEN, Audit, audit
+from .audit import Audit, audit
 from .faults import possible
 from .messages import messages
 from .parts import kill
@@ -22,10 +23,11 @@ from .scene import Scene, scene
 #: how many by mail; the others repeat a request until it is answered.
 _IMPATIENT, _MAILED = 0.1, 0.05
 #: How long everything may take to come to an end once there are no faults any more. Seconds.
-_PATIENCE = 180.0
-#: Then receipts of unknown name have waited long enough to be taken for answers, and what was
-#: accepted while the clock was fast is due. Milliseconds of the gateway's clock.
+_PATIENCE = 300.0
+#: Then receipts of unknown name have waited long enough to be taken for answers, and after a few
+#: times as much everything that was put off is due. Milliseconds of the gateway's clock.
 _LATER = 90_000
+_UNDER_WAY = (State.SUBMITTING, State.SUBMITTED)
 
 
 async def chaos(
@@ -173,12 +175,13 @@ async def _settled(stage: Scene, books: list[load.Book]) -> Audit:
 
 
 async def _quiet(stage: Scene, deadline: float) -> None:
-    """Returns once nothing is under way any more, or when it is too late for that."""
+    """Returns once nothing happens any more, or when it is too late for that. What is queued may
+    be waiting for its time."""
     before: Counter[str] | None = None
     while time.monotonic() < deadline:
         await asyncio.sleep(1.5)
         now = await asyncio.to_thread(_states, stage)
-        if now is not None and now == before and not sum(now[state] for state in OPEN):
+        if now is not None and now == before and not sum(now[state] for state in _UNDER_WAY):
             return
         before = now
 
