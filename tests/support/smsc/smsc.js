@@ -12,7 +12,7 @@
 //   receipt_latency    ms between an answer and its receipt
 //   receipt_spread     ms, up to so many of which are added to that at random
 //   receipt_retry      ms before a receipt that was refused for now is offered again
-//   receipt_window     how many receipts are under way at once
+//   receipt_window     how many receipts are under way at once; 0 keeps them all
 //   receipts           false: none at all
 //   throttle_over      more parts than this in any second are throttled
 //   enquire_link       false: never answer it
@@ -32,6 +32,7 @@ const WORDS = {
   nack: 'answers with generic_nack 0x03',
   'nack-0': 'sends generic_nack with sequence number 0 and no answer',
   silent: 'never answers; the message is taken all the same',
+  held: 'answers when it is told to: the command "release"',
   drop: 'takes the message and drops the connection without an answer',
   unbind: 'sends unbind before the answer',
   'wrong-sequence': 'sends an answer to a sequence number never used before the right one',
@@ -382,6 +383,10 @@ class Connection {
       at: Date.now(),
     });
     if (words.ahead && !status) this.sendReceipts(receiptsFor(pdu, id, words));
+    if (words.held) {
+      held.push(() => this.answer(pdu, words, status, id));
+      return;
+    }
     const delay = Number(words.late || words.ahead || options.latency);
     if (delay) setTimeout(() => this.answer(pdu, words, status, id), delay);
     else this.answer(pdu, words, status, id);
@@ -462,12 +467,18 @@ const COMMANDS = {
   drop() {
     for (const connection of connections) connection.destroy();
   },
+  // {"do": "release"}: what it holds is answered.
+  release() {
+    for (const answer of held.splice(0)) answer();
+  },
   set({ options: changed }) {
     Object.assign(options, changed);
+    for (const outbox of outboxes.values()) outbox.send();
   },
 };
 
 const connections = new Set();
+const held = [];
 let count = 0;
 if (options.durable) goOn();
 
