@@ -18,13 +18,13 @@ from .faults import SoapFault
 from .service import PORT_TYPE, Exchange
 from .types import NAMESPACE
 
-# What XML 1.0 §2.2 has no place for; lone surrogates are among it.
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: What XML 1.0 §2.2 has no place for; lone surrogates are among it.
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def escape(text: str) -> str:
     """Text as the content of an element or of a quoted attribute, readable by any parser."""
-    text = _NOT_XML.sub("\ufffd", text)
+    text = NOT_XML.sub("\ufffd", text)
     if text.isalnum():
         return text
     return (
@@ -126,6 +126,11 @@ class HardenedSoap(Soap11):  # type: ignore[misc]
         context.method_request_string = context.in_body_doc.call.name
         if context.method_request_string not in self.app.interface.service_method_map:
             raise faults.client("There is no such operation")
+
+    def generate_method_contexts(self, context: Any) -> list[Any]:
+        """The context of the operation: this very one, as no operation has another beside it."""
+        (context.descriptor,) = self.get_call_handles(context)
+        return [context]
 
     def deserialize(self, context: Any, message: object) -> None:
         """From the call to its arguments. Raises SoapFault."""

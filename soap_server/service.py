@@ -66,15 +66,20 @@ class Exchange:
     async def answer(
         self, call: Awaitable[_Answer], without: Callable[[Reply], _Answer]
     ) -> _Answer:
-        """What the backend answers; if it fails, which it is not to do, what stands for code 30."""
-        try:
-            answer = await call
-        except Exception as error:
-            log_failure("backend failed", error)
-            return without(Reply(Code.INTERNAL))
+        """What the backend answers, as `answered` has it; its Retry-After is kept."""
+        answer = await answered(call, without)
         reply = answer if isinstance(answer, Reply) else answer.reply
         self.retry_after = reply.retry_after
         return answer
+
+
+async def answered(call: Awaitable[_Answer], without: Callable[[Reply], _Answer]) -> _Answer:
+    """What the backend answers; if it fails, which it is not to do, what stands for code 30."""
+    try:
+        return await call
+    except Exception as error:
+        log_failure("backend failed", error)
+        return without(Reply(Code.INTERNAL))
 
 
 def operation(*parameters: Any, result: Any) -> Any:
@@ -104,7 +109,7 @@ class SmsService(Service):  # type: ignore[misc]
                 exchange.key(apikey),
                 idempotency_key=exchange.idempotency(recipients, message),
             ),
-            _itself,
+            itself,
         )
 
     @operation(String, String, result=SendSmsResult)  # type: ignore[untyped-decorator]
@@ -112,7 +117,7 @@ class SmsService(Service):  # type: ignore[misc]
         """apikey: account key; id: of a message, to be sent where it was not sent yet."""
         exchange: Exchange = context.udc
         return await exchange.answer(
-            exchange.backend.resendsms(exchange.key(apikey), id.strip()), _itself
+            exchange.backend.resendsms(exchange.key(apikey), id.strip()), itself
         )
 
     @operation(String, Long, Int, result=GetSmsResult)  # type: ignore[untyped-decorator]
@@ -138,7 +143,7 @@ class SmsService(Service):  # type: ignore[misc]
         )
 
 
-def _itself(reply: Reply) -> Reply:
+def itself(reply: Reply) -> Reply:
     return reply
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import binascii
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import partial
 from typing import Any
 
 from spyne import Application, MethodContext
@@ -11,19 +12,21 @@ from spyne.server import ServerBase
 import wsdl
 from sms_gateway.backend import Backend
 
-from . import compat, decode, faults, versions
+from . import compat, decode, faults, forms, versions
 from .decode import single_byte
 from .failures import log, log_failure
 from .faults import SoapFault
 from .protocol import HardenedSoap, fault
-from .service import NAME, Exchange, SmsService
+from .service import NAME, Exchange, SmsService, answered, itself
 from .types import NAMESPACE
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = list[tuple[bytes, bytes]]
+#: Status, headers and body.
+Response = tuple[int, Headers, bytes]
 
 ENDPOINT = "/sendsms/soap/"
 WSDL = "/sendsms/wsdl/sendSmsNow.wsdl"
@@ -66,46 +69,86 @@ class SoapApp:
         self._max_body = max_body
         self._body_timeout = body_timeout
         self._server = Server(max_body)
+        self._forms = forms.Forms(partial(self._server.read_marks, backend))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await _not_http(scope, receive, send)
             return
         path, method = scope["path"], scope["method"]
+        headers = dict(scope["headers"])
         if path not in PATHS:
-            await _respond(scope, send, 404, _TEXT, b"Not found\n")
+            response = _response(headers, 404, _TEXT, b"Not found\n")
         elif method == "POST":
-            await self._post(scope, receive, send)
+            response = await self._post(scope["query_string"], headers, receive)
         elif path == WSDL or _asks_for_wsdl(scope["query_string"]):
             if method in ("GET", "HEAD"):
-                await _respond(scope, send, 200, _XML, self._wsdl)
+                response = _response(headers, 200, _XML, self._wsdl)
             else:
-                await _not_allowed(scope, send, b"GET, HEAD, POST")
+                response = _not_allowed(headers, b"GET, HEAD, POST")
         else:
-            await _not_allowed(scope, send, b"POST")
+            response = _not_allowed(headers, b"POST")
+        await _send(response, send, with_body=method != "HEAD")
 
-    async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
+    def quick(
+        self, query: bytes, headers: Mapping[bytes, bytes], body: bytes
+    ) -> Awaitable[Response] | None:
+        """The answer to a POST when it is a plain call of `sendSms`; None when it is not, or when
+        finding that out takes more than a look.
+
+        The headers' names are in small letters; of several of a name the last counts.
+        """
+        if (
+            len(body) > self._max_body
+            or b"content-encoding" in headers
+            or not forms.is_plain(headers.get(b"content-type", b""))
+        ):
+            return None
+        read = self._forms.read(body)
+        return None if read is None else self._answer_quickly(headers, *read)
+
+    async def _answer_quickly(
+        self,
+        headers: Mapping[bytes, bytes],
+        form: forms.Form,
+        recipients: str,
+        message: str,
+        apikey: str,
+    ) -> Response:
+        key = apikey.strip() or _basic_password(headers)
+        sending = self._backend.sendsms(
+            recipients, message, key, idempotency_key=_idempotency_key(headers)
+        )
+        reply = await answered(sending, itself)
+        answer = form.filled(reply)
+        return _response(headers, 200, form.media_type, answer, *_wait(reply.retry_after))
+
+    async def by_spyne(self, headers: Mapping[bytes, bytes], body: bytes) -> Response:
+        """The answer to any POST; the headers are as in `quick`."""
         exchange = Exchange(
             backend=self._backend,
             content_type=headers.get(b"content-type", b"").decode("latin-1"),
             content_encoding=headers.get(b"content-encoding", b"").decode("latin-1"),
-            idempotency_key=headers.get(b"idempotency-key", b"").decode("latin-1").strip(),
-            password=_basic_password(headers.get(b"authorization", b"")),
+            idempotency_key=_idempotency_key(headers),
+            password=_basic_password(headers),
         )
-        extra: list[tuple[bytes, bytes]] = []
+        status, answer = await self._server.call(exchange, body)
+        media_type = exchange.version.media_type.encode()
+        return _response(headers, status, media_type, answer, *_wait(exchange.retry_after))
+
+    async def _post(
+        self, query: bytes, headers: Mapping[bytes, bytes], receive: Receive
+    ) -> Response:
         try:
             body = await self._body(receive)
-            status, answer = await self._server.call(exchange, body)
         except SoapFault as refusal:
-            exchange.version = versions.likely(b"", exchange.content_type)
-            status, answer = 500, fault(refusal, exchange).encode()
+            content_type = headers.get(b"content-type", b"").decode("latin-1")
+            version = versions.likely(b"", content_type)
+            answer = fault(refusal, Exchange(backend=self._backend, version=version)).encode()
             # What is left of the body is not the next request.
-            extra.append((b"connection", b"close"))
-        if exchange.retry_after:
-            extra.append((b"retry-after", b"%d" % exchange.retry_after))
-        media_type = exchange.version.media_type.encode()
-        await _respond(scope, send, status, media_type, answer, extra)
+            closing = {**headers, b"connection": b"close"}
+            return _response(closing, 500, version.media_type.encode(), answer)
+        return await (self.quick(query, headers, body) or self.by_spyne(headers, body))
 
     async def _body(self, receive: Receive) -> bytes:
         """The whole body. Raises SoapFault when it is too large, too slow, in too many pieces or
@@ -153,13 +196,9 @@ class Server(ServerBase):  # type: ignore[misc]
 
     async def call(self, exchange: Exchange, body: bytes) -> tuple[int, bytes]:
         """The HTTP status and the body of the answer."""
-        context = MethodContext(self, MethodContext.SERVER)
-        context.udc = exchange
-        context.in_string = [body]
+        context = self._context(exchange, body)
         try:
-            (context,) = self.generate_contexts(context)
-            if context.out_error is None:
-                self.get_in_object(context)
+            context = self._read(context)
             if context.out_error is None:
                 self.get_out_object(context)
             if context.out_error is None:
@@ -175,9 +214,43 @@ class Server(ServerBase):  # type: ignore[misc]
             log_failure("SOAP request failed", error)
             return 500, fault(faults.server(), exchange).encode()
         finally:
-            context.close()
-            # It refers to itself, and to all of the request, until the next garbage collection.
-            vars(context).clear()
+            _forget(context)
+
+    def read_marks(self, backend: Backend, envelope: bytes) -> forms.Reading:
+        """What is made of an envelope whose texts are marks, as `forms` has it."""
+        exchange = Exchange(backend=backend)
+        context = self._context(exchange, envelope)
+        try:
+            context = self._read(context)
+            if context.out_error is not None or context.in_header_doc:
+                return None
+            if context.descriptor.name != "sendSms":
+                return None
+            arguments = context.in_object
+            context.out_object = [forms.RESULT]
+            self.get_out_string(context)
+            return arguments, exchange.version.media_type.encode(), b"".join(context.out_string)
+        finally:
+            _forget(context)
+
+    def _context(self, exchange: Exchange, body: bytes) -> MethodContext:
+        context = MethodContext(self, MethodContext.SERVER)
+        context.udc = exchange
+        context.in_string = [body]
+        return context
+
+    def _read(self, context: MethodContext) -> MethodContext:
+        """The context with the arguments in it, or with what is wrong with the request."""
+        (context,) = self.generate_contexts(context)
+        if context.out_error is None:
+            self.get_in_object(context)
+        return context
+
+
+def _forget(context: MethodContext) -> None:
+    context.close()
+    # It refers to itself, and to all of the request, until the next garbage collection.
+    vars(context).clear()
 
 
 def _asks_for_wsdl(query: bytes) -> bool:
@@ -185,8 +258,17 @@ def _asks_for_wsdl(query: bytes) -> bool:
     return any(part.partition(b"=")[0] == b"wsdl" for part in query.lower().split(b"&"))
 
 
-def _basic_password(authorization: bytes) -> str:
+def _wait(seconds: int) -> Headers:
+    return [(b"retry-after", b"%d" % seconds)] if seconds else []
+
+
+def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
+    return headers.get(b"idempotency-key", b"").decode("latin-1").strip()
+
+
+def _basic_password(headers: Mapping[bytes, bytes]) -> str:
     """The password of HTTP Basic authentication (RFC 7617); empty when there is none."""
+    authorization = headers.get(b"authorization", b"")
     scheme, _, credentials = authorization.partition(b" ")
     if scheme.lower() != b"basic":
         return ""
@@ -200,35 +282,30 @@ def _basic_password(authorization: bytes) -> str:
         return single_byte(password)
 
 
-async def _not_allowed(scope: Scope, send: Send, allow: bytes) -> None:
+def _not_allowed(headers: Mapping[bytes, bytes], allow: bytes) -> Response:
     text = b"This address takes SOAP requests by POST; its WSDL is at " + ENDPOINT.encode()
-    await _respond(scope, send, 405, _TEXT, text + b"?wsdl\n", [(b"allow", allow)])
+    return _response(headers, 405, _TEXT, text + b"?wsdl\n", (b"allow", allow))
 
 
-async def _respond(
-    scope: Scope,
-    send: Send,
+def _response(
+    headers: Mapping[bytes, bytes],
     status: int,
     content_type: bytes,
     body: bytes,
-    headers: Headers = (),
-) -> None:
-    if b"close" in dict(scope["headers"]).get(b"connection", b"").lower():
+    *more: tuple[bytes, bytes],
+) -> Response:
+    """A response to a request with these headers."""
+    answered = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *more]
+    if b"close" in headers.get(b"connection", b"").lower():
         # gunicorn closes without a word, and Node's agent sends its next request all the same.
-        headers = [*headers, (b"connection", b"close")]
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", content_type),
-                (b"content-length", b"%d" % len(body)),
-                *headers,
-            ],
-        }
-    )
-    shown = b"" if scope["method"] == "HEAD" else body
-    await send({"type": "http.response.body", "body": shown})
+        answered.append((b"connection", b"close"))
+    return status, answered, body
+
+
+async def _send(response: Response, send: Send, *, with_body: bool) -> None:
+    status, headers, body = response
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body if with_body else b""})
 
 
 async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,138 @@
+"""Envelopes of `sendSms` that are known but for their texts, read and answered without a parser.
+
+A client writes all its envelopes alike, to the last space; only the recipients, the message and the
+key in them differ. So an envelope is cut at its texts, and what is left, its form, is looked up.
+A form that is new is read once by spyne, with marks in place of the texts, which shows which text
+is which parameter; and spyne's answer to it, with marks for what it reports, is the answer's form.
+
+A text that has no "<", whose references are all known and whose characters are all allowed cannot
+change how what is around it is read (XML 1.0 §2.4, §4.1). So what spyne made of the marks it would
+make of the texts. All that is not of this kind is left to spyne.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sms_gateway.backend import Reply
+
+from .decode import CHARSETS_WIDE, header_value, join_surrogates
+from .protocol import NOT_XML, escape
+from .types import SendSmsResult
+
+#: The most forms that are kept, and how long one may be, in bytes.
+MOST_FORMS = 200
+LONGEST_FORM = 4096
+
+# The text of an element that holds nothing else, and more than white space. XML 1.0: §2.2 for
+# characters, §2.4 for "]]>", §4.1 for references. In UTF-8 U+FFFE and U+FFFF begin with 0xEF.
+_TEXT = re.compile(
+    rb">(?![ \t\r\n]*+<)("
+    rb"(?:[^<&\]\xef\x00-\x08\x0b\x0c\x0e-\x1f]++"
+    rb"|&(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});"
+    rb"|\](?!\]>)|\xef(?!\xbf[\xbe\xbf]))++"
+    rb")</"
+)
+_REFERENCE = re.compile("&(?:#x([0-9a-fA-F]+)|#([0-9]+)|([a-z]+));")
+_ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+
+#: What stands for the texts of a form while it is read, in characters of all lengths.
+TEXTS = ("first ä€😀", "second ä€😀", "third ä€😀")
+#: What stands for the result while its answer is written: numbers that are nowhere else in it.
+RESULT = SendSmsResult(error=111111, sent=222222, id="333333")
+
+#: What spyne makes of an envelope with TEXTS in it: the arguments, and the media type and the bytes
+#: of its answer when the result is RESULT; None when it is no plain call of `sendSms`.
+Reading = tuple[list[str], bytes, bytes] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """All of an envelope but its texts, and its answer but for what it reports."""
+
+    #: Where recipients, message and key are in what an envelope is cut into.
+    places: tuple[int, int, int]
+    media_type: bytes
+    #: With places for error, sent and id.
+    answer: bytes
+
+    def filled(self, reply: Reply) -> bytes:
+        """The answer that reports this."""
+        return self.answer % (reply.error, reply.sent, escape(reply.id).encode())
+
+
+class Forms:
+    """The forms that came lately."""
+
+    def __init__(self, read_by_spyne: Callable[[bytes], Reading]) -> None:
+        self._read_by_spyne = read_by_spyne
+        #: By what is around the texts; None for what is no form.
+        self._known: dict[tuple[bytes, ...], Form | None] = {}
+
+    def read(self, envelope: bytes) -> tuple[Form, str, str, str] | None:
+        """An envelope's form, its recipients, message and key; None when spyne has to read it."""
+        pieces = _TEXT.split(envelope)
+        if len(pieces) != 2 * len(TEXTS) + 1:
+            return None
+        around = tuple(pieces[::2])
+        form = self._known[around] if around in self._known else self._learn(around)
+        if form is None:
+            return None
+        recipients, message, apikey = form.places
+        try:
+            return form, _text(pieces[recipients]), _text(pieces[message]), _text(pieces[apikey])
+        except ValueError:
+            return None
+
+    def _learn(self, around: tuple[bytes, ...]) -> Form | None:
+        if sum(map(len, around)) > LONGEST_FORM:
+            return None
+        if len(self._known) >= MOST_FORMS:
+            del self._known[next(iter(self._known))]
+        marked = around[0]
+        for text, piece in zip(TEXTS, around[1:], strict=True):
+            marked += b">" + text.encode() + b"</" + piece
+        form = self._known[around] = _form(self._read_by_spyne(marked))
+        return form
+
+
+def _form(reading: Reading) -> Form | None:
+    if reading is None:
+        return None
+    arguments, media_type, answer = reading
+    if sorted(arguments) != sorted(TEXTS):
+        return None
+    recipients, message, apikey = (2 * TEXTS.index(argument) + 1 for argument in arguments)
+    answer = answer.replace(b"%", b"%%")
+    for mark, place in ((b"111111", b"%d"), (b"222222", b"%d"), (b"333333", b"%b")):
+        answer = answer.replace(mark, place)
+    return Form(places=(recipients, message, apikey), media_type=media_type, answer=answer)
+
+
+@lru_cache(maxsize=64)
+def is_plain(content_type: bytes) -> bool:
+    """Whether a body of this type is an envelope in UTF-8, if it is UTF-8 at all."""
+    media_type, parameters = header_value(content_type.decode("latin-1"))
+    charset = parameters.get("charset", "").lower()
+    return not media_type.startswith("multipart/") and charset not in CHARSETS_WIDE
+
+
+def _text(content: bytes) -> str:
+    """The text that XML has for this content. ValueError for what is no text."""
+    if b"\r" in content:
+        # XML 1.0 §2.11.
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if b"&" in content:
+        return _REFERENCE.sub(_referred, join_surrogates(content).decode())
+    return content.decode()
+
+
+def _referred(reference: re.Match[str]) -> str:
+    hexadecimal, decimal, name = reference.groups()
+    if name:
+        return _ENTITIES[name]
+    character = chr(int(hexadecimal, 16) if hexadecimal else int(decimal))
+    if NOT_XML.match(character):
+        raise ValueError
+    return character
