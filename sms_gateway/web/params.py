@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.types import Receive, Scope
+from starlette.types import Receive
 
 #: All parameters that some path of the API takes.
 NAMES = frozenset({"apikey", "recipients", "message", "id", "after", "limit", "before", "format"})
@@ -22,7 +22,7 @@ _NUMBERS = frozenset({"recipients", "after", "limit"})
 #: The largest request body, in bytes. Four numbers and the longest text, every character of it
 #: percent-escaped, are a tenth of that.
 MAX_BODY = 256 * 1024
-_READ_AWAY = 4 * MAX_BODY
+_READ_AWAY = 16 * MAX_BODY
 #: The most pieces in which a body may arrive; a client has to work hard to need as many.
 MAX_PIECES = 4096
 #: The most fields of one form, and numbers in a list of JSON; more than that is not for us.
@@ -51,15 +51,16 @@ class Unusable(Exception):
         self.why = why
 
 
-async def read(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> dict[str, str]:
-    """All parameters of a GET or POST request, decoded; what did not come is not in it.
+def read(query: bytes, headers: Mapping[bytes, bytes], body: bytes | None) -> dict[str, str]:
+    """All parameters of a request, decoded; what did not come is not in it. None is no body.
 
-    Raises Unusable (400, 408, 413, 415).
+    Raises Unusable (400, 415).
     """
-    query = scope["query_string"]
     fields = parse_form(query) if query else {}
-    if scope["method"] == "POST":
-        fields |= parse_body(headers.get(b"content-type", b""), await _body(headers, receive))
+    if body is not None:
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise Unusable(415, "A compressed body is not understood")
+        fields |= parse_body(headers.get(b"content-type", b""), body)
     if not fields.get("apikey"):
         scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() == b"bearer":
@@ -223,9 +224,8 @@ def _parts(body: bytes, boundary: bytes) -> Iterable[tuple[dict[bytes, bytes], b
     return [(headers, bytes(content)) for headers, content in parts]
 
 
-async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise Unusable(415, "A compressed body is not understood")
+async def receive_body(receive: Receive) -> bytes:
+    """The whole body. Raises Unusable (400, 408, 413)."""
     message = await receive()
     body = bytearray(message.get("body", b""))
     received, pieces = len(body), 1
