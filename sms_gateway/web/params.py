@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 #: All parameters that some path of the API takes.
 NAMES = frozenset({"apikey", "recipients", "message", "id", "after", "limit", "before", "format"})
@@ -51,16 +51,15 @@ class Unusable(Exception):
         self.why = why
 
 
-def read(query: bytes, headers: Mapping[bytes, bytes], body: bytes | None) -> dict[str, str]:
-    """All parameters of a request, decoded; what did not come is not in it. None is no body.
+async def read(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> dict[str, str]:
+    """All parameters of a GET or POST request, decoded; what did not come is not in it.
 
-    Raises Unusable (400, 415).
+    Raises Unusable (400, 408, 413, 415).
     """
+    query = scope["query_string"]
     fields = parse_form(query) if query else {}
-    if body is not None:
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise Unusable(415, "A compressed body is not understood")
-        fields |= parse_body(headers.get(b"content-type", b""), body)
+    if scope["method"] == "POST":
+        fields |= parse_body(headers.get(b"content-type", b""), await _body(headers, receive))
     if not fields.get("apikey"):
         scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() == b"bearer":
@@ -224,8 +223,9 @@ def _parts(body: bytes, boundary: bytes) -> Iterable[tuple[dict[bytes, bytes], b
     return [(headers, bytes(content)) for headers, content in parts]
 
 
-async def receive_body(receive: Receive) -> bytes:
-    """The whole body. Raises Unusable (400, 408, 413)."""
+async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Unusable(415, "A compressed body is not understood")
     message = await receive()
     body = bytearray(message.get("body", b""))
     received, pieces = len(body), 1
