@@ -1,11 +1,10 @@
 """What is tried with an input as a request to the SOAP face, and what has to hold then."""
 
 import re
-from pathlib import Path
 
+from hostile import envelopes
 from hostile.asgi import Faces, ask_soap
 
-_RECORDED = Path(__file__).parents[1] / "recorded" / "soap"
 #: An input's first octet says which of these it claims to be.
 _TYPES = (
     "text/xml",
@@ -29,11 +28,9 @@ def try_all(data: bytes) -> None:
 def seeds() -> list[bytes]:
     """Inputs to begin with: the bodies that real stacks send."""
     found = []
-    for path in sorted(_RECORDED.glob("*.http")):
-        head, _, body = path.read_bytes().partition(b"\r\n\r\n")
-        if boundary := re.search(rb'boundary="?([^";\r\n]+)', head):
-            body = b"\x03" + body.replace(boundary[1], b"b")
+    for each in envelopes.good():
+        if boundary := re.search('boundary="?([^";]+)', each.content_type):
+            found.append(b"\x03" + each.body.replace(boundary[1].encode(), b"b"))
         else:
-            body = b"\x00" + body
-        found.append(body)
+            found.append(b"\x00" + each.body)
     return found

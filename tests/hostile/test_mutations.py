@@ -1,31 +1,17 @@
 """Valid requests, changed by chance: each is answered in form, and nothing fails inside."""
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from . import envelopes
 from .asgi import Faces, ask_form, ask_soap
 from .cases import GOOD, GOOD_FORM
 
-RECORDED = Path(__file__).parents[1] / "recorded" / "soap"
-
-
-def recorded() -> Iterator[tuple[bytes, str]]:
-    """The bodies that real stacks sent, with their content types; those that are packed are not
-    changed to advantage."""
-    for path in sorted(RECORDED.glob("*.http")):
-        head, _, body = path.read_bytes().partition(b"\r\n\r\n")
-        if re.search(rb"^(content-encoding|transfer-encoding):", head, re.I | re.M):
-            continue
-        kind = re.search(rb"^content-type:\s*(.*?)\r?$", head, re.I | re.M)
-        yield body, kind[1].decode("latin-1") if kind else ""
-
-
-SOAP = [(GOOD, "text/xml; charset=utf-8"), *recorded()]
+#: Those that are packed are not changed to advantage.
+SOAP = [(each.body, each.content_type) for each in envelopes.good() if not each.content_encoding]
 FORMS = [
     (GOOD_FORM, "application/x-www-form-urlencoded"),
     (b'{"recipients": ["32494000000"], "message": "Hi", "apikey": "k"}', "application/json"),
