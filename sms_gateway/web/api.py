@@ -8,9 +8,11 @@ from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..backend import Backend
+from ..backend import Backend, Reply
+from ..codes import Code
 from . import params
-from .render import Answer, not_sent, send_reply, wants_json
+from .express import Quick, Response, send_response
+from .render import Answer, not_sent, response, wants_json
 
 Fields = Mapping[str, str]
 
@@ -81,35 +83,70 @@ def operations(backend: Backend) -> dict[str, ASGIApp]:
     return {path: partial(_serve, backend, operation) for path, operation in OPERATIONS.items()}
 
 
+def quick(backend: Backend) -> dict[tuple[str, str], Quick]:
+    """The short ways to the same endpoints, by method and path."""
+    return {
+        (method, path): partial(_answer, backend, operation, method)
+        for path, operation in OPERATIONS.items()
+        for method in operation.methods
+    }
+
+
 async def _serve(
     backend: Backend, operation: Operation, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    headers = dict(scope["headers"])
-    if scope["method"] not in operation.methods:
+    method, query, headers = scope["method"], scope["query_string"], dict(scope["headers"])
+    if method not in operation.methods:
         reply = not_sent(f"Only {' and '.join(operation.methods)} are understood here")
         allow = ((b"allow", ", ".join(operation.methods).encode()),)
-        await send_reply(send, reply, wants_json(headers), status=405, headers=allow)
+        await send_response(send, response(reply, wants_json(headers), status=405, headers=allow))
         return
     try:
-        fields = await params.read(scope, headers, receive)
+        body = await params.receive_body(receive) if method == "POST" else b""
+    except params.Unusable as error:
+        answer = _unusable(error, query, headers)
+    else:
+        answer = await _answer(backend, operation, method, query, headers, body)
+    await send_response(send, answer)
+
+
+async def _answer(
+    backend: Backend,
+    operation: Operation,
+    method: str,
+    query: bytes,
+    headers: Mapping[bytes, bytes],
+    body: bytes,
+) -> Response:
+    try:
+        fields = params.read(method, query, headers, body)
         key = _idempotency_key(headers)
         if operation.only is not None and not fields.keys() <= operation.only:
             known = ", ".join(sorted(operation.only))
             raise params.Unusable(400, f"Only these parameters are understood here: {known}")
     except params.Unusable as error:
-        close = ((b"connection", b"close"),) if error.status in (408, 413) else ()
-        await send_reply(
-            send, not_sent(error.why), json_asked_for(scope), status=error.status, headers=close
-        )
-        return
+        return _unusable(error, query, headers)
     answer = await operation.call(backend, fields, key)
-    await send_reply(send, answer, wants_json(headers, fields.get("format", "")))
+    return response(answer, wants_json(headers, fields.get("format", "")))
 
 
-def json_asked_for(scope: Scope) -> bool:
+def _unusable(error: params.Unusable, query: bytes, headers: Mapping[bytes, bytes]) -> Response:
+    close = ((b"connection", b"close"),) if error.status in (408, 413) else ()
+    return response(
+        not_sent(error.why), _json_asked_for(query, headers), status=error.status, headers=close
+    )
+
+
+def failed(incident: str, query: bytes, headers: Mapping[bytes, bytes]) -> Response:
+    """The answer to a request that failed unforeseen."""
+    reply = Reply(Code.INTERNAL, note=f"{Code.INTERNAL.sentence} (incident {incident})")
+    return response(reply, _json_asked_for(query, headers), status=500)
+
+
+def _json_asked_for(query: bytes, headers: Mapping[bytes, bytes]) -> bool:
     """Whether a request whose parameters are not known wants its answer in JSON."""
-    asked = re.search(rb"(?:^|&)format=(\w+)", scope["query_string"])
-    return wants_json(dict(scope["headers"]), asked[1].decode() if asked else "")
+    asked = re.search(rb"(?:^|&)format=(\w+)", query)
+    return wants_json(headers, asked[1].decode() if asked else "")
 
 
 def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:

@@ -4,7 +4,7 @@ The paths that carry the traffic are looked up in a table; all others go through
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from starlette.exceptions import HTTPException
@@ -14,12 +14,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..backend import Backend, Reply
+from ..backend import Backend
 from ..codes import Code
 from . import api
+from .express import Application, Quick, send_response
 from .incident import report
 from .pages import Desk, Pages
-from .render import send_reply
 
 #: None when requests can be served, otherwise the reason why not, in words for operators.
 Readiness = Callable[[], Awaitable[str | None]]
@@ -40,24 +40,28 @@ def create_app(
     public_url: str,
     soap: ASGIApp | None = None,
     soap_paths: Iterable[str] = (),
+    soap_quick: Quick | None = None,
     readiness: Readiness = _always_ready,
     lifespan: Lifespan = nullcontext,
     desk: Desk | None = None,
     mail_domain: str | None = None,
     proxies: Sequence[str] = (),
-) -> ASGIApp:
+) -> Application:
     """The application in front of one backend.
 
     `soap` answers on each of `soap_paths`, with or without a trailing slash, and sees every
-    request method and header as it came. `public_url` is how clients reach the server, and
-    `mail_domain` what mail goes to; `proxies` are the networks of those that are believed when they
-    say whom a request comes from. Without a `desk` there are no pages that need the store.
+    request method and header as it came; `soap_quick` is its short way for POST. `public_url`
+    is how clients reach the server, and `mail_domain` what mail goes to; `proxies` are the networks
+    of those that are believed when they say whom a request comes from. Without a `desk` there are
+    no pages that need the store.
     """
     pages = Pages(backend, public_url, desk=desk, mail_domain=mail_domain, proxies=proxies)
     hot: dict[str, ASGIApp] = {}
-    endpoints = api.operations(backend)
+    endpoints, ways = api.operations(backend), api.quick(backend)
     if soap is not None:
         endpoints |= dict.fromkeys(soap_paths, soap)
+    if soap_quick is not None:
+        ways |= {("POST", path): soap_quick for path in soap_paths}
     for path, endpoint in endpoints.items():
         bare = path.rstrip("/")
         hot[bare] = hot[f"{bare}/"] = endpoint
@@ -74,12 +78,12 @@ def create_app(
     others = ExceptionMiddleware(router, {HTTPException: pages.http_problem})
 
     async def fail(incident: str, scope: Scope, receive: Receive, send: Send) -> None:
-        why = f"{Code.INTERNAL.sentence} (incident {incident})"
         # What programs call is answered in their terms whatever happens.
         if scope["path"] in hot:
-            reply = Reply(Code.INTERNAL, note=why)
-            await send_reply(send, reply, api.json_asked_for(scope), status=500)
+            headers = dict(scope["headers"])
+            await send_response(send, api.failed(incident, scope["query_string"], headers))
         else:
+            why = f"{Code.INTERNAL.sentence} (incident {incident})"
             await pages.problem(scope, 500, why)(scope, receive, send)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,7 +115,16 @@ def create_app(
             if not started:
                 await fail(incident, scope, receive, send)
 
-    return app
+    return Application(app, shortened(ways))
+
+
+def shortened(ways: Mapping[tuple[str, str], Quick]) -> dict[bytes, Quick]:
+    """Short ways by what a request line begins with, with and without a trailing slash."""
+    return {
+        f"{method} {path.rstrip('/')}{slash}".encode(): way
+        for (method, path), way in ways.items()
+        for slash in ("", "/")
+    }
 
 
 async def go_on(scope: Scope, send: Send) -> None:

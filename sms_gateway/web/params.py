@@ -51,15 +51,26 @@ class Unusable(Exception):
         self.why = why
 
 
-async def read(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> dict[str, str]:
-    """All parameters of a GET or POST request, decoded; what did not come is not in it.
+async def receive(scope: Scope, receive: Receive) -> dict[str, str]:
+    """All parameters of a GET or POST request by way of ASGI.
 
     Raises Unusable (400, 408, 413, 415).
     """
-    query = scope["query_string"]
+    method = scope["method"]
+    body = await receive_body(receive) if method == "POST" else b""
+    return read(method, scope["query_string"], dict(scope["headers"]), body)
+
+
+def read(method: str, query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> dict[str, str]:
+    """All parameters of a GET or POST request, decoded; what did not come is not in it.
+
+    Raises Unusable (400, 415).
+    """
     fields = parse_form(query) if query else {}
-    if scope["method"] == "POST":
-        fields |= parse_body(headers.get(b"content-type", b""), await _body(headers, receive))
+    if method == "POST":
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise Unusable(415, "A compressed body is not understood")
+        fields |= parse_body(headers.get(b"content-type", b""), body)
     if not fields.get("apikey"):
         scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() == b"bearer":
@@ -223,9 +234,8 @@ def _parts(body: bytes, boundary: bytes) -> Iterable[tuple[dict[bytes, bytes], b
     return [(headers, bytes(content)) for headers, content in parts]
 
 
-async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise Unusable(415, "A compressed body is not understood")
+async def receive_body(receive: Receive) -> bytes:
+    """The whole body. Raises Unusable (400, 408, 413)."""
     message = await receive()
     body = bytearray(message.get("body", b""))
     received, pieces = len(body), 1

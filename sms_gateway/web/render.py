@@ -1,17 +1,15 @@
 """How an answer reads over HTTP: XML, or JSON for those who ask for it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from xml.sax.saxutils import escape
 
-from starlette.types import Send
-
 from ..backend import DeliveryStatus, Inbox, MessageStatus, ReceivedMessage, Reply
 from ..codes import Code
+from .express import Headers, Response
 
-Headers = Iterable[tuple[bytes, bytes]]
 Answer = Reply | Inbox | MessageStatus
 
 #: The elements of XML that hold a list, and what each of its items is called.
@@ -138,27 +136,15 @@ def _quality(media_range: str) -> tuple[str, float]:
     return media_type, 1.0
 
 
-async def send_reply(
-    send: Send, answer: Answer, json: bool, *, status: int = 200, headers: Headers = ()
-) -> None:
-    """Send an answer; one whose reply has `retry_after` goes with status 503."""
+def response(answer: Answer, json: bool, *, status: int = 200, headers: Headers = ()) -> Response:
+    """An answer as it goes out; one whose reply has `retry_after` goes with status 503."""
     body = as_json(answer) if json else as_xml(answer)
     reply = answer if isinstance(answer, Reply) else answer.reply
     if reply.retry_after:
         status = 503
         headers = (*headers, (b"retry-after", b"%d" % reply.retry_after))
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                *(_JSON if json else _XML),
-                (b"content-length", b"%d" % len(body)),
-                *headers,
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
+    length = (b"content-length", b"%d" % len(body))
+    return status, (*(_JSON if json else _XML), length, *headers), body
 
 
 def not_sent(note: str) -> Reply:

@@ -10,6 +10,7 @@ a body, have an end; and a head has to have the one form that everybody reads al
 
 import asyncio
 import re
+from math import inf
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
@@ -47,6 +48,8 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         self._in_body = False
         #: When it was opened or last answered a request, by the loop's clock.
         self.idle_since = worker.loop.time()
+        #: Since when its client leaves more of an answer unread than is kept for it.
+        self.unread_since = inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -55,6 +58,14 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
     def connection_lost(self, error: Exception | None) -> None:
         self.worker.connections.pop(self, None)
         super().connection_lost(error)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.unread_since = self.worker.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.unread_since = inf
 
     def data_received(self, data: bytes) -> None:
         self._around += len(data)
@@ -109,6 +120,8 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
 class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
     """The worker class to name in gunicorn's settings."""
 
+    connection = Connection
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         #: Those that are idle are in the order in which they became so.
@@ -117,7 +130,7 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         # The one place where gunicorn takes its protocol class from, in this very process.
-        gasgi.ASGIProtocol = Connection
+        gasgi.ASGIProtocol = self.connection
         # What it finds out about its parser it looks for in the base class only.
         ASGIProtocol._check_h1c_protocol_available()
         super().init_process()
@@ -138,7 +151,11 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
     def notify(self) -> None:
         """Show the arbiter that the worker lives, and close what is idle for too long."""
         super().notify()
-        self._close_idle(self.loop.time() - self.cfg.keepalive)
+        since = self.loop.time() - self.cfg.keepalive
+        self._close_idle(since)
+        for connection in list(self.connections):
+            if connection.unread_since <= since:
+                connection.transport.abort()
 
     def handle_exit_signal(self) -> None:
         super().handle_exit_signal()

@@ -184,8 +184,7 @@ class Site:
         # Browsers say whose page a request comes from (W3C Fetch Metadata).
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise Forged
-        headers = dict(request.scope["headers"])
-        fields = await params.read(request.scope, headers, request.receive)
+        fields = await params.receive(request.scope, request.receive)
         given = fields.get("form_token", "").encode("utf-8", "replace")
         if visit.fresh or not hmac.compare_digest(given, visit.form_token.encode()):
             raise Forged

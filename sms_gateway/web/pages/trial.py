@@ -109,8 +109,7 @@ class TrialPages:
     async def count(self, request: Request) -> Response:
         """How a text is encoded, for the page's script: the same words that the page has."""
         visit = self._site.visit(request)
-        headers = dict(request.scope["headers"])
-        fields = await params.read(request.scope, headers, request.receive)
+        fields = await params.receive(request.scope, request.receive)
         segments = _segments(fields.get("message", ""))
         words = self._site.render(visit.language, "encoding.html", {"segments": segments})
         return self._site.data(json.dumps({"html": words}).encode(), "application/json")

@@ -1,0 +1,95 @@
+"""A short way for the requests that carry the traffic.
+
+A request that came whole, in the one plain form that nearly every client writes, is read here and
+answered without ASGI in between; whatever differs from that form in the least is left to gunicorn's
+parser. What is read here that parser would read alike, so the two cannot disagree on where a
+request ends (RFC 9112, section 11.2).
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+Headers = Iterable[tuple[bytes, bytes]]
+#: Status, headers and body.
+Response = tuple[int, Headers, bytes]
+#: Answers a request of this query, these headers (by their names in lower case) and this body; or
+#: says None at once, and is asked by way of ASGI.
+Quick = Callable[[bytes, Mapping[bytes, bytes], bytes], Coroutine[None, None, Response] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An ASGI application, some of whose requests have a short way."""
+
+    asgi: ASGIApp
+    #: By method and path with a blank between, such as b"GET /sendsms/".
+    quick: Mapping[bytes, Quick] = field(default_factory=dict)
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self.asgi(scope, receive, send)
+
+
+class Request(NamedTuple):
+    """A request in the plain form."""
+
+    #: b"GET" or b"POST", a blank, and the path.
+    what: bytes
+    query: bytes
+    #: By their names in lower case; none came twice.
+    headers: Mapping[bytes, bytes]
+    body: bytes
+
+
+#: The most bytes of a request, and of its head, and the most headers; gunicorn takes more.
+MOST, MOST_HEAD, MOST_HEADERS = 64 * 1024, 8 * 1024, 50
+
+_LINE = re.compile(rb"((GET|POST) /[a-z/]*+)(?:\?([!\"$-~]*+))? HTTP/1\.1")
+# Each with the line end in front of it.
+_HEADERS = re.compile(rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[ -~]*+)++")
+_LENGTH = re.compile(rb"0|[1-9][0-9]{0,4}")
+# What frames a body otherwise, waits for an answer before it, or asks for another protocol.
+_UNUSUAL = frozenset({b"transfer-encoding", b"te", b"trailer", b"expect", b"upgrade"})
+
+
+def read(data: bytes) -> Request | None:
+    """The request that these bytes are, no more and no less, when it is in the plain form."""
+    end = data.find(b"\r\n\r\n", 0, MOST_HEAD)
+    if end < 0 or len(data) > MOST:
+        return None
+    start = data.find(b"\r\n", 0, end)
+    line = _LINE.fullmatch(data, 0, start)
+    if line is None or not _HEADERS.fullmatch(data, start, end):
+        return None
+    lines = data[start + 2 : end].split(b"\r\n")
+    headers = {}
+    for each in lines:
+        name, _, value = each.partition(b":")
+        headers[name.lower()] = value.strip()
+    if (
+        len(headers) != len(lines)
+        or len(lines) > MOST_HEADERS
+        or b"host" not in headers
+        or not _UNUSUAL.isdisjoint(headers)
+        or headers.get(b"connection", b"keep-alive").lower() != b"keep-alive"
+    ):
+        return None
+    what, method, query = line.groups(b"")
+    length = headers.get(b"content-length")
+    body = data[end + 4 :]
+    if method == b"GET":
+        if length is not None or body:
+            return None
+    elif length is None or not _LENGTH.fullmatch(length) or len(body) != int(length):
+        return None
+    return Request(what, query, headers, body)
+
+
+async def send_response(send: Send, response: Response) -> None:
+    """Answer by way of ASGI."""
+    status, headers, body = response
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": body})
