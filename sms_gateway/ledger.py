@@ -161,7 +161,34 @@ class Ledger:
             parts=claim.parts - sum(len(pending_parts(delivery)) for delivery in forgotten),
             now=claim.now,
         )
-        return [self._by_its_route(delivery) for delivery in forgotten + fresh]
+        taken = forgotten + fresh
+        complete = [delivery for delivery in taken if not pending_parts(delivery)]
+        if complete:
+            self._submitted_before(connection, complete, claim.now)
+        return [self._by_its_route(delivery) for delivery in taken if pending_parts(delivery)]
+
+    def _submitted_before(
+        self, connection: Connection, deliveries: Sequence[Delivery], now: int
+    ) -> None:
+        """There is nothing to hand out: the carrier's answers came after these were queued again,
+        as their worker had been taken for dead."""
+        with self._telling.changes(connection, [delivery.id for delivery in deliveries], now):
+            queue.settle(
+                connection,
+                [
+                    {
+                        "delivery_id": delivery.id,
+                        "attempt": delivery.attempt,
+                        "worker": self._worker,
+                        "new_state": State.SUBMITTED,
+                        "due": now,
+                        "duplicate": delivery.possible_duplicate,
+                    }
+                    for delivery in deliveries
+                ],
+            )
+        why = "every part had been accepted before"
+        queue.record_steps(connection, [(d.id, now, 0, "submitted", why) for d in deliveries])
 
     def _by_its_route(self, delivery: Delivery) -> Delivery:
         """A delivery with the sender and the alphabet that its route wants."""

@@ -9,11 +9,18 @@ from ..sms.message import State
 from .bulk import insert_many
 from .tables import delivery, early_receipt, part
 
-# States that a receipt may still change.
+# States that a receipt may still change. What is queued has had an answer for some of its parts, or
+# too late for all of them.
 _OPEN = or_(
     *(
         delivery.c.state == state
-        for state in (State.SUBMITTING, State.SUBMITTED, State.UNCERTAIN, State.UNKNOWN)
+        for state in (
+            State.QUEUED,
+            State.SUBMITTING,
+            State.SUBMITTED,
+            State.UNCERTAIN,
+            State.UNKNOWN,
+        )
     )
 )
 

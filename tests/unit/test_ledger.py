@@ -545,6 +545,41 @@ def test_a_worker_taken_for_dead_does_not_disturb_who_came_after(books: Books) -
     assert books.state(id) is State.SUBMITTED
 
 
+def queued_though_accepted(books: Books) -> str:
+    """A message of two parts, "abc" and "def": its worker was taken for dead and tells what became
+    of it after another has claimed it, which then cannot write it."""
+    id = books.accept("+4915112345678", parts=2)
+    (delivery,) = books.claim()
+    other = books.another(NOW + LEASE)
+    other.write(Beat(now=NOW + LEASE + 1))
+    (again,) = other.claim(now=NOW + LEASE + 1)
+    books.settle(delivery, ACCEPTED, ACCEPTED, ids=["abc", "def"])
+    other.settle(again, NOT_WRITTEN, NOT_WRITTEN)
+    assert books.state(id) is State.QUEUED
+    return id
+
+
+def test_a_delivery_without_a_part_to_hand_out_is_submitted(books: Books) -> None:
+    id = queued_though_accepted(books)
+    third = books.another(NOW + LEASE)
+    assert third.claim(now=NOW + LEASE + 2) == []
+    assert books.state(id) is State.SUBMITTED
+    assert books.steps(id)[-2:] == ["claimed", "submitted"]
+    for part in ("abc", "def"):
+        books.receipt(part, recipient="4915112345678")
+    assert books.state(id) is State.DELIVERED
+
+
+@pytest.mark.parametrize("state", [State.DELIVERED, State.UNDELIVERABLE])
+def test_what_receipts_tell_of_is_not_sent_once_more(books: Books, state: State) -> None:
+    id = queued_though_accepted(books)
+    books.receipt("abc", recipient="4915112345678")
+    assert books.state(id) is State.QUEUED
+    books.receipt("def", state, recipient="4915112345678")
+    assert books.state(id) is state
+    assert books.claim(now=NOW + LEASE + 2) == []
+
+
 def test_what_was_queued_for_a_route_that_is_gone_takes_another(books: Books) -> None:
     id = books.accept("+33612345678")
     with books.store.write() as connection:
