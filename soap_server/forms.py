@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from secrets import token_hex
 
 from sms_gateway.backend import Reply
 
@@ -34,16 +35,18 @@ _TEXT = re.compile(
     rb"|\](?!\]>)|\xef(?!\xbf[\xbe\xbf]))++"
     rb")</"
 )
+# NuSOAP draws a prefix for each of its clients. Another in its place changes nothing when it takes
+# all of its places and was not there before; and no name that matters has such a one in it.
+_DRAWN = re.compile(rb" xmlns:(ns[0-9]{4})=")
+_FIXED = b"ns0000"
 _REFERENCE = re.compile("&(?:#x([0-9a-fA-F]+)|#([0-9]+)|([a-z]+));")
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
-#: What stands for the texts of a form while it is read, in characters of all lengths.
-TEXTS = ("first ä€😀", "second ä€😀", "third ä€😀")
 #: What stands for the result while its answer is written: numbers that are nowhere else in it.
 RESULT = SendSmsResult(error=111111, sent=222222, id="333333")
 
-#: What spyne makes of an envelope with TEXTS in it: the arguments, and the media type and the bytes
-#: of its answer when the result is RESULT; None when it is no plain call of `sendSms`.
+#: What spyne makes of an envelope: the arguments, and the media type and the bytes of its answer
+#: when the result is RESULT; None when it is no call of `sendSms`, or has more to it.
 Reading = tuple[list[str], bytes, bytes] | None
 
 
@@ -67,16 +70,19 @@ class Forms:
 
     def __init__(self, read_by_spyne: Callable[[bytes], Reading]) -> None:
         self._read_by_spyne = read_by_spyne
+        #: What stands for the texts while a form is read, in characters of all lengths. Nobody can
+        #: know them, so they are nowhere else in it.
+        self._marks = [f"{token_hex(16)} ä€😀" for _ in range(3)]
         #: By what is around the texts; None for what is no form.
         self._known: dict[tuple[bytes, ...], Form | None] = {}
 
     def read(self, envelope: bytes) -> tuple[Form, str, str, str] | None:
         """An envelope's form, its recipients, message and key; None when spyne has to read it."""
         pieces = _TEXT.split(envelope)
-        if len(pieces) != 2 * len(TEXTS) + 1:
+        if len(pieces) != 7:
             return None
         around = tuple(pieces[::2])
-        form = self._known[around] if around in self._known else self._learn(around)
+        form = self._known.get(around) or self._look(around)
         if form is None:
             return None
         recipients, message, apikey = form.places
@@ -85,29 +91,33 @@ class Forms:
         except ValueError:
             return None
 
-    def _learn(self, around: tuple[bytes, ...]) -> Form | None:
+    def _look(self, around: tuple[bytes, ...]) -> Form | None:
+        """The form with these pieces, by another prefix or learned now; None when it is none."""
         if sum(map(len, around)) > LONGEST_FORM:
             return None
-        if len(self._known) >= MOST_FORMS:
-            del self._known[next(iter(self._known))]
         marked = around[0]
-        for text, piece in zip(TEXTS, around[1:], strict=True):
-            marked += b">" + text.encode() + b"</" + piece
-        form = self._known[around] = _form(self._read_by_spyne(marked))
-        return form
+        for mark, piece in zip(self._marks, around[1:], strict=True):
+            marked += b">" + mark.encode() + b"</" + piece
+        if (drawn := _DRAWN.search(marked)) and _FIXED not in marked:
+            around = tuple(piece.replace(drawn[1], _FIXED) for piece in around)
+            marked = marked.replace(drawn[1], _FIXED)
+        if around not in self._known:
+            if len(self._known) >= MOST_FORMS:
+                del self._known[next(iter(self._known))]
+            self._known[around] = self._form(self._read_by_spyne(marked))
+        return self._known[around]
 
-
-def _form(reading: Reading) -> Form | None:
-    if reading is None:
-        return None
-    arguments, media_type, answer = reading
-    if sorted(arguments) != sorted(TEXTS):
-        return None
-    recipients, message, apikey = (2 * TEXTS.index(argument) + 1 for argument in arguments)
-    answer = answer.replace(b"%", b"%%")
-    for mark, place in ((b"111111", b"%d"), (b"222222", b"%d"), (b"333333", b"%b")):
-        answer = answer.replace(mark, place)
-    return Form(places=(recipients, message, apikey), media_type=media_type, answer=answer)
+    def _form(self, reading: Reading) -> Form | None:
+        if reading is None:
+            return None
+        arguments, media_type, answer = reading
+        if sorted(arguments) != sorted(self._marks):
+            return None
+        recipients, message, apikey = (2 * self._marks.index(each) + 1 for each in arguments)
+        answer = answer.replace(b"%", b"%%")
+        for mark, place in ((b"111111", b"%d"), (b"222222", b"%d"), (b"333333", b"%b")):
+            answer = answer.replace(mark, place)
+        return Form(places=(recipients, message, apikey), media_type=media_type, answer=answer)
 
 
 @lru_cache(maxsize=64)

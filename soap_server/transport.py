@@ -2,7 +2,7 @@
 
 import asyncio
 import binascii
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
@@ -92,7 +92,7 @@ class SoapApp:
 
     def quick(
         self, query: bytes, headers: Mapping[bytes, bytes], body: bytes
-    ) -> Awaitable[Response] | None:
+    ) -> Coroutine[Any, Any, Response] | None:
         """The answer to a POST when it is a plain call of `sendSms`; None when it is not, or when
         finding that out takes more than a look.
 
