@@ -1,18 +1,21 @@
-"""The processes of one command: started, restarted when they die, and never left behind.
+"""The processes of one command: forked, replaced when they die, and never left behind.
 
-The supervisor holds one end of a pipe and each child the other, its lifeline. Whatever becomes of
-the supervisor, `kill -9` included, the children notice and stop themselves.
+They are forked, so that what all of them need is imported once; the supervisor has no threads and
+no open database that a fork could harm. It holds one end of a pipe and each child the other, its
+lifeline. Whatever becomes of the supervisor, `kill -9` included, the children notice and stop.
 """
 
-import asyncio
 import logging
 import os
 import signal
+import socket
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,7 @@ GRACE = 20.0
 _STEADY = 10.0
 _LONGEST_PAUSE = 30.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_AWAITED = {*_STOP_SIGNALS, signal.SIGCHLD}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,124 +36,189 @@ class Child:
     """A process of the family."""
 
     name: str
-    #: The whole command; `--lifeline FD` is added to it.
-    command: Sequence[str]
-    #: File descriptors that it inherits, such as the socket it listens on.
-    inherits: Sequence[int] = ()
+    #: What it does, called in the process; returns its exit status.
+    run: Callable[[], int]
+    #: Sockets that are for it alone.
+    sockets: Sequence[socket.socket] = ()
+    #: All end when it ends, with its status.
+    leads: bool = False
 
 
-@asynccontextmanager
-async def running(
-    children: Sequence[Child], *, environ: Mapping[str, str] | None = None, grace: float = GRACE
-) -> AsyncIterator["asyncio.Future[int]"]:
-    """Keep the children running while the block runs; none runs when it has ended.
+class _Kept:
+    """A child, and the process that it is at the moment."""
 
-    Yields a future of the exit status: 0 once SIGINT, SIGTERM or SIGHUP asks for the end,
-    WRONG_SETTINGS once a child gives that as its reason. A second signal cuts the grace short.
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.pid: int | None = None
+        #: When it was started, and when it is to be started next; of the monotonic clock.
+        self.born = self.due = 0.0
+        self.pause = 0.0
+
+
+def supervise(children: Sequence[Child], *, grace: float = GRACE) -> int:
+    """Keep the children running until SIGINT, SIGTERM or SIGHUP; none runs when it returns.
+
+    Returns 0 then, and otherwise the status of the child that ended the whole: one that leads, or
+    one that gives WRONG_SETTINGS as its reason. A second signal cuts the grace short.
     """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int] = loop.create_future()
-    hurry = asyncio.Event()
+    # They are waited for, and interrupt nothing.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     lifeline, ours = os.pipe()
-
-    def stop() -> None:
-        if ended.done():
-            hurry.set()
-        else:
-            ended.set_result(0)
-
-    for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, stop)
-    keepers = [
-        asyncio.create_task(_keep(child, lifeline, environ, ended, hurry, grace))
-        for child in children
-    ]
+    family = [_Kept(child) for child in children]
+    status = None
     try:
-        yield ended
+        while status is None:
+            now = time.monotonic()
+            for kept in family:
+                if kept.pid is None and kept.due <= now:
+                    _start(kept, children, lifeline, ours, grace)
+            due = [kept.due - time.monotonic() for kept in family if kept.pid is None]
+            if _signalled(min(due, default=None)):
+                status = 0
+            for kept in family:
+                ended = _reap(kept, signal.SIGTERM)
+                if ended is not None and status is None:
+                    status = _bury(kept, ended)
     finally:
-        if not ended.done():
-            ended.cancel()
-        for keeper in keepers:
-            keeper.cancel()
-        await asyncio.gather(*keepers, return_exceptions=True)
-        for number in _STOP_SIGNALS:
-            loop.remove_signal_handler(number)
+        _stop(family, grace)
         os.close(lifeline)
         os.close(ours)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return status
 
 
-async def _keep(
-    child: Child,
-    lifeline: int,
-    environ: Mapping[str, str] | None,
-    ended: "asyncio.Future[int]",
-    hurry: asyncio.Event,
-    grace: float,
-) -> None:
-    """Run a child again and again, until cancelled."""
-    pause = 0.0
-    while True:
-        born = time.monotonic()
-        facts: dict[str, object] = {"child": child.name}
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *(*child.command, "--lifeline", str(lifeline)),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(lifeline, *child.inherits),
-                # Of its own group, so that Ctrl-C reaches the supervisor only, and that what a
-                # child has started can be stopped with it.
-                process_group=0,
-                env=environ,
-            )
-        except OSError as error:  # no memory, no process to be had
-            facts["error"] = error
-        else:
-            log.info("started", extra=facts | {"pid": process.pid})
-            try:
-                facts["status"] = await process.wait()
-            except asyncio.CancelledError:
-                await _stop(process, hurry, grace)
-                log.info("stopped", extra=facts | {"status": process.returncode})
-                raise
-            # Whatever the child has started and left behind.
-            _signal_group(process.pid, signal.SIGTERM)
-            if process.returncode == WRONG_SETTINGS:
-                log.error("gave up", extra=facts)
-                if not ended.done():
-                    ended.set_result(WRONG_SETTINGS)
-                return
-        steady = time.monotonic() - born >= _STEADY
-        pause = 0.0 if steady else min(max(0.5, 2 * pause), _LONGEST_PAUSE)
-        log.error("died", extra=facts | {"restart_in": pause})
-        await asyncio.sleep(pause)
+def _signalled(seconds: float | None) -> bool:
+    """Wait for a signal, at most so long; whether one asks for the end."""
+    if seconds is None:
+        return signal.sigwait(_AWAITED) in _STOP_SIGNALS
+    got = signal.sigtimedwait(_AWAITED, max(0, seconds))
+    return got is not None and got.si_signo in _STOP_SIGNALS
 
 
-async def _stop(process: asyncio.subprocess.Process, hurry: asyncio.Event, grace: float) -> None:
-    """Ask a process to stop, wait, and kill what is left of its group."""
-    end = asyncio.create_task(process.wait())
-    if process.returncode is None:
-        process.terminate()
-        hurried = asyncio.create_task(hurry.wait())
-        await asyncio.wait((end, hurried), timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-        hurried.cancel()
-    _signal_group(process.pid, signal.SIGKILL)
-    await end
+def _start(kept: _Kept, children: Sequence[Child], lifeline: int, ours: int, grace: float) -> None:
+    kept.born = time.monotonic()
+    try:
+        pid = os.fork()
+    except OSError as error:  # no memory, no process to be had
+        _put_off(kept, {"error": error})
+        return
+    if pid == 0:
+        strange = {each for child in children for each in child.sockets}
+        _live(kept.child, strange.difference(kept.child.sockets), lifeline, ours, grace)
+    _lead_a_group(pid)
+    kept.pid = pid
+    log.info("started", extra={"child": kept.child.name, "pid": pid})
 
 
-def _signal_group(group: int, number: int) -> None:
+def _live(
+    child: Child, strange: Collection[socket.socket], lifeline: int, ours: int, grace: float
+) -> NoReturn:
+    """The whole life of a child, in the process that was forked for it."""
+    status = 1
+    try:
+        _lead_a_group(0)
+        _show_name(child.name)
+        os.close(ours)
+        for each in strange:
+            each.close()
+        # The terminal's input is not for it.
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
+        hold_lifeline(lifeline, grace)
+        status = child.run()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # What is further up the stack is the supervisor's.
+        os._exit(status)
+
+
+def _lead_a_group(pid: int) -> None:
+    """Give a process (0: this) a group of its own.
+
+    Ctrl-C then reaches the supervisor only, and what a child has started can be stopped with it.
+    Both sides do it, for either may be first.
+    """
+    try:
+        os.setpgid(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        pass  # it has ended
+
+
+def _show_name(name: str) -> None:
+    """What ps and top call this process; its command line is the supervisor's."""
+    try:
+        Path("/proc/self/comm").write_text(f"sms-{name}")
+    except OSError:
+        pass
+
+
+def _reap(kept: _Kept, number: signal.Signals, options: int = os.WNOHANG) -> int | None:
+    """The exit status of a process if it has ended, negative for the signal that killed it.
+
+    What it has started and left behind gets a signal, too.
+    """
+    if kept.pid is None or os.waitid(os.P_PID, kept.pid, os.WEXITED | os.WNOWAIT | options) is None:
+        return None
+    # Before its status is asked for, so that nobody else has its number.
+    _signal_group(kept.pid, number)
+    _, status = os.waitpid(kept.pid, 0)
+    kept.pid = None
+    return os.waitstatus_to_exitcode(status)
+
+
+def _bury(kept: _Kept, status: int) -> int | None:
+    """Have a child that died started again, unless its end is that of all: then its status."""
+    facts: dict[str, object] = {"child": kept.child.name, "status": status}
+    if kept.child.leads:
+        return status
+    if status == WRONG_SETTINGS:
+        log.error("gave up", extra=facts)
+        return status
+    _put_off(kept, facts)
+    return None
+
+
+def _put_off(kept: _Kept, facts: dict[str, object]) -> None:
+    steady = time.monotonic() - kept.born >= _STEADY
+    kept.pause = 0.0 if steady else min(max(0.5, 2 * kept.pause), _LONGEST_PAUSE)
+    kept.due = time.monotonic() + kept.pause
+    log.error("died", extra={"child": kept.child.name} | facts | {"restart_in": kept.pause})
+
+
+def _stop(family: Sequence[_Kept], grace: float) -> None:
+    """Ask all to stop, wait, and kill what is left of their groups."""
+    living = {kept.pid: kept for kept in family if kept.pid is not None}
+    for pid in living:
+        os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + grace
+    while living:
+        left = end - time.monotonic()
+        is_over = left <= 0 or _signalled(left)
+        for pid, kept in list(living.items()):
+            if is_over:
+                _signal_group(pid, signal.SIGKILL)
+            status = _reap(kept, signal.SIGKILL, 0 if is_over else os.WNOHANG)
+            if status is not None:
+                del living[pid]
+                log.info("stopped", extra={"child": kept.child.name, "status": status})
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
-        pass  # nobody is left; the number may belong to others by now
+        pass  # nobody is left
 
 
-def hold_lifeline(lifeline: int | None, grace: float = GRACE) -> None:
+def hold_lifeline(lifeline: int, grace: float = GRACE) -> None:
     """Stop this process (SIGTERM, after `grace` seconds SIGKILL) when its supervisor is gone.
 
-    `lifeline` is the descriptor that the supervisor passed; without one nothing happens.
+    `lifeline` is its end of the supervisor's pipe.
     """
-    if lifeline is not None:
-        threading.Thread(target=_hold, args=(lifeline, grace), daemon=True).start()
+    threading.Thread(target=_hold, args=(lifeline, grace), daemon=True).start()
 
 
 def _hold(lifeline: int, grace: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from .failure import Failure
+from . import garbage
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,30 +25,15 @@ _LONGEST_LINE = 8190
 _MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes files of its own in it
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, which may be passed on to a server that is started and started again.
-
-    Failure when the address cannot be had.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        # Python adds to the system's words what we say already; names have no number of their own.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else error.strerror
-        raise Failure(f"cannot listen on {host} port {port} (bind): {reason}") from None
-
-
-def serve(settings: Settings, listener: int, make_app: Callable[[], Any]) -> NoReturn:
+def serve(settings: Settings, listener: socket.socket, make_app: Callable[[], Any]) -> NoReturn:
     """Serve until SIGTERM or SIGINT; `make_app` is called in each process, after the fork.
 
-    `listener` is the descriptor of a listening socket. Ends with SystemExit: 0 after a clean stop.
+    Ends with SystemExit: 0 after a clean stop.
     """
     processes = settings.web_processes()
     facts = {"bind": settings.bind, "url": settings.external_url(), "processes": processes}
     options: dict[str, Any] = {
-        "bind": f"fd://{listener}",
+        "bind": f"fd://{listener.detach()}",  # which closes it, too
         "worker_class": "sms_gateway.web.worker.Worker",
         "workers": processes,
         "keepalive": _KEEPALIVE,
@@ -89,7 +74,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        return self._make_app()
+        app = self._make_app()
+        garbage.freeze()
+        return app
 
 
 class _Log(Logger):  # type: ignore[misc]

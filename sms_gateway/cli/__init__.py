@@ -2,14 +2,13 @@
 
 import importlib
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
 from .. import __version__
-from ..failure import Failure
-from ..log import error_facts
-from ..settings import SettingsError
+from .ending import exit_status
 from .options import CONFIG
 
 #: Each command and the module that has it, which is read when the command is run.
@@ -60,26 +59,5 @@ def cli(config: Path | None) -> None:
 
 
 def main() -> None:
-    """Run the command line; whatever goes wrong is told in one line.
-
-    Exit status: 0 when it worked, 2 for wrong use and wrong settings, 1 for everything else.
-    """
-    try:
-        status = cli.main(prog_name="sendsmsnow", standalone_mode=False)
-    except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "sendsmsnow"
-        click.echo(f"{path}: {error.format_message()} (see {path} --help)", err=True)
-        status = 2
-    except SettingsError as error:
-        click.echo(f"sendsmsnow: {error}", err=True)
-        status = 2
-    except (Failure, click.ClickException) as error:
-        click.echo(f"sendsmsnow: {error}", err=True)
-        status = 1
-    except (click.Abort, KeyboardInterrupt):
-        status = 130
-    except Exception as error:
-        facts = error_facts(error)
-        click.echo(f"sendsmsnow: unexpected {facts['error']} at {facts['at']}", err=True)
-        status = 1
-    sys.exit(status if isinstance(status, int) else 0)
+    """Run the command line."""
+    sys.exit(exit_status(partial(cli.main, prog_name="sendsmsnow", standalone_mode=False)))

@@ -25,10 +25,6 @@ _LISTENING = (
     click.option("--keyfile", metavar="FILE", help="The certificate's private key."),
 )
 
-#: The lifeline of `processes`, and the socket to listen on when somebody else opened it.
-LIFELINE = click.option("--lifeline", type=int, hidden=True)
-LISTENER = click.option("--listener", type=int, hidden=True)
-
 
 def listening(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of whatever listens."""

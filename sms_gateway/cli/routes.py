@@ -8,8 +8,9 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from .. import bootstrap, database
+from .. import database
 from ..accounts import Account, key_hash
+from ..bootstrap import ways_out
 from ..failure import Failure
 from ..routes import TEST, Route
 from ..settings import Settings
@@ -30,7 +31,7 @@ def route() -> None:
 @click.pass_context
 def list_routes(ctx: click.Context, /, config: Path | None, as_json: bool) -> None:
     """List all routes of the settings."""
-    routes = bootstrap.routes(settings_of(ctx, config))
+    routes = ways_out.routes(settings_of(ctx, config))
     for each in sorted(routes.all(), key=lambda route: route.prefix):
         if each is not TEST:
             facts = described(each)
@@ -57,7 +58,7 @@ def check(
     The exit status is 1 when it would be refused.
     """
     settings = settings_of(ctx, config)
-    routes = bootstrap.routes(settings)
+    routes = ways_out.routes(settings)
     address = e164(number, settings.default_region)
     with database.opened(settings) as store, store.read() as connection:
         account = _account(connection, name, apikey)

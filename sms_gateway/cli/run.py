@@ -1,32 +1,27 @@
-"""The commands that run: serve, web, worker, mail, soap; and migrate, which comes first."""
+"""The commands that run: serve, web, worker, mail, soap; and migrate, which comes first.
+
+What only one of the processes needs is imported there, and not by all: `bootstrap`.
+"""
 
 import asyncio
 import logging
 import os
 import signal
 import socket
-import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
-import uvloop
-from starlette.types import ASGIApp
 
-from .. import bootstrap, database, processes, server
+from .. import database, garbage, processes
+from ..bootstrap.ways_out import check
+from ..failure import Failure
 from ..settings import Settings, SettingsError, split_address
-from .options import (
-    CONFIG,
-    LIFELINE,
-    LISTENER,
-    config_of,
-    listening,
-    logging_to,
-    settings_of,
-)
+from .ending import exit_status
+from .options import CONFIG, listening, logging_to, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -43,105 +38,79 @@ def serve(ctx: click.Context, /, config: Path | None, **options: str | None) -> 
     """
     settings = settings_of(ctx, config, **options)
     logging_to(settings)
-    bootstrap.check(settings)
-    mail_listener = nullcontext() if settings.mail_bind is None else _listen_for_mail(settings)
-    with listen(settings) as listener, mail_listener as mails:
+    check(settings)
+    mail_listener = nullcontext() if settings.mail_bind is None else listen(settings.mail_bind)
+    with listen(settings.bind) as listener, mail_listener as mails:
+        settings = at_its_port(settings, listener)
         migrate_and_tell(settings)
-        children = family(config_of(ctx, config), options, settings, listener, mails)
-        ctx.exit(asyncio.run(_supervise(children)))
-
-
-async def _supervise(children: list[processes.Child]) -> int:
-    async with processes.running(children) as ended:
-        return await ended
+        ctx.exit(processes.supervise(family(settings, listener, mails)))
 
 
 def family(
-    config: Path | None,
-    options: Mapping[str, str | None],
-    settings: Settings,
-    listener: socket.socket,
-    mails: socket.socket | None = None,
+    settings: Settings, listener: socket.socket, mails: socket.socket | None = None
 ) -> list[processes.Child]:
-    """The processes of `serve`, with its options passed on; `mails` is where mails come in."""
-    shared = [] if config is None else ["--config", str(config)]
-    passed = [
-        word
-        for name, value in options.items()
-        if value is not None and name != "bind"
-        for word in (f"--{name}", value)
-    ]
-    # The web process needs its address even where it does not listen itself: it is in the WSDL.
-    place = ["--bind", bound(settings, listener), "--listener", str(listener.fileno())]
+    """The processes of `serve`; `mails` is where mails come in."""
     children = [
-        processes.Child(
-            name="web",
-            command=own_command("web", *shared, *passed, *place),
-            inherits=(listener.fileno(),),
-        ),
-        processes.Child(name="worker", command=own_command("worker", *shared)),
+        child("web", partial(_web, settings, listener), listener),
+        child("worker", partial(_worker, settings)),
     ]
     if mails is not None:
-        place = ["--listener", str(mails.fileno())]
-        children.append(
-            processes.Child(
-                name="mail",
-                command=own_command("mail", *shared, *place),
-                inherits=(mails.fileno(),),
-            )
-        )
+        children.append(child("mail", partial(_mail, settings, mails), mails))
     return children
 
 
-def own_command(*arguments: str) -> list[str]:
-    """This very command with other arguments, to be run as a process."""
-    # Unless it is there that this program was found, Python is not to look for modules in the
-    # current directory.
-    here = Path(__file__).parents[2] == Path.cwd()
-    return [sys.executable, *(() if here else ("-P",)), "-m", "sms_gateway", *arguments]
+def child(
+    name: str, work: Callable[[], None], *sockets: socket.socket, leads: bool = False
+) -> processes.Child:
+    """A process that tells what goes wrong as a command does."""
+    run = partial(exit_status, work)
+    return processes.Child(name=name, run=run, sockets=sockets, leads=leads)
 
 
-def listen(settings: Settings) -> socket.socket:
-    """A socket that listens where the settings say."""
-    return server.listen(*split_address(settings.bind))
+def listen(bind: str) -> socket.socket:
+    """A socket that listens at HOST:PORT; Failure when the address cannot be had."""
+    host, port = split_address(bind)
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        # Python adds to the system's words what we say already; names have no number of their own.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        raise Failure(f"cannot listen on {host} port {port} (bind): {reason}") from None
 
 
-def _listen_for_mail(settings: Settings) -> socket.socket:
-    if settings.mail_bind is None:
-        raise SettingsError("mail_bind is not set: it says where mails come in")
-    return server.listen(*split_address(settings.mail_bind))
+def at_its_port(settings: Settings, listener: socket.socket) -> Settings:
+    """The settings with the port in `bind` that was found where it asks for any (0).
 
-
-def bound(settings: Settings, listener: socket.socket) -> str:
-    """Where a socket listens: `bind`, with the port that was found where it asks for any (0)."""
+    The web process needs it even where it does not listen itself: it is in the WSDL.
+    """
     host, _, _ = settings.bind.rpartition(":")
-    return f"{host}:{listener.getsockname()[1]}"
+    return settings.model_copy(update={"bind": f"{host}:{listener.getsockname()[1]}"})
 
 
 @click.command()
 @CONFIG
 @listening
-@LIFELINE
-@LISTENER
 @click.pass_context
-def web(
-    ctx: click.Context,
-    /,
-    config: Path | None,
-    lifeline: int | None,
-    listener: int | None,
-    **options: str | None,
-) -> None:
+def web(ctx: click.Context, /, config: Path | None, **options: str | None) -> None:
     """Run the web part alone.
 
     It answers SOAP, the HTTP API and the pages; a worker is needed elsewhere.
     """
     settings = settings_of(ctx, config, **options)
     logging_to(settings)
-    processes.hold_lifeline(lifeline)
+    with listen(settings.bind) as listener:
+        _web(at_its_port(settings, listener), listener)
+
+
+def _web(settings: Settings, listener: socket.socket) -> NoReturn:
+    from .. import server
+    from ..bootstrap.web import web_app
+
     with database.opened(settings):
         pass  # so that what is missing is told once, here, and not by each process
-    _serve(settings, listener, bootstrap.web_app)
+    server.serve(settings, listener, partial(web_app, settings))
 
 
 @click.command()
@@ -154,64 +123,67 @@ def soap(ctx: click.Context, /, config: Path | None, backend: str, **options: st
 
     It stands in front of a remote gateway's HTTP API, and needs no database.
     """
+    from .. import server
+    from ..bootstrap.soap import check_backend, soap_app
+
     settings = settings_of(ctx, config, **options)
     if settings.workers is None:  # no database to be right for
         settings = settings.model_copy(update={"workers": os.cpu_count()})
     logging_to(settings)
-    bootstrap.check_backend(settings, backend)
-    _serve(settings, None, partial(bootstrap.soap_app, backend=backend))
-
-
-def _serve(
-    settings: Settings, listener: int | None, make_app: Callable[[Settings], ASGIApp]
-) -> None:
-    if listener is None:
-        own = listen(settings)
-        settings = settings.model_copy(update={"bind": bound(settings, own)})
-        listener = own.detach()
-    server.serve(settings, listener, partial(make_app, settings))
+    check_backend(settings, backend)
+    with listen(settings.bind) as listener:
+        settings = at_its_port(settings, listener)
+        server.serve(settings, listener, partial(soap_app, settings, backend))
 
 
 @click.command()
 @CONFIG
-@LIFELINE
 @click.pass_context
-def worker(ctx: click.Context, /, config: Path | None, lifeline: int | None) -> None:
+def worker(ctx: click.Context, /, config: Path | None) -> None:
     """Run the worker alone.
 
     It hands messages to the carriers and takes in their receipts.
     """
     settings = settings_of(ctx, config)
     logging_to(settings)
-    processes.hold_lifeline(lifeline)
+    _worker(settings)
+
+
+def _worker(settings: Settings) -> None:
+    import uvloop
+
+    from ..bootstrap.worker import make_worker
+
     with database.opened(settings) as store:
-        uvloop.run(_until_stopped(bootstrap.worker(settings, store).run()))
+        uvloop.run(_until_stopped(make_worker(settings, store).run()))
 
 
 @click.command()
 @CONFIG
-@LIFELINE
-@LISTENER
 @click.pass_context
-def mail(
-    ctx: click.Context, /, config: Path | None, lifeline: int | None, listener: int | None
-) -> None:
+def mail(ctx: click.Context, /, config: Path | None) -> None:
     """Run the e-mail face alone.
 
     Mails that come in at mail_bind become SMS; a worker is needed elsewhere.
     """
     settings = settings_of(ctx, config)
     logging_to(settings)
-    processes.hold_lifeline(lifeline)
-    with (
-        _listen_for_mail(settings) if listener is None else socket.socket(fileno=listener) as mails,
-        database.opened(settings) as store,
-    ):
+    if settings.mail_bind is None:
+        raise SettingsError("mail_bind is not set: it says where mails come in")
+    with listen(settings.mail_bind) as listener:
+        _mail(settings, listener)
+
+
+def _mail(settings: Settings, listener: socket.socket) -> None:
+    from ..bootstrap.mail import take_mail
+
+    with database.opened(settings) as store:
         # Not uvloop: aiosmtpd upgrades connections to TLS by asyncio's own means.
-        asyncio.run(_until_stopped(bootstrap.take_mail(settings, store, mails)))
+        asyncio.run(_until_stopped(take_mail(settings, store, listener)))
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    garbage.freeze()
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

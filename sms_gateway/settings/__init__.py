@@ -3,7 +3,7 @@
 from .reference import in_force, reference
 from .sources import ENV_CONFIG, ENV_PREFIX, Given, SettingsError, given, load
 from .table import DEFAULT_UPSTREAM, TEST_UPSTREAM, Settings
-from .values import SecretUrl, masked, split_address
+from .values import SecretUrl, masked, milliseconds, split_address
 
 __all__ = [
     "DEFAULT_UPSTREAM",
@@ -18,6 +18,7 @@ __all__ = [
     "in_force",
     "load",
     "masked",
+    "milliseconds",
     "reference",
     "split_address",
 ]

@@ -1,7 +1,6 @@
 """The `[[routes]]` tables of the file."""
 
 from collections.abc import Collection, Iterator
-from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -9,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from ..quiet import QuietHours
 from ..routes import SENDER, Route, Senders
 from ..sms.encoding import DefaultAlphabet
-from .values import Allowed, Hours, Prefixes
+from .values import Allowed, Hours, Prefixes, milliseconds
 
 
 def _quiet_hours(hours: str) -> str:
@@ -79,9 +78,7 @@ class RouteTable(BaseModel):
                 resend=self.uncertain == "resend",
                 rate=self.rate,
                 window=self.window,
-                validity=None
-                if self.validity is None
-                else self.validity // timedelta(milliseconds=1),
+                validity=None if self.validity is None else milliseconds(self.validity),
                 alphabet=self.alphabet,
                 senders=self.senders,
                 sender=self.sender,

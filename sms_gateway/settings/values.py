@@ -182,6 +182,11 @@ def show_duration(duration: timedelta) -> str:
     return f"{milliseconds}ms"
 
 
+def milliseconds(duration: timedelta) -> int:
+    """A duration as a number."""
+    return duration // timedelta(milliseconds=1)
+
+
 def show_milliseconds(milliseconds: int) -> str:
     """A duration as `show_duration` writes it."""
     return show_duration(timedelta(milliseconds=milliseconds))

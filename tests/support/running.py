@@ -33,7 +33,7 @@ class Running:
         return self.run("key", "create", name, *options).strip()
 
     def children(self) -> dict[str, int]:
-        """The processes of `serve`, by the command each runs ("web", "worker")."""
+        """The processes of `serve`, by what each is ("web", "worker")."""
         return family(self.process.pid)
 
     def kill(self, command: str) -> None:
@@ -45,13 +45,20 @@ class Running:
 
 
 def family(serve: int) -> dict[str, int]:
-    """The processes that a `serve` keeps, by the command each runs."""
+    """The processes that a `serve` keeps, by what each is ("web", "worker", "mail")."""
     return {
         word: pid
         for pid in children_of(serve)
-        for word in command_line(pid).decode().split("\0")
-        if word in ("web", "worker", "mail")
+        if (word := name_of(pid).removeprefix("sms-")) in ("web", "worker", "mail")
     }
+
+
+def name_of(pid: int) -> str:
+    """What ps calls it; empty once the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def children_of(pid: int) -> list[int]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
-from sms_gateway import bootstrap
 from sms_gateway.backend import Backend
+from sms_gateway.bootstrap.ways_out import routes
+from sms_gateway.bootstrap.web import web_app
 from sms_gateway.deadline import Deadline
 from sms_gateway.gateway import Gateway
 from sms_gateway.settings import load
@@ -40,7 +41,7 @@ def settings_file(folder: Path, database: str, *, timeout: float = 20) -> Path:
 
 def application(config: str) -> ASGIApp:
     """For gunicorn."""
-    return bootstrap.web_app(load(Path(config), {}, {}))
+    return web_app(load(Path(config), {}, {}))
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def served(config: Path) -> Iterator[Server]:
 async def in_process(config: Path) -> AsyncIterator[Backend]:
     settings = load(config, {}, {})
     store = Store(settings.database_url.get_secret_value())
-    gateway = Gateway(store, bootstrap.routes(settings), max_parts=settings.max_parts)
+    gateway = Gateway(store, routes(settings), max_parts=settings.max_parts)
     await gateway.start()
     try:
         yield Deadline(gateway, timedelta(seconds=settings.backend_timeout.total_seconds()))

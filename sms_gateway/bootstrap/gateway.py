@@ -1,0 +1,18 @@
+"""The Backend in process, for whatever messages come in by."""
+
+from ..gateway import Gateway
+from ..settings import Settings, milliseconds
+from ..store import Store
+from .ways_out import routes
+
+
+def gateway(settings: Settings, store: Store) -> Gateway:
+    """The gateway over a store; `start` it."""
+    return Gateway(
+        store,
+        routes(settings),
+        default_region=settings.default_region,
+        max_parts=settings.max_parts,
+        validity=milliseconds(settings.validity),
+        queue_limit=settings.queue_limit,
+    )

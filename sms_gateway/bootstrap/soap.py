@@ -1,0 +1,37 @@
+"""The SOAP face alone, in front of a gateway somewhere else."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import soap_server
+
+from ..http_backend import HttpBackend
+from ..settings import Settings, SettingsError, masked
+from ..web.app import go_on
+
+
+def soap_app(settings: Settings, backend: str) -> ASGIApp:
+    """The SOAP face in front of a remote gateway, `backend` being its URL; SettingsError for a
+    wrong one."""
+    remote = _remote(settings, backend)
+    soap = soap_server.SoapApp(remote, settings.external_url())
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await go_on(scope, send)
+        await soap(scope, receive, send)
+        if scope["type"] == "lifespan":  # which lasts as long as the server
+            await remote.aclose()
+
+    return app
+
+
+def check_backend(settings: Settings, backend: str) -> None:
+    """SettingsError where `backend` is no URL of a gateway."""
+    _remote(settings, backend)
+
+
+def _remote(settings: Settings, backend: str) -> HttpBackend:
+    try:
+        return HttpBackend(backend, timeout=settings.backend_timeout.total_seconds())
+    except ValueError as error:
+        raise SettingsError(f"--backend {masked(backend)!r}: {error}") from None

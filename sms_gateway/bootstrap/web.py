@@ -1,0 +1,56 @@
+"""SOAP, the HTTP API and the pages, in front of the gateway."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.types import ASGIApp
+
+import soap_server
+
+from ..deadline import Deadline
+from ..sessions import Sessions
+from ..settings import Settings
+from ..signup import Signup
+from ..store import Store, pending_migration
+from ..web.app import create_app
+from ..web.pages import Desk
+from .gateway import gateway
+
+
+def web_app(settings: Settings) -> ASGIApp:
+    """All that is served by HTTP. To be made after the fork."""
+    store = Store(settings.database_url.get_secret_value())
+    accepting = gateway(settings, store)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        await accepting.start()
+        try:
+            yield
+        finally:
+            await accepting.aclose()
+            store.close()
+
+    async def readiness() -> str | None:
+        pending = await asyncio.to_thread(pending_migration, store)
+        return None if pending is None else "the database is not at the schema of this version"
+
+    backend = Deadline(accepting, settings.backend_timeout)
+    return create_app(
+        backend,
+        public_url=settings.external_url(),
+        soap=soap_server.SoapApp(backend, settings.external_url()),
+        soap_paths=soap_server.PATHS,
+        readiness=readiness,
+        lifespan=lifespan,
+        desk=Desk(
+            gateway=accepting,
+            store=store,
+            sessions=Sessions(store),
+            signup=Signup(store, by_mail=settings.smtp_relay is not None),
+            routes=settings.all_routes(),
+        ),
+        mail_domain=settings.mail_domain if settings.mail_bind else None,
+        proxies=[network for network in settings.proxies.split(",") if network],
+    )

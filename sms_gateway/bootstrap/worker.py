@@ -1,0 +1,42 @@
+"""What hands messages to the carriers."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+
+from ..callback_net import networks
+from ..housekeeping import keep_house
+from ..postman import Postman, Relay
+from ..push import Push
+from ..settings import Settings, milliseconds
+from ..sms.stop_words import StopWords
+from ..store import Store
+from ..worker import Worker
+from .ways_out import routes, upstreams
+
+
+def make_worker(settings: Settings, store: Store) -> Worker:
+    """What hands messages to the upstreams; `run` it."""
+    aside: list[Callable[[], Awaitable[None]]] = []
+    if settings.history_days is not None:
+        history = milliseconds(timedelta(days=settings.history_days))
+        aside.append(partial(keep_house, store, history))
+    aside.append(Push(store, allowed=networks(settings.callback_allow_private)).run)
+    if settings.smtp_relay is not None:
+        postman = Postman(
+            store,
+            Relay.from_url(settings.smtp_relay.get_secret_value()),
+            sender=settings.mail_from or "",
+            public_url=settings.external_url(),
+        )
+        aside.append(postman.run)
+    return Worker(
+        store,
+        upstreams(settings),
+        routes(settings),
+        lease=milliseconds(settings.lease),
+        poll=settings.poll_interval.total_seconds(),
+        failover_after=settings.failover_after.total_seconds(),
+        stop_words=StopWords(settings.stop_words, settings.start_words),
+        aside=aside,
+    )

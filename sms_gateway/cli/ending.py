@@ -1,0 +1,37 @@
+"""How a command ends: its exit status, and one line about what went wrong."""
+
+from collections.abc import Callable
+
+import click
+
+from ..failure import Failure
+from ..log import error_facts
+from ..settings import SettingsError
+
+
+def exit_status(command: Callable[[], object]) -> int:
+    """Run a command to its end; whatever goes wrong is told in one line.
+
+    0 when it worked, 2 for wrong use and wrong settings, 1 for everything else.
+    """
+    try:
+        status = command()
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "sendsmsnow"
+        click.echo(f"{path}: {error.format_message()} (see {path} --help)", err=True)
+        return 2
+    except SettingsError as error:
+        click.echo(f"sendsmsnow: {error}", err=True)
+        return 2
+    except (Failure, click.ClickException) as error:
+        click.echo(f"sendsmsnow: {error}", err=True)
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except SystemExit as error:
+        status = error.code
+    except Exception as error:
+        facts = error_facts(error)
+        click.echo(f"sendsmsnow: unexpected {facts['error']} at {facts['at']}", err=True)
+        return 1
+    return status if isinstance(status, int) else 0
