@@ -257,14 +257,15 @@ class Stage:
         await gateway.aclose()
 
     @contextlib.asynccontextmanager
-    async def worker(self) -> AsyncIterator[None]:
+    async def worker(self) -> AsyncIterator[dict[str, SmppUpstream]]:
+        """A worker that runs, and its upstreams by their numbers."""
         upstreams = {
             number: SmppUpstream(number, dataclasses.replace(options_from_url(url), **OPTIONS))
             for number, url in self._urls.items()
         }
         working = asyncio.create_task(Worker(self.store, upstreams, self.routes).run())
         try:
-            yield
+            yield upstreams
         finally:
             working.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -371,13 +372,18 @@ def smscs(tmp_path: Path) -> Iterator[dict[str, Smsc]]:
 async def test_every_fault_ends_as_the_page_says(store: Store, smscs: dict[str, Smsc]) -> None:
     stage = Stage(store, smscs, FAULTS)
     deaf, closed = smscs["deaf"], smscs["closed"]
-    async with stage.worker():
-        await nothing(lambda: not (deaf.journal("bind") and closed.journal("bind")))
+    async with stage.worker() as upstreams:
+        open_to_us = [upstreams[n] for n, fault in stage.numbers.items() if fault.at != "closed"]
+        await nothing(lambda: [each.name for each in open_to_us if not each.is_bound()])
+        await nothing(lambda: not closed.journal("bind"))
         pass_on_the_loop(ENQUIRE)
         await nothing(lambda: not deaf.journal("enquire_link"))
         pass_on_the_loop(RESPONSE)
-        await nothing(lambda: len(deaf.journal("bind")) < 2)
+        await nothing(lambda: not deaf.journal("close"))
         deaf.set(enquire_link=True)
+        await nothing(lambda: [each.name for each in open_to_us if not each.is_bound()])
+        pass_on_the_loop(ENQUIRE)
+        await nothing(lambda: not deaf.journal("enquire_link")[-1]["answered"])
         await stage.accept()
         await stage.until_only_time_is_missing(passed=0)
         # For what is queued the validity ends, or the carrier opens.
