@@ -7,7 +7,6 @@ where import looks before it asks anybody. (`cgi`, gone from 3.13, comes from le
 import collections.abc
 import http.cookies
 import logging
-import math
 import sys
 import urllib.error
 import urllib.parse
@@ -33,9 +32,8 @@ sys.modules.update({_MOVES + name: module for name, module in _MOVED.items()})
 with warnings.catch_warnings():
     # cgi's deprecation (3.11, 3.12), six's old hook (3.11), and escapes in spyne's docstrings.
     warnings.simplefilter("ignore")
-    import spyne.const
     import spyne.protocol.soap
-    import spyne.server
+    import spyne.server  # noqa: F401
 
 # The hook stays behind and makes every later import on 3.11 warn; nothing needs it any more.
 sys.meta_path[:] = [
@@ -44,10 +42,8 @@ sys.meta_path[:] = [
 
 
 def tame() -> None:
-    """Quiet what spyne does behind a server's back; call before the first `Application`."""
+    """Quiet spyne's log; call before the first `Application`."""
     # It logs faults with tracebacks, and requests with the keys and texts in them.
     log = logging.getLogger("spyne")
     log.setLevel(logging.CRITICAL + 1)
     log.propagate = False
-    # It runs a full garbage collection every second, in the middle of a request.
-    spyne.const.MIN_GC_INTERVAL = math.inf

@@ -1,7 +1,7 @@
 """The protocol between spyne and the wire: SOAP 1.1 and 1.2, hardened, in both directions.
 
 It takes the place of spyne's own reading and writing. spyne's application still decides what can be
-called and with which types; its dispatch, contexts and events run as they are.
+called and with which types, and finds and calls it.
 """
 
 import re

@@ -123,6 +123,10 @@ class SoapApp:
         answer = form.filled(reply)
         return _response(headers, 200, form.media_type, answer, *_wait(reply.retry_after))
 
+    async def answer(self, query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Response:
+        """The answer to any POST; the headers are as in `quick`."""
+        return await (self.quick(query, headers, body) or self.by_spyne(headers, body))
+
     async def by_spyne(self, headers: Mapping[bytes, bytes], body: bytes) -> Response:
         """The answer to any POST; the headers are as in `quick`."""
         exchange = Exchange(
@@ -148,7 +152,7 @@ class SoapApp:
             # What is left of the body is not the next request.
             closing = {**headers, b"connection": b"close"}
             return _response(closing, 500, version.media_type.encode(), answer)
-        return await (self.quick(query, headers, body) or self.by_spyne(headers, body))
+        return await self.answer(query, headers, body)
 
     async def _body(self, receive: Receive) -> bytes:
         """The whole body. Raises SoapFault when it is too large, too slow, in too many pieces or
@@ -180,6 +184,17 @@ class SoapApp:
         return b"".join(chunks)
 
 
+class Context(MethodContext):  # type: ignore[misc]
+    """spyne's context of a request without what nobody uses here and each request would pay for."""
+
+    TransportContext = None
+    # It keeps others from adding attributes.
+    __setattr__ = object.__setattr__
+
+    def fire_event(self, event: str, *args: object, **named: object) -> None:
+        """Nobody listens."""
+
+
 class Server(ServerBase):  # type: ignore[misc]
     """Takes a request through spyne's application, and awaits the backend on the way."""
 
@@ -198,7 +213,7 @@ class Server(ServerBase):  # type: ignore[misc]
         """The HTTP status and the body of the answer."""
         context = self._context(exchange, body)
         try:
-            context = self._read(context)
+            self._read(context)
             if context.out_error is None:
                 self.get_out_object(context)
             if context.out_error is None:
@@ -214,14 +229,15 @@ class Server(ServerBase):  # type: ignore[misc]
             log_failure("SOAP request failed", error)
             return 500, fault(faults.server(), exchange).encode()
         finally:
-            _forget(context)
+            # It refers to itself, and to all of the request, until the next garbage collection.
+            context.__dict__.clear()
 
     def read_marks(self, backend: Backend, envelope: bytes) -> forms.Reading:
         """What is made of an envelope whose texts are marks, as `forms` has it."""
         exchange = Exchange(backend=backend)
         context = self._context(exchange, envelope)
         try:
-            context = self._read(context)
+            self._read(context)
             if context.out_error is not None or context.in_header_doc:
                 return None
             if context.descriptor.name != "sendSms":
@@ -231,26 +247,19 @@ class Server(ServerBase):  # type: ignore[misc]
             self.get_out_string(context)
             return arguments, exchange.version.media_type.encode(), b"".join(context.out_string)
         finally:
-            _forget(context)
+            context.__dict__.clear()
 
-    def _context(self, exchange: Exchange, body: bytes) -> MethodContext:
-        context = MethodContext(self, MethodContext.SERVER)
+    def _context(self, exchange: Exchange, body: bytes) -> Context:
+        context = Context(self, MethodContext.SERVER)
         context.udc = exchange
         context.in_string = [body]
         return context
 
-    def _read(self, context: MethodContext) -> MethodContext:
-        """The context with the arguments in it, or with what is wrong with the request."""
-        (context,) = self.generate_contexts(context)
+    def _read(self, context: Context) -> None:
+        """From the body to the arguments, or to what is wrong with it."""
+        self.generate_contexts(context)
         if context.out_error is None:
             self.get_in_object(context)
-        return context
-
-
-def _forget(context: MethodContext) -> None:
-    context.close()
-    # It refers to itself, and to all of the request, until the next garbage collection.
-    vars(context).clear()
 
 
 def _asks_for_wsdl(query: bytes) -> bool:

@@ -1,11 +1,9 @@
-"""spyne on every Python we run on, and what it does behind a server's back."""
+"""spyne on every Python we run on, and its log."""
 
 import logging
-import math
 import subprocess
 import sys
 
-import spyne.const
 from support.soap_face import RecordingBackend
 
 from soap_server import SoapApp
@@ -20,8 +18,7 @@ def test_the_face_is_imported_without_a_warning_and_none_comes_of_later_imports(
     assert done.stdout == "None\n"
 
 
-def test_spyne_neither_logs_nor_collects_garbage():
+def test_spyne_does_not_log():
     SoapApp(RecordingBackend(), "http://localhost:8000")
     invalid = logging.getLogger("spyne.protocol.soap.soap11.invalid")
     assert not invalid.isEnabledFor(logging.CRITICAL)
-    assert math.inf == spyne.const.MIN_GC_INTERVAL
