@@ -170,7 +170,7 @@ class HttpBackend:
                         return read(await _post(session, self._url + path, form, headers, longest))
                 try:
                     answer = await self._post(path, form, headers, longest)
-                except aiohttp.ClientConnectionError as error:
+                except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
                     log.info("backend asked again", extra={"error": type(error).__name__})
                     answer = await self._post(path, form, headers, longest)
                 return read(answer)
