@@ -60,7 +60,7 @@ class RecordingSink:
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Returns when something was told that makes the condition true."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
@@ -97,7 +97,7 @@ async def running(upstream: Upstream, sink: RecordingSink) -> AsyncIterator[None
     finally:
         run.cancel()
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await run
         except asyncio.CancelledError:
             pass
@@ -105,6 +105,6 @@ async def running(upstream: Upstream, sink: RecordingSink) -> AsyncIterator[None
 
 async def eventually(condition: Callable[[], Any]) -> None:
     """Returns when the condition is true; for what happens in another process."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
