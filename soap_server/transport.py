@@ -90,19 +90,20 @@ class SoapApp:
             response = _not_allowed(headers, b"POST")
         await _send(response, send, with_body=method != "HEAD")
 
-    def quick(
+    def answer(
         self, query: bytes, headers: Mapping[bytes, bytes], body: bytes
-    ) -> Coroutine[Any, Any, Response] | None:
-        """The answer to a POST when it is a plain call of `sendSms`; None when it is not, or when
-        finding that out takes more than a look.
+    ) -> Coroutine[Any, Any, Response]:
+        """The response to a POST with this body, which is not larger than `max_body`.
 
         The headers' names are in small letters; of several of a name the last counts.
         """
-        if (
-            len(body) > self._max_body
-            or b"content-encoding" in headers
-            or not forms.is_plain(headers.get(b"content-type", b""))
-        ):
+        return self.quick(headers, body) or self.by_spyne(headers, body)
+
+    def quick(
+        self, headers: Mapping[bytes, bytes], body: bytes
+    ) -> Coroutine[Any, Any, Response] | None:
+        """The same when it is a plain call of `sendSms`; None when it is not, or may not be."""
+        if b"content-encoding" in headers or not forms.is_plain(headers.get(b"content-type", b"")):
             return None
         read = self._forms.read(body)
         return None if read is None else self._answer_quickly(headers, *read)
@@ -124,11 +125,11 @@ class SoapApp:
         return _response(headers, 200, form.media_type, answer, *_wait(reply.retry_after))
 
     async def answer(self, query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Response:
-        """The answer to any POST; the headers are as in `quick`."""
-        return await (self.quick(query, headers, body) or self.by_spyne(headers, body))
+        """The same whatever it is."""
+        return await self.answer(query, headers, body)
 
     async def by_spyne(self, headers: Mapping[bytes, bytes], body: bytes) -> Response:
-        """The answer to any POST; the headers are as in `quick`."""
+        """The same whatever it is."""
         exchange = Exchange(
             backend=self._backend,
             content_type=headers.get(b"content-type", b"").decode("latin-1"),

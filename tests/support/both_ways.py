@@ -19,7 +19,7 @@ class BothWays:
     async def ask(self, body: bytes, headers: Mapping[bytes, bytes] = TEXT_XML) -> bool:
         """Whether there is a short way for this request; AssertionError when what it hands to the
         backend, or answers, is not the very same as by spyne."""
-        answering = self._app.quick(b"", headers, body)
+        answering = self._app.quick(headers, body)
         if answering is None:
             return False
         self._backend.calls.clear()
