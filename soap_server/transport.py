@@ -124,10 +124,6 @@ class SoapApp:
         answer = form.filled(reply)
         return _response(headers, 200, form.media_type, answer, *_wait(reply.retry_after))
 
-    async def answer(self, query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Response:
-        """The same whatever it is."""
-        return await self.answer(query, headers, body)
-
     async def by_spyne(self, headers: Mapping[bytes, bytes], body: bytes) -> Response:
         """The same whatever it is."""
         exchange = Exchange(
