@@ -1,11 +1,13 @@
 """Statements about accounts."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ..accounts import Account, Rate, new_mail_address
+from .bulk import run, with_marks
 from .tables import account
 
 _COLUMNS = select(
@@ -131,31 +133,28 @@ def by_mail_address(connection: Connection, local_part: str) -> Account | None:
 
 _BY_KEY = _COLUMNS.where(account.c.key_hash == bindparam("key_hash"))
 
-_CURRENT = select(account.c.id, account.c.version, account.c.next_free).where(
-    account.c.id.in_(bindparam("ids", expanding=True))
-)
+
+_CURRENT = "SELECT id, version, next_free FROM account WHERE id IN (...)"
 # In the order of their ids, so that two processes never wait for each other in a ring.
-_CURRENT_LOCKED = _CURRENT.order_by(account.c.id).with_for_update()
+_CURRENT_LOCKED = _CURRENT + " ORDER BY id FOR UPDATE"
 
 
 def current(
     connection: Connection, ids: Collection[int], *, lock: bool
 ) -> dict[int, tuple[int, int]]:
     """Version and limiter state of accounts; locked until the transaction ends if so asked."""
-    rows = connection.execute(_CURRENT_LOCKED if lock else _CURRENT, {"ids": list(ids)})
-    return {row.id: (row.version, row.next_free) for row in rows}
+    # Who writes to SQLite is alone.
+    statement = _CURRENT_LOCKED if lock and connection.dialect.name != "sqlite" else _CURRENT
+    rows = run(connection, with_marks(statement, len(ids)), tuple(ids))
+    return {id: (version, next_free) for id, version, next_free in rows}
 
 
-_CHARGE = (
-    update(account)
-    .where(account.c.id == bindparam("account_id"))
-    .values(next_free=bindparam("busy_until"))
-)
+_CHARGE = """
+    UPDATE account SET next_free = column2 FROM (VALUES ...) AS charged WHERE id = column1
+"""
 
 
 def charge(connection: Connection, busy_until: Mapping[int, int]) -> None:
     """Store the limiter state of accounts (microseconds)."""
-    connection.execute(
-        _CHARGE,
-        [{"account_id": id, "busy_until": until} for id, until in sorted(busy_until.items())],
-    )
+    statement = with_marks(_CHARGE, len(busy_until), "(?, ?)")
+    run(connection, statement, tuple(chain.from_iterable(busy_until.items())))

@@ -1,48 +1,78 @@
-"""Many rows in one statement, in the way that is cheapest for each database.
+"""Statements that run often, by the database's own driver, and many rows in one of them.
 
-SQLite runs a prepared statement once per row at little cost, while PostgreSQL is best given one
-statement with an array per column.
+SQLAlchemy's layers cost more for each execution than SQLite does for a small batch. It opens the
+connections and begins and ends the transactions all the same.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Table, bindparam, func, insert, select
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Connection, Table
 
 Row = Mapping[str, Any]
 
+#: The most rows of one VALUES: each number of rows is a statement of its own, which SQLite's driver
+#: keeps prepared.
+_MOST_ROWS = 32
+
+_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def run(connection: Connection, statement: str, parameters: Sequence[Any]) -> Any:
+    """Execute a statement with a `?` for each parameter; its cursor, with the driver's own rows.
+
+    Errors are the driver's own too (see `Store.unavailable`).
+    """
+    if not connection.in_transaction():
+        connection.begin()
+    if connection.dialect.name != "sqlite":
+        statement = _for_postgresql(statement)
+    cursor = connection.connection.cursor()
+    cursor.execute(statement, parameters)
+    return cursor
+
+
+@lru_cache(maxsize=512)
+def with_marks(statement: str, count: int, mark: str = "?") -> str:
+    """A statement with so many marks in the place of its `...`."""
+    return statement.replace("...", ", ".join([mark] * count))
+
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows that all name the same columns."""
+    """Insert rows that all name the same columns, none of them binary.
+
+    SQLite is quickest with a statement of many rows, PostgreSQL with a parameter of all rows.
+    """
     if not rows:
         return
+    columns = tuple(rows[0])
     if connection.dialect.name == "sqlite":
-        connection.execute(_plain(table), rows)
+        for first in range(0, len(rows), _MOST_ROWS):
+            some = rows[first : first + _MOST_ROWS]
+            values = [row[column] for row in some for column in columns]
+            run(connection, _insert_values(table.name, columns, len(some)), values)
     else:
-        names = tuple(rows[0])
-        connection.execute(from_arrays(table, names), arrays(rows, names))
+        run(connection, _insert_json(table.name, columns), (_json(rows),))
+
+
+@lru_cache(maxsize=512)
+def _insert_values(table: str, columns: tuple[str, ...], count: int) -> str:
+    row = with_marks("(...)", len(columns))
+    insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ..."  # noqa: S608 - names of ours
+    return with_marks(insert, count, row)
 
 
 @lru_cache(maxsize=64)
-def _plain(table: Table) -> Insert:
-    return insert(table)
-
-
-@lru_cache(maxsize=64)
-def from_arrays(table: Table, names: tuple[str, ...]) -> postgresql.Insert:
-    """PostgreSQL's INSERT of one array per column."""
-    columns = [table.c[name] for name in names]
-    rows = (
-        func.unnest(*(bindparam(column.name, type_=ARRAY(column.type)) for column in columns))
-        .table_valued(*names)
-        .render_derived()
+def _insert_json(table: str, columns: tuple[str, ...]) -> str:
+    names = ", ".join(columns)
+    return (
+        f"INSERT INTO {table} ({names}) "  # noqa: S608 - names of ours
+        f"SELECT {names} FROM json_populate_recordset(NULL::{table}, ?)"
     )
-    return postgresql.insert(table).from_select(list(names), select(*(rows.c[n] for n in names)))
 
 
-def arrays(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[Any]]:
-    """The rows as an array per column, the parameters of `from_arrays`."""
-    return {name: [row[name] for row in rows] for name in names}
+@lru_cache(maxsize=512)
+def _for_postgresql(statement: str) -> str:
+    return statement.replace("?", "%s")

@@ -3,12 +3,14 @@
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
 
 
 def database_url(url: str) -> URL:
@@ -24,6 +26,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         parsed = database_url(url)
+        # SQLite has one writer at a time; processes that wait in its own busy handler starve
+        # each other for seconds, while the system's file lock hands over at once.
         self._write_lock: _FileLock | None = None
         if parsed.get_backend_name() == "sqlite":
             if not parsed.database or parsed.database == ":memory:":
@@ -33,6 +37,8 @@ class Store:
         else:
             # A connection that died while it was idle is replaced before it is used.
             self.engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        #: What is raised when no statement can be at fault: no space, no server, no answer.
+        self.unavailable = (OperationalError, self.engine.dialect.loaded_dbapi.OperationalError)
 
     @property
     def is_sqlite(self) -> bool:
@@ -41,16 +47,16 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is on disk when the block ends; nothing remains of it on an error."""
-        if self._write_lock is None:
-            with self.engine.begin() as connection:
-                yield connection
-            return
-        # SQLite has one writer at a time; processes that wait in its own busy handler starve
-        # each other for seconds, while the system's file lock hands over at once.
-        with self._write_lock, self.engine.connect() as connection:
-            connection = connection.execution_options(begin="BEGIN IMMEDIATE")
-            with connection.begin():
-                yield connection
+        with self.turn(), self.to_write() as connection, connection.begin():
+            yield connection
+
+    def turn(self) -> AbstractContextManager[None]:
+        """What has to be held to write."""
+        return self._write_lock or nullcontext()
+
+    def to_write(self) -> Connection:
+        """A connection whose transactions write."""
+        return self.engine.connect().execution_options(begin="BEGIN IMMEDIATE")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -80,11 +86,45 @@ class Store:
             self._write_lock.close()
 
 
+class Writer:
+    """The transactions of a thread that makes one after the other: they share a connection."""
+
+    #: Seconds after which an idle connection is given back, so that the pool sees if it has died.
+    IDLE = 1.0
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._connection: Connection | None = None
+        self._used_at = 0.0
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """See `Store.write`."""
+        with self._store.turn():
+            if time.monotonic() - self._used_at > self.IDLE:
+                self.close()
+            if self._connection is None:
+                self._connection = self._store.to_write()
+            try:
+                with self._connection.begin():
+                    yield self._connection
+            except BaseException:
+                self.close()
+                raise
+            self._used_at = time.monotonic()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
 def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,  # what people send has no place in an exception's words
-        connect_args={"check_same_thread": False, "timeout": 10},
+        connect_args={"check_same_thread": False, "timeout": 10, "cached_statements": 256},
     )
 
     @event.listens_for(engine, "connect")

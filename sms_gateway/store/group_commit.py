@@ -8,10 +8,9 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 
 from ..log import error_facts
-from .engine import Store
+from .engine import Store, Writer
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,8 @@ class GroupCommit(Generic[Item, Result]):
         *,
         limit: int,
     ) -> None:
-        self._store = store
+        self._unavailable = store.unavailable
+        self._writer = Writer(store)
         self._apply = apply
         self._limit = limit
         self._waiting: _Batch[Item, Result] = []
@@ -89,13 +89,14 @@ class GroupCommit(Generic[Item, Result]):
         while (batch := self._batches.get()) is not None:
             results = self._commit([item for item, _ in batch])
             self._loop.call_soon_threadsafe(self._answer, batch, results)
+        self._writer.close()
 
     def _commit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         try:
-            with self._store.write() as connection:
+            with self._writer.write() as connection:
                 return self._apply(connection, items)
         except Exception as error:
-            if len(items) == 1 or isinstance(error, OperationalError):
+            if len(items) == 1 or isinstance(error, self._unavailable):
                 log.error("commit failed", extra={"items": len(items), **error_facts(error)})
                 return [error] * len(items)
         # One bad item must not take its neighbours with it.

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection
 
-from .bulk import Row, arrays, from_arrays, insert_many
-from .tables import delivery, idempotency, message
+from .bulk import Row, insert_many, run, with_marks
+from .tables import delivery, message
 
 #: How long a repeat is answered with the first reply, milliseconds.
 REMEMBERED = 24 * 3_600_000
@@ -42,25 +42,30 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-_REPEATS = (
-    select(idempotency)
-    .where(idempotency.c.id.in_(bindparam("ids", expanding=True)))
-    .where(idempotency.c.created_at > bindparam("since"))
-)
+_REPEATS = """
+    SELECT id, content_hash, message_id, sent FROM idempotency
+    WHERE created_at > ? AND id IN (...)
+"""
 
 
 def accepted_before(
     connection: Connection, ids: Collection[bytes], now: int
 ) -> dict[bytes, Accepted]:
     """What was accepted under these keys (see `repeat_id`) in the last 24 hours."""
-    rows = connection.execute(_REPEATS, {"ids": list(ids), "since": now - REMEMBERED})
+    rows = run(connection, with_marks(_REPEATS, len(ids)), (now - REMEMBERED, *ids))
     return {
-        row.id: Accepted(content_hash=row.content_hash, message_id=row.message_id, sent=row.sent)
-        for row in rows
+        id: Accepted(content_hash=content_hash, message_id=message_id, sent=sent)
+        for id, content_hash, message_id, sent in rows
     }
 
 
-_REPLACE = insert(idempotency).prefix_with("OR REPLACE", dialect="sqlite")
+_REMEMBER = """
+    INSERT INTO idempotency AS old (id, content_hash, message_id, sent, created_at) VALUES ...
+    ON CONFLICT (id) DO UPDATE SET content_hash = excluded.content_hash,
+        message_id = excluded.message_id, sent = excluded.sent, created_at = excluded.created_at
+        WHERE old.created_at <= excluded.created_at - ?
+    RETURNING id
+"""
 
 
 def remember(connection: Connection, rows: Sequence[Row]) -> set[bytes]:
@@ -70,19 +75,8 @@ def remember(connection: Connection, rows: Sequence[Row]) -> set[bytes]:
     (columns of the table) are written in the order of their keys, so that two processes never
     wait for each other in a ring.
     """
-    rows = sorted(rows, key=lambda row: bytes(row["id"]))
-    if connection.dialect.name == "sqlite":
-        connection.execute(_REPLACE, rows)
-        return {row["id"] for row in rows}
-    names = tuple(column.name for column in idempotency.c)
-    statement = from_arrays(idempotency, names)
-    fresh = statement.excluded
-    recorded = connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[idempotency.c.id],
-            set_={name: fresh[name] for name in names if name != "id"},
-            where=idempotency.c.created_at <= fresh.created_at - REMEMBERED,
-        ).returning(idempotency.c.id),
-        arrays(rows, names),
-    )
-    return set(recorded.scalars())
+    columns = ("id", "content_hash", "message_id", "sent", "created_at")
+    values = [row[c] for row in sorted(rows, key=lambda row: bytes(row["id"])) for c in columns]
+    statement = with_marks(_REMEMBER, len(rows), "(?, ?, ?, ?, ?)")
+    recorded = run(connection, statement, (*values, REMEMBERED))
+    return {id for (id,) in recorded}

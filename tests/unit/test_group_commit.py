@@ -1,11 +1,13 @@
 """Concurrent work shares a transaction, and each item gets its own answer."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
 
 from sms_gateway.store import GroupCommit, QueueFull, Store
 
@@ -67,3 +69,123 @@ async def test_closing_writes_what_is_waiting(store: Store) -> None:
         waiting = [commits.submit(n) for n in range(20)]
     assert await asyncio.gather(*waiting) == [2 * n for n in range(20)]
     assert stored(store) == list(range(20))
+
+
+async def test_what_comes_during_a_transaction_shares_the_next(store: Store) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    batches: list[list[int]] = []
+
+    def apply(connection: Connection, items: Sequence[int]) -> Sequence[int]:
+        batches.append(list(items))
+        begun.set()
+        assert may_end.wait(60)
+        return items
+
+    commits = Numbers(store, apply, limit=100)
+    waiting = [commits.submit(0)]
+    assert await asyncio.to_thread(begun.wait, 60)
+    waiting += map(commits.submit, range(1, 20))
+    await asyncio.sleep(0)
+    waiting += map(commits.submit, range(20, 40))
+    may_end.set()
+    assert await asyncio.gather(*waiting) == list(range(40))
+    await commits.aclose()
+    assert batches == [[0], list(range(1, 40))]
+
+
+async def test_what_is_submitted_at_once_shares_a_transaction(store: Store) -> None:
+    async with doubling(store) as (commits, sizes):
+        await asyncio.gather(*map(commits.submit, range(10)))
+    assert sizes == [10]
+
+
+async def test_a_transaction_has_an_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GroupCommit, "BATCH", 4)
+    async with doubling(store) as (commits, sizes):
+        waiting = [commits.submit(n) for n in range(10)]
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*waiting) == [2 * n for n in range(10)]
+    assert sizes == [4, 4, 2]
+
+
+async def test_who_has_left_does_not_keep_the_others_from_their_answers(store: Store) -> None:
+    async with doubling(store) as (commits, _):
+        waiting = [commits.submit(n) for n in range(3)]
+        waiting[1].cancel()
+        assert await waiting[0] == 0
+        assert await waiting[2] == 4
+    assert stored(store) == [0, 1, 2]
+
+
+async def test_an_item_that_fails_at_the_commit_is_not_answered_as_stored(store: Store) -> None:
+    with store.write() as connection:
+        connection.execute(text("CREATE TABLE parent (id integer PRIMARY KEY)"))
+        connection.execute(text("INSERT INTO parent VALUES (1), (2)"))
+        connection.execute(
+            text("CREATE TABLE n (n integer REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)")
+        )
+
+    def apply(connection: Connection, items: Sequence[int]) -> Sequence[int]:
+        connection.execute(text("INSERT INTO n VALUES (:n)"), [{"n": item} for item in items])
+        return items
+
+    commits = Numbers(store, apply, limit=100)
+    results = await asyncio.gather(*map(commits.submit, [1, 7, 2]), return_exceptions=True)
+    await commits.aclose()
+    assert (results[0], results[2]) == (1, 2)
+    assert isinstance(results[1], Exception)
+    assert stored(store) == [1, 2]
+
+
+async def test_a_database_that_fails_is_asked_once_and_all_are_told(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    sizes: list[int] = []
+
+    def apply(connection: Connection, items: Sequence[str]) -> Sequence[str]:
+        sizes.append(len(items))
+        if store.is_sqlite:
+            # As a disk does that is full.
+            pages = 1 if "secret" in items else 2**30
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        if "secret" in items:
+            if store.is_sqlite:
+                connection.exec_driver_sql("CREATE TABLE more AS SELECT zeroblob(1000000) AS n")
+            else:
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 1")
+                connection.exec_driver_sql("SELECT 'secret', pg_sleep(30)")
+        return items
+
+    commits = GroupCommit[str, str](store, apply, limit=100)
+    results = await asyncio.gather(
+        *map(commits.submit, ["a", "secret", "b"]), return_exceptions=True
+    )
+    assert all(isinstance(result, store.unavailable) for result in results)
+    assert sizes == [3]
+    assert "commit failed" in caplog.text
+    assert "secret" not in caplog.text
+    assert await commits.submit("c") == "c"
+    await commits.aclose()
+
+
+async def test_a_connection_that_was_lost_is_replaced(store: Store, database: str) -> None:
+    async with doubling(store) as (commits, _):
+        assert await commits.submit(1) == 2
+        if store.is_sqlite:
+            assert commits._writer._connection is not None
+            commits._writer._connection.connection.driver_connection.close()
+        else:
+            other = Store(database)
+            with other.write() as connection:
+                connection.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity "
+                        "WHERE datname = :name AND pid <> pg_backend_pid()"
+                    ),
+                    {"name": make_url(database).database},
+                )
+            other.close()
+        with pytest.raises(Exception, match=r"closed|terminat"):
+            await commits.submit(2)
+        assert await commits.submit(3) == 6
+    assert stored(store) == [1, 3]
