@@ -21,6 +21,11 @@ GRACE = 15
 _KEEPALIVE = 75
 # A GET may carry a long text, each character of which may take nine bytes.
 _LONGEST_LINE = 8190
+#: gunicorn's worker class by the setting `web_worker`.
+WORKERS = {
+    "express": "sms_gateway.web.express_worker.ExpressWorker",
+    "asgi": "sms_gateway.web.worker.Worker",
+}
 # Where the processes show that they live: that must not wait for a disk.
 _MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes files of its own in it
 
@@ -34,7 +39,7 @@ def serve(settings: Settings, listener: socket.socket, make_app: Callable[[], An
     facts = {"bind": settings.bind, "url": settings.external_url(), "processes": processes}
     options: dict[str, Any] = {
         "bind": f"fd://{listener.detach()}",  # which closes it, too
-        "worker_class": "sms_gateway.web.worker.Worker",
+        "worker_class": WORKERS[settings.web_worker],
         "workers": processes,
         "keepalive": _KEEPALIVE,
         "graceful_timeout": GRACE,

@@ -6,7 +6,8 @@ import soap_server
 
 from ..http_backend import HttpBackend
 from ..settings import Settings, SettingsError, masked
-from ..web.app import go_on
+from ..web.app import go_on, shortened
+from ..web.express import Application
 
 
 def soap_app(settings: Settings, backend: str) -> ASGIApp:
@@ -22,7 +23,7 @@ def soap_app(settings: Settings, backend: str) -> ASGIApp:
         if scope["type"] == "lifespan":  # which lasts as long as the server
             await remote.aclose()
 
-    return app
+    return Application(app, shortened({("POST", path): soap.answer for path in soap_server.PATHS}))
 
 
 def check_backend(settings: Settings, backend: str) -> None:

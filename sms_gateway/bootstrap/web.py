@@ -37,11 +37,13 @@ def web_app(settings: Settings) -> ASGIApp:
         return None if pending is None else "the database is not at the schema of this version"
 
     backend = Deadline(accepting, settings.backend_timeout)
+    soap = soap_server.SoapApp(backend, settings.external_url())
     return create_app(
         backend,
         public_url=settings.external_url(),
-        soap=soap_server.SoapApp(backend, settings.external_url()),
+        soap=soap,
         soap_paths=soap_server.PATHS,
+        soap_quick=soap.answer,
         readiness=readiness,
         lifespan=lifespan,
         desk=Desk(

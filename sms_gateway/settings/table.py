@@ -74,6 +74,12 @@ class Settings(BaseModel):
     """How many web processes serve requests. The default is what is right for the database: 1
     for SQLite, which has one writer at a time, and the number of processors for PostgreSQL."""
 
+    web_worker: Annotated[
+        Literal["express", "asgi"], BeforeValidator(lower), Allowed("express or asgi")
+    ] = "express"
+    """How requests are read. `express` reads those that are written plainly itself, which takes a
+    third of the time, and leaves all others to gunicorn's `asgi` worker; `asgi` leaves it all."""
+
     upstream: UpstreamUrl = SecretUrl("sandbox:")
     """Where messages leave: a carrier's SMSC, or the sandbox, which sends nothing and answers as
     the number asks it to. A query adds options: docs/adding-an-upstream.md."""

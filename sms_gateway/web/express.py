@@ -9,16 +9,15 @@ request ends (RFC 9112, section 11.2).
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Headers = Iterable[tuple[bytes, bytes]]
 #: Status, headers and body.
 Response = tuple[int, Headers, bytes]
-#: Answers a request of this query, these headers (by their names in lower case) and this body; or
-#: says None at once, and is asked by way of ASGI.
-Quick = Callable[[bytes, Mapping[bytes, bytes], bytes], Coroutine[None, None, Response] | None]
+#: Answers a request of this query, these headers (by their names in lower case) and this body.
+Quick = Callable[[bytes, Mapping[bytes, bytes], bytes], Coroutine[Any, Any, Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Application:
 
 
 class Request(NamedTuple):
-    """A request in the plain form."""
+    """A request in the plain form, all of it or its beginning."""
 
     #: b"GET" or b"POST", a blank, and the path.
     what: bytes
@@ -42,10 +41,12 @@ class Request(NamedTuple):
     #: By their names in lower case; none came twice.
     headers: Mapping[bytes, bytes]
     body: bytes
+    #: How many bytes of the body are still to come.
+    missing: int
 
 
-#: The most bytes of a request, and of its head, and the most headers; gunicorn takes more.
-MOST, MOST_HEAD, MOST_HEADERS = 64 * 1024, 8 * 1024, 50
+#: The most bytes of a head and of a body, and the most headers; gunicorn takes more.
+MOST_HEAD, MOST_BODY, MOST_HEADERS = 8 * 1024, 64 * 1024, 50
 
 _LINE = re.compile(rb"((GET|POST) /[a-z/]*+)(?:\?([!\"$-~]*+))? HTTP/1\.1")
 # Each with the line end in front of it.
@@ -56,9 +57,12 @@ _UNUSUAL = frozenset({b"transfer-encoding", b"te", b"trailer", b"expect", b"upgr
 
 
 def read(data: bytes) -> Request | None:
-    """The request that these bytes are, no more and no less, when it is in the plain form."""
+    """The one request that these bytes are or begin; None when it is not in the plain form.
+
+    Its head has to be complete.
+    """
     end = data.find(b"\r\n\r\n", 0, MOST_HEAD)
-    if end < 0 or len(data) > MOST:
+    if end < 0:
         return None
     start = data.find(b"\r\n", 0, end)
     line = _LINE.fullmatch(data, 0, start)
@@ -79,13 +83,15 @@ def read(data: bytes) -> Request | None:
         return None
     what, method, query = line.groups(b"")
     length = headers.get(b"content-length")
-    body = data[end + 4 :]
-    if method == b"GET":
-        if length is not None or body:
-            return None
-    elif length is None or not _LENGTH.fullmatch(length) or len(body) != int(length):
+    if length is None:
+        length = b"0"
+    elif method == b"GET" or not _LENGTH.fullmatch(length):
         return None
-    return Request(what, query, headers, body)
+    body = data[end + 4 :]
+    missing = int(length) - len(body)
+    if missing < 0 or int(length) > MOST_BODY:
+        return None
+    return Request(what, query, headers, body, missing)
 
 
 async def send_response(send: Send, response: Response) -> None:

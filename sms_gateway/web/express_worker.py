@@ -1,7 +1,7 @@
 """The worker with the short way for what `express` can read, and the plain way for all else."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +22,8 @@ class ExpressConnection(Connection):
         self._answering: asyncio.Task[None] | None = None
         #: What came behind that request.
         self._behind = b""
+        #: A request whose body is still to come.
+        self._begun = b""
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
@@ -32,33 +34,41 @@ class ExpressConnection(Connection):
         if self._answering is not None:
             self._behind += data
             self._flow_control.pause_reading()
-            return
-        # Between requests, and nothing has come of the next one.
-        if self._current_request is None and not self._head:
-            request = express.read(data)
-            asked = request and self._ask(request)
-            if request and asked:
-                self.busy = True
-                self._cancel_keepalive_timer()
-                self._answering = self.worker.loop.create_task(self._answer(request, asked))
-                return
+        elif self._current_request is not None or self._head or not self._taken(data):
+            # Of a request that goes the plain way, or is to.
+            self._leave(data)
+
+    def _taken(self, data: bytes) -> bool:
+        """Whether a request goes the short way, with these bytes for its beginning or its end."""
+        request = express.read(self._begun + data)
+        quick: express.Quick | None = request and self.worker.quick.get(request.what)
+        if request is None or quick is None or (request.missing and self._begun):
+            return False
+        if request.missing:
+            # Many clients send their body by itself; what comes in more pieces is no short way.
+            self._begun = data
+            self.busy = True
+            return True
+        self._begun = b""
+        self.busy = True
+        self._cancel_keepalive_timer()
+        self._answering = self.worker.loop.create_task(self._answer(quick, request))
+        return True
+
+    def _leave(self, data: bytes) -> None:
+        if self._begun:
+            data, self._begun = self._begun + data, b""
+            self.busy = False
         super().data_received(data)
 
-    def _ask(self, request: express.Request) -> Coroutine[None, None, express.Response] | None:
-        quick: express.Quick | None = self.worker.quick.get(request.what)
-        if quick is None:
-            return None
-        try:
-            return quick(request.query, request.headers, request.body)
-        except Exception as error:
-            report(error)
-            return None
+    def wait_no_longer(self) -> None:
+        """Leave a request whose body does not come to the plain way, which knows how to wait."""
+        if self._begun:
+            self._leave(b"")
 
-    async def _answer(
-        self, request: express.Request, asked: Coroutine[None, None, express.Response]
-    ) -> None:
+    async def _answer(self, quick: express.Quick, request: express.Request) -> None:
         try:
-            response = await asked
+            response = await quick(request.query, request.headers, request.body)
         except Exception as error:
             response = api.failed(report(error), request.query, request.headers)
         if not self._closed:
@@ -87,6 +97,12 @@ class ExpressWorker(Worker):
         super().load_wsgi()
         #: The application's short ways.
         self.quick: Mapping[bytes, express.Quick] = getattr(self.asgi, "quick", {})
+
+    def notify(self) -> None:
+        """See `Worker.notify`; once a second, it is also the end of a wait for bodies."""
+        super().notify()
+        for connection in list(self.connections):
+            connection.wait_no_longer()
 
 
 def _written(response: express.Response) -> bytes:

@@ -13,4 +13,4 @@ def application(journal: str, body_timeout: float):
     backend = RecordingBackend(Path(journal))
     url = "http://localhost:8000"
     soap = SoapApp(backend, url, body_timeout=body_timeout)
-    return create_app(backend, public_url=url, soap=soap, soap_paths=PATHS)
+    return create_app(backend, public_url=url, soap=soap, soap_paths=PATHS, soap_quick=soap.answer)

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sms_gateway.server import WORKERS
+
 ROOT = Path(__file__).resolve().parents[2]
 
-# Everything a request line could reveal is left out: no query, no referer.
-ACCESS_LOG_FORMAT = '%(h)s "%(m)s %(U)s %(H)s" %(s)s %(B)s %(D)s'
 STARTED = "ASGI server listening"
 
 
@@ -30,7 +30,7 @@ class Server:
         self._written = ""
 
     def stderr(self) -> str:
-        """All that server and application wrote so far, access log included; also after the end."""
+        """All that server and application wrote so far; also after the end."""
         if self._log >= 0:
             # pread: the server's processes write at this descriptor's own offset.
             size = os.fstat(self._log).st_size
@@ -47,6 +47,7 @@ class Server:
 def serve(
     app: str,
     *,
+    worker: str = "express",
     workers: int = 1,
     env: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
@@ -57,21 +58,20 @@ def serve(
     """Serve `app`, gunicorn's "module:name" or "module:factory('argument', option=1)".
 
     Modules of the checkout and of `tests` (as `support.…`) can be named; a factory is called in
-    every worker, with literals as arguments. `env` adds to the environment; `options` are further
-    gunicorn options. The port is free and on 127.0.0.1. Yields once every worker accepts
-    connections; on leaving, the server is stopped by SIGTERM (lifespan shutdown runs), and one that
-    does not stop or that crashed is an error. A stop takes about a second, as gunicorn looks for
-    signals that often: share servers between tests.
+    every worker, with literals as arguments. `worker` is one of the setting `web_worker`, `env`
+    adds to the environment, and `options` are further gunicorn options. The port is free and on
+    127.0.0.1. Yields once every worker accepts connections; on leaving, the server is stopped by
+    SIGTERM (lifespan shutdown runs), and one that does not stop or that crashed is an error. A stop
+    takes about a second, as gunicorn looks for signals that often: share servers between tests.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener, tempfile.TemporaryFile() as log:
         port = listener.getsockname()[1]
         command = [
             sys.executable, "-m", "gunicorn", app,
-            "--worker-class", "sms_gateway.web.worker.Worker", "--workers", str(workers),
+            "--worker-class", WORKERS[worker], "--workers", str(workers),
             "--bind", f"fd://{listener.fileno()}",
             "--keep-alive", "75", "--graceful-timeout", "1", "--no-control-socket",
             "--asgi-lifespan", "on", "--limit-request-line", "8190",
-            "--access-logfile", "-", "--access-logformat", ACCESS_LOG_FORMAT,
             *(("--certfile", certfile, "--keyfile", keyfile) if certfile else ()),
             *options,
         ]  # fmt: skip

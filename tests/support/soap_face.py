@@ -15,6 +15,8 @@ from sms_gateway.backend import (
     Step,
 )
 from sms_gateway.codes import Code
+from sms_gateway.web.app import shortened
+from sms_gateway.web.express import Application
 from soap_server import SoapApp
 
 from .serving import Server, serve
@@ -117,9 +119,10 @@ class RecordingBackend:
         return Reply(Code.SENT, len(numbers), ID)
 
 
-def app(journal: str, public_url: str) -> SoapApp:
+def app(journal: str, public_url: str) -> Application:
     """For gunicorn: the calls go to a file, as they are made in another process."""
-    return SoapApp(RecordingBackend(Path(journal)), public_url)
+    soap = SoapApp(RecordingBackend(Path(journal)), public_url)
+    return Application(soap, shortened({("POST", ENDPOINT): soap.answer}))
 
 
 @dataclass(frozen=True, slots=True)
