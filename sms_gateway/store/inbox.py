@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 
 from .bulk import insert_many
 from .tables import account, incoming_part, number, received
-from .upsert import upsert
 
 # Any constant: it only has to be the same in every process that receives.
 _ADVISORY_LOCK = 7_353_768
@@ -46,7 +46,8 @@ def add_received(connection: Connection, rows: Sequence[dict[str, Any]]) -> None
 
 def add_parts(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Keep parts until their others come; a part that came before is not kept twice."""
-    connection.execute(upsert(connection, incoming_part).on_conflict_do_nothing(), rows)
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    connection.execute(dialect.insert(incoming_part).on_conflict_do_nothing(), rows)
 
 
 def parts_of(connection: Connection, whole: Whole) -> Sequence[Any]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, case, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ..routes import Share
 from ..sms.encoding import Encoding
@@ -12,7 +13,6 @@ from ..sms.message import State
 from ..upstream import Delivery
 from .bulk import insert_many
 from .tables import delivery, early_receipt, idempotency, message, part, step, worker
-from .upsert import upsert
 
 _DELIVERIES = select(
     delivery.c.id,
@@ -221,7 +221,8 @@ def add_parts(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
     The second copy of a part takes the place of the first, unless that one's fate is known.
     """
-    statement = upsert(connection, part)
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(part)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[part.c.delivery_id, part.c.number],

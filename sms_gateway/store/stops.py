@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ..sms.message import State
 from .queue import record_steps
 from .tables import account, delivery, message, stop
-from .upsert import upsert
 
 #: Why nothing is sent to them: in replies and in the journal.
 REASON = "the recipient has asked to stop"
@@ -33,8 +33,9 @@ def add(connection: Connection, account_id: int, recipient: str, now: int) -> bo
     """Nothing more for this recipient; False when it was so already."""
     # The account first, in the order in which accepting locks.
     count(connection, account_id, 1)
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     added = connection.execute(
-        upsert(connection, stop)
+        dialect.insert(stop)
         .values(account_id=account_id, recipient=recipient, stopped_at=now)
         .on_conflict_do_nothing()
         .returning(stop.c.recipient)
