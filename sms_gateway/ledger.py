@@ -5,7 +5,7 @@ Within a batch outcomes come before receipts, so that a receipt finds the part i
 claims come last.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from .sms.receipt import Receipt, id_candidates, id_key
 from .sms.stop_words import StopWords, Wish
 from .store import inbox, intake, queue, receipts, stops, workers
 from .store.events import forget_parked
+from .store.receipts import KnownPart
 from .telling import Telling
 from .upstream import Answer, Delivery, Incoming, Outcome, pending_parts
 
@@ -173,20 +174,10 @@ class Ledger:
         """There is nothing to hand out: the carrier's answers came after these were queued again,
         as their worker had been taken for dead."""
         with self._telling.changes(connection, [delivery.id for delivery in deliveries], now):
-            queue.settle(
-                connection,
-                [
-                    {
-                        "delivery_id": delivery.id,
-                        "attempt": delivery.attempt,
-                        "worker": self._worker,
-                        "new_state": State.SUBMITTED,
-                        "due": now,
-                        "duplicate": delivery.possible_duplicate,
-                    }
-                    for delivery in deliveries
-                ],
-            )
+            rows = [
+                (d.id, d.attempt, State.SUBMITTED, now, d.possible_duplicate) for d in deliveries
+            ]
+            queue.settle(connection, rows, worker=self._worker)
         why = "every part had been accepted before"
         queue.record_steps(connection, [(d.id, now, 0, "submitted", why) for d in deliveries])
 
@@ -208,19 +199,12 @@ class Ledger:
         if parts:
             queue.add_parts(connection, parts)
         rows = [
-            {
-                "delivery_id": event.delivery_id,
-                "attempt": event.attempt,
-                "worker": self._worker,
-                "new_state": event.state,
-                "due": event.due,
-                "duplicate": event.possible_duplicate,
-            }
+            (event.delivery_id, event.attempt, event.state, event.due, event.possible_duplicate)
             for event in events
         ]
         settled = [event.delivery_id for event in events]
         with self._telling.changes(connection, settled, events[-1].now):
-            queue.settle(connection, rows)
+            queue.settle(connection, rows, worker=self._worker)
         steps: list[Step] = []
         for event in events:
             steps += (_answer_step(answer, event.now) for answer in event.answers)
@@ -240,20 +224,9 @@ class Ledger:
             queue.add_parts(connection, [_part_row(answer, event.upstream)])
             queue.settle_late(connection, [answer.delivery_id])
         else:
-            refused = answer.outcome is Outcome.REFUSED
-            queue.settle(
-                connection,
-                [
-                    {
-                        "delivery_id": answer.delivery_id,
-                        "attempt": answer.attempt,
-                        "worker": self._worker,
-                        "new_state": State.FAILED if refused else State.QUEUED,
-                        "due": event.now,
-                        "duplicate": False,
-                    }
-                ],
-            )
+            state = State.FAILED if answer.outcome is Outcome.REFUSED else State.QUEUED
+            row = (answer.delivery_id, answer.attempt, state, event.now, False)
+            queue.settle(connection, [row], worker=self._worker)
         step = _answer_step(answer, event.now)
         queue.record_steps(connection, [(*step[:4], f"{step[4]} (late)")])
 
@@ -287,15 +260,21 @@ class Ledger:
     ) -> list[ReceiptCame]:
         """Record the receipts of an upstream whose parts are known; returns the others."""
         own = [event for event in events if event.upstream == upstream]
-        candidates = {event.receipt.smsc_id: id_candidates(event.receipt.smsc_id) for event in own}
-        known: dict[str, list[Any]] = {}
-        keys = {key for forms in candidates.values() for key in forms}
-        for row in receipts.parts_by_key(connection, upstream, keys):
-            known.setdefault(row.smsc_key, []).append(row)
-        joined: list[tuple[ReceiptCame, Any]] = []
+        if not own:
+            return []
+        known = _parts(connection, upstream, {id_key(event.receipt.smsc_id) for event in own})
+        parts = [_exact(event.receipt, known) for event in own]
+        if None in parts:
+            doubtful = [e.receipt for e, part in zip(own, parts, strict=True) if part is None]
+            keys = {form for receipt in doubtful for form in id_candidates(receipt.smsc_id)}
+            known = _parts(connection, upstream, keys)
+            parts = [
+                _choose(event.receipt, known) if part is None else part
+                for event, part in zip(own, parts, strict=True)
+            ]
+        joined: list[tuple[ReceiptCame, KnownPart]] = []
         unknown: list[ReceiptCame] = []
-        for event in own:
-            part = _choose(event.receipt, candidates[event.receipt.smsc_id], known)
+        for event, part in zip(own, parts, strict=True):
             if part is None:
                 unknown.append(event)
             else:
@@ -304,37 +283,33 @@ class Ledger:
         return unknown
 
     def _record_receipts(
-        self, connection: Connection, joined: Sequence[tuple[ReceiptCame, Any]]
+        self, connection: Connection, joined: Sequence[tuple[ReceiptCame, KnownPart]]
     ) -> None:
         steps: list[Step] = []
         changed: dict[tuple[int, int], State] = {}
         totals: dict[int, int] = {}
-        for event, part in joined:
+        for event, (_, delivery_id, number, recorded, _, total) in joined:
             receipt = event.receipt
-            state = changed.get((part.delivery_id, part.number), part.state)
+            state = changed.get((delivery_id, number), recorded)
             if state == State.SUBMITTED:  # a part's first outcome stands; a repeat adds nothing
-                detail = f"{receipt.state} err {receipt.error}" if receipt.error else receipt.state
-                steps.append((part.delivery_id, event.now, part.number, "receipt", detail))
+                detail = (
+                    f"{receipt.state.value} err {receipt.error}" if receipt.error else receipt.state
+                )
+                steps.append((delivery_id, event.now, number, "receipt", detail))
                 if receipt.state is not State.SUBMITTED:
-                    changed[part.delivery_id, part.number] = receipt.state
-                    totals[part.delivery_id] = part.parts
+                    changed[delivery_id, number] = receipt.state
+                    totals[delivery_id] = total
         if changed:
             # Receipts for its other parts may come to another worker at this very moment.
             queue.lock(connection, [id for id, total in totals.items() if total > 1])
             receipts.set_part_states(
                 connection,
-                [
-                    {"id": id, "part_number": number, "new_state": state}
-                    for (id, number), state in changed.items()
-                ],
+                [(id, number, state) for (id, number), state in changed.items()],
             )
             outcomes = _fold_parts(connection, changed, totals)
             if outcomes:
                 with self._telling.changes(connection, outcomes, joined[-1][0].now):
-                    receipts.set_outcomes(
-                        connection,
-                        [{"delivery_id": id, "new_state": state} for id, state in outcomes.items()],
-                    )
+                    receipts.set_outcomes(connection, list(outcomes.items()))
         queue.record_steps(connection, steps)
 
     def _take_messages(self, connection: Connection, events: Sequence[MessageCame]) -> None:
@@ -560,14 +535,8 @@ _ENDS = {
 }
 
 
-def _part_row(answer: Answer, upstream: str) -> dict[str, Any]:
-    return {
-        "delivery_id": answer.delivery_id,
-        "number": answer.part,
-        "upstream": upstream,
-        "smsc_key": id_key(answer.smsc_id),
-        "state": State.SUBMITTED,
-    }
+def _part_row(answer: Answer, upstream: str) -> tuple[int, int, str, str]:
+    return (answer.delivery_id, answer.part, upstream, id_key(answer.smsc_id))
 
 
 _EVENTS = {
@@ -584,20 +553,41 @@ def _answer_step(answer: Answer, now: int) -> Step:
     return (answer.delivery_id, now, answer.part, _EVENTS[answer.outcome], detail)
 
 
-def _choose(receipt: Receipt, forms: Sequence[str], known: dict[str, list[Any]]) -> Any | None:
-    """The part a receipt is for, or None.
+def _parts(
+    connection: Connection, upstream: str, keys: Collection[str]
+) -> dict[str, list[KnownPart]]:
+    """The parts that an upstream knows by these keys, the newest of each key first."""
+    known: dict[str, list[KnownPart]] = {}
+    for part in receipts.parts_by_key(connection, upstream, keys):
+        known.setdefault(part.smsc_key, []).append(part)
+    for parts in known.values():
+        parts.sort(key=lambda part: -part.delivery_id)
+    return known
+
+
+def _exact(receipt: Receipt, known: dict[str, list[KnownPart]]) -> KnownPart | None:
+    """The newest part with the very id of a receipt and its recipient, if that is told.
+
+    A carrier may use an id again."""
+    for part in known.get(id_key(receipt.smsc_id), ()):
+        if not receipt.recipient or part.recipient.lstrip("+") == receipt.recipient:
+            return part
+    return None
+
+
+def _choose(receipt: Receipt, known: dict[str, list[KnownPart]]) -> KnownPart | None:
+    """The part that a receipt without an exact one is for, or None.
 
     Another form of the id (hex for decimal, say) may be some other message's own id: there the
-    recipient has to agree as well. A carrier that uses an id again means the newest part.
+    recipient has to agree as well.
     """
+    exact, *forms = id_candidates(receipt.smsc_id)
     for form in forms:
-        for part in sorted(known.get(form, ()), key=lambda row: -row.delivery_id):
-            same_number = part.recipient.lstrip("+") == receipt.recipient
-            if same_number or (form == forms[0] and not receipt.recipient):
+        for part in known.get(form, ()):
+            if part.recipient.lstrip("+") == receipt.recipient:
                 return part
     # The very id, whatever the carrier makes of the number (some write it nationally).
-    exact = known.get(forms[0], ())
-    return max(exact, key=lambda row: int(row.delivery_id), default=None)
+    return next(iter(known.get(exact, ())), None)
 
 
 def _fold_parts(

@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, case, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ..routes import Share
 from ..sms.encoding import Encoding
 from ..sms.message import State
 from ..upstream import Delivery
-from .bulk import insert_many
-from .tables import delivery, early_receipt, idempotency, message, part, step, worker
+from .given import Given
+from .tables import delivery, early_receipt, idempotency, message, part, worker
 
 _DELIVERIES = select(
     delivery.c.id,
@@ -43,15 +42,13 @@ _NUMBER_IN_SHARE = delivery.c.id % bindparam("modulus", type_=Integer)
 _DUE_OF_SHARE = _DUE.where(_NUMBER_IN_SHARE.between(bindparam("first"), bindparam("last")))
 _DUE_UNTRIED = _DUE.where(delivery.c.upstream.is_distinct_from(bindparam("upstream_name")))
 
-_TAKE = (
-    update(delivery)
-    .where(delivery.c.id == bindparam("delivery_id"))
-    .values(
-        state=State.SUBMITTING,
-        claimed_by=bindparam("worker"),
-        upstream=bindparam("upstream_name"),
-        attempts=delivery.c.attempts + 1,
-    )
+_TAKE = Given(
+    """
+    UPDATE delivery
+    SET state = 'submitting', claimed_by = ?, upstream = ?, attempts = delivery.attempts + 1
+    FROM given WHERE delivery.id = given.id
+    """,
+    id="bigint",
 )
 
 _ACCEPTED = select(part.c.delivery_id, part.c.number).where(
@@ -96,10 +93,8 @@ def claim(
         _put_off(connection, waiting, now)
     if not taken:
         return []
-    connection.execute(
-        _TAKE,
-        [{"delivery_id": row.id, "worker": worker, "upstream_name": upstream} for row in taken],
-    )
+    ids = [(row.id,) for row in taken]
+    _TAKE.run(connection, ids, worker, upstream)
     record_steps(connection, [(row.id, now, 0, "claimed", upstream) for row in taken])
     return _deliveries(connection, [(row, row.attempts + 1) for row in taken])
 
@@ -204,65 +199,80 @@ def lock(connection: Connection, ids: Collection[int]) -> None:
         connection.execute(_LOCK, {"ids": list(ids)})
 
 
-def record_steps(connection: Connection, steps: Sequence[tuple[int, int, int, str, str]]) -> None:
-    """Add to the journal: delivery, time, part (0: all), event, detail."""
-    insert_many(
-        connection,
-        step,
-        [
-            {"delivery_id": id, "at": at, "part": number, "event": event, "detail": detail}
-            for id, at, number, event, detail in steps
-        ],
-    )
-
-
-def add_parts(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert parts that a carrier accepted (columns of the table).
-
-    The second copy of a part takes the place of the first, unless that one's fate is known.
+_RECORD = Given(
     """
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(part)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[part.c.delivery_id, part.c.number],
-            set_={
-                "upstream": statement.excluded.upstream,
-                "smsc_key": statement.excluded.smsc_key,
-            },
-            where=part.c.state == State.SUBMITTED,
-        ),
-        rows,
-    )
-
-
-_SETTLE = (
-    update(delivery)
-    .where(delivery.c.id == bindparam("delivery_id"))
-    .where(
-        (delivery.c.state == State.UNCERTAIN)
-        | (delivery.c.state == State.SUBMITTING) & (delivery.c.claimed_by == bindparam("worker"))
-        # Queued once more when this worker was taken for dead, and not claimed since.
-        | (delivery.c.state == State.QUEUED)
-        & (delivery.c.claimed_by == bindparam("worker"))
-        & (delivery.c.attempts == bindparam("attempt"))
-        & (delivery.c.attempts > 0)
-    )
-    .where((bindparam("attempt") == 0) | (delivery.c.attempts == bindparam("attempt")))
-    .values(
-        state=bindparam("new_state"),
-        due_at=bindparam("due"),
-        possible_duplicate=bindparam("duplicate"),
-    )
+    INSERT INTO step (delivery_id, at, part, event, detail)
+    SELECT delivery_id, at, part, event, detail FROM given
+    """,
+    delivery_id="bigint",
+    at="bigint",
+    part="integer",
+    event="text",
+    detail="text",
 )
 
 
-def settle(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Record how attempts ended: delivery_id, attempt (0: any), worker, new_state, due, duplicate.
+def record_steps(connection: Connection, steps: Sequence[tuple[int, int, int, str, str]]) -> None:
+    """Add to the journal: delivery, time, part (0: all), event, detail."""
+    if steps:
+        _RECORD.run(connection, steps)
+
+
+_ADD_PARTS = Given(
+    """
+    INSERT INTO part (delivery_id, number, upstream, smsc_key, state)
+    SELECT delivery_id, number, upstream, smsc_key, 'submitted' FROM given WHERE true
+    ON CONFLICT (delivery_id, number) DO UPDATE
+    SET upstream = excluded.upstream, smsc_key = excluded.smsc_key WHERE part.state = 'submitted'
+    """,
+    delivery_id="bigint",
+    number="integer",
+    upstream="text",
+    smsc_key="text",
+)
+
+
+def add_parts(connection: Connection, parts: Sequence[tuple[int, int, str, str]]) -> None:
+    """Insert parts that a carrier accepted: delivery, number, upstream, smsc_key.
+
+    The second copy of a part takes the place of the first, unless that one's fate is known.
+    """
+    # One statement cannot write the same row twice.
+    last = {row[:2]: row for row in parts}
+    _ADD_PARTS.run(connection, list(last.values()))
+
+
+_SETTLE = Given(
+    """
+    UPDATE delivery
+    SET state = given.state, due_at = given.due, possible_duplicate = given.duplicate
+    FROM given
+    WHERE delivery.id = given.delivery_id
+    AND (given.attempt = 0 OR delivery.attempts = given.attempt)
+    AND (
+        delivery.state = 'uncertain'
+        OR delivery.state = 'submitting' AND delivery.claimed_by = ?
+        -- Queued once more when this worker was taken for dead, and not claimed since.
+        OR delivery.state = 'queued' AND delivery.claimed_by = ?
+        AND delivery.attempts = given.attempt AND delivery.attempts > 0
+    )
+    """,
+    delivery_id="bigint",
+    attempt="integer",
+    state="text",
+    due="bigint",
+    duplicate="boolean",
+)
+
+
+def settle(
+    connection: Connection, rows: Sequence[tuple[int, int, State, int, bool]], *, worker: int
+) -> None:
+    """Record how attempts ended: delivery, attempt (0: any), state, due, possible_duplicate.
 
     A delivery that something else has settled meanwhile, such as a receipt, is left as it is.
     """
-    connection.execute(_SETTLE, rows)
+    _SETTLE.run(connection, rows, worker, worker)
 
 
 _COMPLETED = (

@@ -1,47 +1,42 @@
 """Statements about receipts: find the part each is for, keep those that come too early."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from ..sms.message import State
 from .bulk import insert_many
+from .given import Given
 from .tables import delivery, early_receipt, part
 
-# States that a receipt may still change. What is queued has had an answer for some of its parts, or
-# too late for all of them.
-_OPEN = or_(
-    *(
-        delivery.c.state == state
-        for state in (
-            State.QUEUED,
-            State.SUBMITTING,
-            State.SUBMITTED,
-            State.UNCERTAIN,
-            State.UNKNOWN,
-        )
-    )
-)
-
-_PARTS = (
-    select(
-        part.c.delivery_id,
-        part.c.number,
-        part.c.smsc_key,
-        part.c.state,
-        delivery.c.recipient,
-        delivery.c.parts,
-    )
-    .join_from(part, delivery)
-    .where(part.c.upstream == bindparam("upstream_name"))
-    .where(part.c.smsc_key.in_(bindparam("keys", expanding=True)))
+_PARTS = Given(
+    """
+    SELECT part.smsc_key, part.delivery_id, part.number, part.state,
+        delivery.recipient, delivery.parts
+    FROM part JOIN delivery ON delivery.id = part.delivery_id
+    WHERE part.upstream = ? AND part.smsc_key IN (SELECT key FROM given)
+    """,
+    key="text",
 )
 
 
-def parts_by_key(connection: Connection, upstream: str, keys: Collection[str]) -> Sequence[Any]:
+class KnownPart(NamedTuple):
+    """A part that a carrier took, by its name for it."""
+
+    smsc_key: str
+    delivery_id: int
+    number: int
+    state: str
+    recipient: str
+    #: How many parts the delivery has.
+    parts: int
+
+
+def parts_by_key(connection: Connection, upstream: str, keys: Collection[str]) -> list[KnownPart]:
     """The parts that an upstream knows by these keys."""
-    return connection.execute(_PARTS, {"upstream_name": upstream, "keys": list(keys)}).all()
+    given = [(key,) for key in keys]
+    return [KnownPart(*row) for row in _PARTS.run(connection, given, upstream)]
 
 
 _AWAITED = (
@@ -97,17 +92,20 @@ def is_under_way(connection: Connection, recipient: str) -> bool:
     return connection.execute(_UNDER_WAY, {"number": recipient}).first() is not None
 
 
-_PART_STATE = (
-    update(part)
-    .where(part.c.delivery_id == bindparam("id"))
-    .where(part.c.number == bindparam("part_number"))
-    .values(state=bindparam("new_state"))
+_PART_STATE = Given(
+    """
+    UPDATE part SET state = given.state FROM given
+    WHERE part.delivery_id = given.delivery_id AND part.number = given.number
+    """,
+    delivery_id="bigint",
+    number="integer",
+    state="text",
 )
 
 
-def set_part_states(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Record the outcome of parts: id (of the delivery), part_number, new_state."""
-    connection.execute(_PART_STATE, rows)
+def set_part_states(connection: Connection, rows: Sequence[tuple[int, int, State]]) -> None:
+    """Record the outcome of parts: delivery, number, state."""
+    _PART_STATE.run(connection, rows)
 
 
 _STATES = select(part.c.delivery_id, part.c.state).where(
@@ -123,17 +121,21 @@ def part_states(connection: Connection, ids: Collection[int]) -> dict[int, list[
     return states
 
 
-_OUTCOME = (
-    update(delivery)
-    .where(delivery.c.id == bindparam("delivery_id"))
-    .where(_OPEN)
-    .values(state=bindparam("new_state"))
+_OUTCOME = Given(
+    """
+    UPDATE delivery SET state = given.state FROM given
+    WHERE delivery.id = given.delivery_id
+    -- What is queued has had an answer for some of its parts, or too late for all of them.
+    AND delivery.state IN ('queued', 'submitting', 'submitted', 'uncertain', 'unknown')
+    """,
+    delivery_id="bigint",
+    state="text",
 )
 
 
-def set_outcomes(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Record what receipts say of deliveries: delivery_id, new_state. A final state stays."""
-    connection.execute(_OUTCOME, rows)
+def set_outcomes(connection: Connection, rows: Sequence[tuple[int, State]]) -> None:
+    """Record what receipts say of deliveries: delivery, state. A final state stays."""
+    _OUTCOME.run(connection, rows)
 
 
 def keep_early(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -156,4 +156,5 @@ class AsksForReceipts(Protocol):
 
 def pending_parts(delivery: Delivery) -> Sequence[int]:
     """The parts still to be submitted, in order."""
-    return [n for n in range(1, delivery.parts + 1) if n not in delivery.accepted]
+    parts = range(1, delivery.parts + 1)
+    return [n for n in parts if n not in delivery.accepted] if delivery.accepted else parts
