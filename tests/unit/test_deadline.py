@@ -30,6 +30,35 @@ async def test_a_backend_that_does_not_answer_in_time_is_answered_for_with_code_
     assert await backend.sendsms("32494000000", "Hello", "key") == Reply(Code.TIMED_OUT)
 
 
+async def test_of_many_calls_each_is_answered_for() -> None:
+    backend = Deadline(Slow(), timedelta(milliseconds=10))
+    for _ in range(3):
+        calls = [asyncio.create_task(backend.sendsms("", "", "")) for _ in range(10)]
+        await asyncio.sleep(0.002)
+        calls += [asyncio.create_task(backend.sendsms("", "", "")) for _ in range(10)]
+        assert {reply.error for reply in await asyncio.gather(*calls)} == {Code.TIMED_OUT}
+
+
+async def test_a_task_goes_on_after_it_was_answered_for() -> None:
+    backend = Deadline(Slow(), timedelta(milliseconds=10))
+    for _ in range(3):
+        assert (await backend.sendsms("", "", "")).error is Code.TIMED_OUT
+        await asyncio.sleep(0)
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+
+
+async def test_a_client_that_leaves_when_time_is_over_is_not_answered_for() -> None:
+    backend = Deadline(Slow(), timedelta(seconds=-1))
+    task = asyncio.create_task(backend.sendsms("", "", ""))
+    await asyncio.sleep(0)
+    task.cancel()
+    backend._end()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_an_answer_in_time_is_passed_on() -> None:
     slow = Slow()
     slow.told.set()
