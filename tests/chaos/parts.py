@@ -83,7 +83,7 @@ class Command:
         assert self.process is not None
         self.process.terminate()
         try:
-            return self.process.wait(40)
+            return self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
@@ -146,7 +146,7 @@ class Postgresql:
 
     def _create_database(self, server: str) -> None:
         engine = create_engine(database_url(server), isolation_level="AUTOCOMMIT")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 with engine.connect() as connection:

@@ -93,7 +93,7 @@ class Scene:
         self.parts.append(serve)
         url = f"http://127.0.0.1:{self.port}"
         await asyncio.to_thread(
-            running.wait_for, lambda: not serve.is_alive or running.is_ready(url), 60
+            running.wait_for, lambda: not serve.is_alive or running.is_ready(url), 120
         )
         assert serve.is_alive, log.read_text()
         self.apikey = running.sendsmsnow(env, "key", "create", "chaos", "--rate", "none", "--multi")

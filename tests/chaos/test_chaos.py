@@ -11,6 +11,7 @@ from . import rounds
 pytestmark = pytest.mark.once
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("database", databases.KINDS)
 def test_no_book_disagrees_after_a_few_kills(database: str) -> None:
     told: list[str] = []
