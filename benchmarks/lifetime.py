@@ -94,6 +94,7 @@ def memory(folder: Path, *, requests: int, at_most: float) -> Memory:
             measured.wrong += taken.wrong + taken.missing
             measured.after.append((done, resident(pid)))
             tell(f"memory: {measured.after[-1][1]:.1f} MiB after {done} requests")
-            left = (requests - done) / taken.per_second
+            # A server that answers nothing for a second is not at its end.
+            left = (requests - done) / max(taken.per_second, 1)
             step = max(1, min(60, step * 2, round(left + 0.5)))
     return measured
