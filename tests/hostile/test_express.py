@@ -185,7 +185,7 @@ head_changes = st.lists(
 )
 
 
-@settings(max_examples=3000)
+@settings(max_examples=1000)
 @given(st.sampled_from(PLAIN), head_changes)
 @example(GET, [("insert", 0.0, 0.0, b"\r\n")])
 def test_a_changed_request_is_read_alike_or_left_alone(data, how):
@@ -204,7 +204,7 @@ values = st.one_of(
 )
 
 
-@settings(max_examples=2000)
+@settings(max_examples=500)
 @given(
     st.sampled_from(["GET", "POST"]),
     st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=30),
