@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
 from .bulk import insert_many
 from .tables import account, incoming_part, number, received
@@ -44,10 +43,19 @@ def add_received(connection: Connection, rows: Sequence[dict[str, Any]]) -> None
     insert_many(connection, received, rows)
 
 
+_ADD_PARTS = text(
+    """
+    INSERT INTO incoming_part
+        (upstream, sender, recipient, reference, total, number, text, received_at)
+    VALUES (:upstream, :sender, :recipient, :reference, :total, :number, :text, :received_at)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
 def add_parts(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Keep parts until their others come; a part that came before is not kept twice."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(incoming_part).on_conflict_do_nothing(), rows)
+    connection.execute(_ADD_PARTS, rows)
 
 
 def parts_of(connection: Connection, whole: Whole) -> Sequence[Any]:

@@ -3,8 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, delete, select, text, update
 
 from ..sms.message import State
 from .queue import record_steps
@@ -29,16 +28,21 @@ def blocked(
     return {(row.account_id, row.recipient) for row in rows}
 
 
+_ADD = text(
+    """
+    INSERT INTO stop (account_id, recipient, stopped_at)
+    VALUES (:account_id, :recipient, :stopped_at)
+    ON CONFLICT DO NOTHING RETURNING recipient
+    """
+)
+
+
 def add(connection: Connection, account_id: int, recipient: str, now: int) -> bool:
     """Nothing more for this recipient; False when it was so already."""
     # The account first, in the order in which accepting locks.
     count(connection, account_id, 1)
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     added = connection.execute(
-        dialect.insert(stop)
-        .values(account_id=account_id, recipient=recipient, stopped_at=now)
-        .on_conflict_do_nothing()
-        .returning(stop.c.recipient)
+        _ADD, {"account_id": account_id, "recipient": recipient, "stopped_at": now}
     )
     is_new = added.first() is not None
     if not is_new:

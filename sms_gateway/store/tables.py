@@ -11,7 +11,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    text,
 )
 
 metadata = MetaData()
@@ -97,33 +96,6 @@ delivery = Table(
     # Where it was submitted last.
     Column("upstream", Text),
 )
-Index(
-    "delivery_queued",
-    delivery.c.route,
-    delivery.c.due_at,
-    delivery.c.id,
-    sqlite_where=text("state = 'queued'"),
-    postgresql_where=text("state = 'queued'"),
-)
-Index(
-    "delivery_submitting",
-    delivery.c.claimed_by,
-    sqlite_where=text("state = 'submitting'"),
-    postgresql_where=text("state = 'submitting'"),
-)
-Index(
-    "delivery_expiring",
-    delivery.c.state,
-    delivery.c.expires_at,
-    sqlite_where=text("state IN ('queued', 'submitted')"),
-    postgresql_where=text("state IN ('queued', 'submitted')"),
-)
-Index(
-    "delivery_uncertain",
-    delivery.c.recipient,
-    sqlite_where=text("state = 'uncertain'"),
-    postgresql_where=text("state = 'uncertain'"),
-)
 
 # A part that a carrier took, under the name by which its receipt will come.
 part = Table(
@@ -166,12 +138,6 @@ early_receipt = Table(
     Column("received_at", BigInteger, nullable=False, index=True),
     # It has waited for longer than any answer takes, and is kept for people only.
     Column("given_up", Boolean, nullable=False),
-)
-Index(
-    "early_receipt_waiting",
-    early_receipt.c.id,
-    sqlite_where=text("NOT given_up"),
-    postgresql_where=text("NOT given_up"),
 )
 
 # The dedicated numbers: what is sent to one is received by its account.

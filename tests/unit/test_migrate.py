@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import sqlalchemy
+from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import sms_gateway.store
 from sms_gateway.store import Store, migrate, pending_migration
+from sms_gateway.store.indexes import metadata
 from sms_gateway.store.migrate import SCHEMA
 
 MIGRATIONS = Path(sms_gateway.store.__file__).with_name("migrations")
@@ -35,3 +37,9 @@ def test_a_new_database_needs_all_migrations_once(tmp_path: Path) -> None:
     assert pending_migration(store) is None
     migrate(store)
     store.close()
+
+
+def test_the_migrations_make_the_tables_and_indexes_of_the_program(store: Store) -> None:
+    with store.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []

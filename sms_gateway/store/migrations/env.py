@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from sms_gateway.store.tables import metadata
+from sms_gateway.store.indexes import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
