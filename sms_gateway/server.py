@@ -2,11 +2,13 @@
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from . import garbage
@@ -78,10 +80,25 @@ class _Server(BaseApplication):  # type: ignore[misc]
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
+    def run(self) -> None:
+        _Arbiter(self).run()
+
     def load(self) -> Any:
         app = self._make_app()
         garbage.freeze()
         return app
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """What stops a process waits until its worker hears signals, and is not lost before."""
+
+    def spawn_worker(self) -> Any:
+        stops = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+        try:
+            return super().spawn_worker()  # in the new process this does not return
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Log(Logger):  # type: ignore[misc]

@@ -10,6 +10,7 @@ a body, have an end; and a head has to have the one form that everybody reads al
 
 import asyncio
 import re
+import signal
 from math import inf
 from typing import Any
 
@@ -166,6 +167,8 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
 
     async def _serve(self) -> None:
         self._serving = asyncio.current_task()
+        # A loop of uvloop that does not run yet drops what it hears, so stops were kept waiting.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         await super()._serve()
         if not self.servers:
             # gunicorn 26 would start the worker again and again when its start failed.

@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -162,6 +163,23 @@ def test_sigterm_stops_everything_cleanly(fresh: Gateway) -> None:
     assert "stopped  child=web status=0" in output
     assert "stopped  child=worker status=0" in output
     assert "ERROR" not in output
+
+
+def test_a_stop_is_heard_by_processes_that_are_just_starting(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    environment = command.environment()
+    environment["PYTHONPATH"] += f":{Path(command.__file__).parents[1]}"
+    ended = subprocess.run(
+        [sys.executable, "-m", "support.early_stop", str(journal)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    lines = journal.read_text().splitlines()
+    assert lines.count("started") == lines.count("stopped") > 0
 
 
 def test_nothing_is_left_running_when_the_supervisor_is_killed(fresh: Gateway) -> None:
