@@ -9,6 +9,9 @@ from support.http import ask, read_all, send_bytes
 from support.serving import Server, serve
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+#: The same by the short way.
+QUICK = b"GET /sendsms/?apikey=good HTTP/1.1\r\nHost: x\r\n\r\n"
+either = pytest.mark.parametrize("request_", [REQUEST, QUICK], ids=["plain", "short"])
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +25,20 @@ def is_closed(connection: socket.socket) -> bool:
     return connection.recv(1000) == b""
 
 
-def test_a_connection_serves_one_request_after_the_other(server):
-    connection = send_bytes(server, REQUEST)
+@either
+def test_a_connection_serves_one_request_after_the_other(server, request_):
+    connection = send_bytes(server, request_)
     for _ in range(3):
         assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
-        connection.sendall(REQUEST)
+        connection.sendall(request_)
     connection.close()
 
 
-def test_connections_that_ask_nothing_for_too_long_are_closed(server):
+@either
+def test_connections_that_ask_nothing_for_too_long_are_closed(server, request_):
     idle = send_bytes(server, b"")
-    halfway = send_bytes(server, REQUEST[:20])
-    used = send_bytes(server, REQUEST)
+    halfway = send_bytes(server, request_[:20])
+    used = send_bytes(server, request_)
     assert used.recv(1000).startswith(b"HTTP/1.1 200 ")
     for connection in (idle, halfway, used):
         assert is_closed(connection)
@@ -96,27 +101,29 @@ def test_an_upgrade_to_websocket_is_passed_over(server):
     connection.close()
 
 
-def test_at_the_limit_of_connections_the_one_idle_longest_makes_room():
+@either
+def test_at_the_limit_of_connections_the_one_idle_longest_makes_room(request_):
     options = ["--worker-connections", "10"]
     with serve("support.scripted:application()", options=options) as server:
         used, *idle = [send_bytes(server, b"") for _ in range(10)]
         # In this order, for the last to be answered has been let in after all others.
         for connection in (idle[-1], used):
-            connection.sendall(REQUEST)
+            connection.sendall(request_)
             assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
         assert ask(server, "/healthz").status == 200
         assert is_closed(idle[0])
         for connection in (idle[-1], used):
-            connection.sendall(REQUEST)
+            connection.sendall(request_)
             assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
         for connection in (used, *idle):
             connection.close()
 
 
-def test_a_stop_waits_for_no_idle_client_and_runs_the_applications_own_stop():
+@either
+def test_a_stop_waits_for_no_idle_client_and_runs_the_applications_own_stop(request_):
     with serve("support.scripted:application()", options=["--graceful-timeout", "30"]) as server:
         assert "the application starts" in server.stderr()
-        idle, used = send_bytes(server, b""), send_bytes(server, REQUEST)
+        idle, used = send_bytes(server, b""), send_bytes(server, request_)
         assert used.recv(1000).startswith(b"HTTP/1.1 200 ")
         server.process.terminate()
         assert server.process.wait(10) == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import certificates
 from support.command import descendants
-from support.http import ask, read_all, send_bytes
+from support.http import ask, read_all, read_one, send_bytes
 from support.serving import Server, serve
 from support.two_ways import LARGE
 
@@ -50,22 +50,11 @@ def gated(gate: Path) -> Iterator[Server]:
 
 
 def answer(connection: socket.socket) -> str:
-    """The body of the next answer, and nothing of what is behind it."""
+    """The body of the next answer."""
     connection.settimeout(PATIENCE)
-    head, body = b"", b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += received(connection, 1)
-    assert head.startswith((b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200 OK\r\n"))
-    length = int(head.partition(b"content-length: ")[2].split(b"\r")[0])
-    while len(body) < length:
-        body += received(connection, length - len(body))
+    head, body = read_one(connection)
+    assert b" 200 OK\r\n" in head
     return body.decode()
-
-
-def received(connection: socket.socket, most: int) -> bytes:
-    piece = connection.recv(most)
-    assert piece, "the connection was closed"
-    return piece
 
 
 def until_seen(server: Server, what: str) -> None:
@@ -149,6 +138,12 @@ def test_a_request_in_two_pieces_takes_the_plain_way(server):
         is_read(server)
         connection.sendall((GET % b"x")[10:])
         assert answer(connection) == "plain: "
+
+
+def test_of_requests_in_one_piece_the_first_is_answered_and_the_end_tells_of_the_others(server):
+    sent = read_all(send_bytes(server, GET % b"first" + GET % b"second"))
+    assert sent.endswith(b"\r\n\r\nplain: ")
+    assert sent.count(b"HTTP/1.1 ") == 1
 
 
 def test_a_request_that_comes_during_another_is_answered_in_its_turn(gated, gate):

@@ -71,3 +71,20 @@ def read_all(connection: socket.socket) -> bytes:
     """All until the server closes the connection."""
     with connection:
         return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def read_one(connection: socket.socket) -> tuple[bytes, bytes]:
+    """Head and body of the next answer, and nothing of what is behind it."""
+    head, body = b"", bytearray()
+    while not head.endswith(b"\r\n\r\n"):
+        head += _received(connection, 1)
+    length = int(head.lower().partition(b"\r\ncontent-length: ")[2].partition(b"\r")[0])
+    while len(body) < length:
+        body += _received(connection, length - len(body))
+    return head, bytes(body)
+
+
+def _received(connection: socket.socket, most: int) -> bytes:
+    piece = connection.recv(most)
+    assert piece, "the connection was closed"
+    return piece
