@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
-
 from . import __version__
 from .backend import Inbox, MessageStatus, Reply
 from .codes import Code
 from .http_answers import Answer, OddAnswer, read_count, read_inbox, read_reply, read_status
+from .http_client import Client, CutOff, Unreached
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +25,11 @@ _LONGEST_REPLY = 64 * 1024
 #: The largest page of messages, or of steps: our own have a million characters at most, each
 #: written as up to six bytes.
 _LONGEST_PAGE = 16 * 1024 * 1024
-#: Seconds. Less than servers keep idle connections open, so that these are closed from here.
-_KEEPALIVE = 30
+_HEADERS = {
+    "Accept": "application/json, text/xml;q=0.9",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"sendsmsnow/{__version__}",
+}
 _HEADER_SAFE = re.compile(r"[!-~]{1,255}")
 
 
@@ -63,12 +65,10 @@ class HttpBackend:
             raise ValueError("is no http:// or https:// URL")
         if parts.query or parts.fragment or parts.username or parts.password:
             raise ValueError("may have no query, fragment or credentials")
-        path = parts.path.rstrip("/").removesuffix("/sendsms")
-        self._url = parts._replace(path=path).geturl()
+        base = parts._replace(path=parts.path.rstrip("/").removesuffix("/sendsms"))
+        self._client = Client(base, _HEADERS, connect_timeout=connect_timeout)
         self._timeout = timeout
-        self._connect_timeout = connect_timeout
         self._keep_connections = keep_connections
-        self._session: aiohttp.ClientSession | None = None
 
     async def sendsms(
         self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
@@ -88,14 +88,16 @@ class HttpBackend:
     ) -> Reply:
         """As `sendsms`, but asked once; what happened to the request is raised.
 
-        An error of connecting says that nothing was written, NotTaken that it was not understood.
-        After TimeoutError, OddAnswer and any other error nobody knows.
+        Unreached says that nothing was written, NotTaken that it was not understood. After CutOff,
+        TimeoutError and OddAnswer nobody knows.
         """
         fields = {"recipients": recipients, "message": message, "apikey": apikey}
         headers = {"Idempotency-Key": _header_safe(idempotency_key)}
         form = urlencode(fields).encode("ascii")
         async with asyncio.timeout(self._timeout):
-            answer = await self._post("/sendsms/", form, headers, _LONGEST_REPLY)
+            answer = await self._client.post(
+                "/sendsms/", form, headers, _LONGEST_REPLY, keep=self._keep_connections
+            )
         try:
             return read_reply(answer)
         except OddAnswer:
@@ -141,9 +143,7 @@ class HttpBackend:
 
     async def aclose(self) -> None:
         """Close the connections; they are opened again when needed."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        self._client.close()
 
     async def _ask(
         self,
@@ -162,17 +162,17 @@ class HttpBackend:
         except UnicodeEncodeError:
             return failed(Reply(Code.NOT_SENT, note="The text has characters that do not exist"))
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        # A kept connection may be about to close, and nobody could tell afterwards.
+        keep = repeat and self._keep_connections
         try:
             async with asyncio.timeout(self._timeout):
-                if not repeat:
-                    # A kept connection may be about to close, and nobody could tell afterwards.
-                    async with self._opened(keep=False) as session:
-                        return read(await _post(session, self._url + path, form, headers, longest))
                 try:
-                    answer = await self._post(path, form, headers, longest)
-                except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+                    answer = await self._client.post(path, form, headers, longest, keep=keep)
+                except (Unreached, CutOff) as error:
+                    if not repeat:
+                        raise
                     log.info("backend asked again", extra={"error": type(error).__name__})
-                    answer = await self._post(path, form, headers, longest)
+                    answer = await self._client.post(path, form, headers, longest, keep=keep)
                 return read(answer)
         except TimeoutError:
             log.warning("backend too slow", extra={"timeout": self._timeout})
@@ -182,45 +182,6 @@ class HttpBackend:
         except Exception as error:
             log.warning("backend not reached", extra={"error": type(error).__name__})
         return failed(Reply(Code.INTERNAL))
-
-    async def _post(
-        self, path: str, form: bytes, headers: Mapping[str, str], longest: int
-    ) -> Answer:
-        if self._session is None:
-            # Not before now: a session belongs to the running loop.
-            self._session = self._opened(keep=self._keep_connections)
-        return await _post(self._session, self._url + path, form, headers, longest)
-
-    def _opened(self, *, keep: bool) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=(
-                aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE)
-                if keep
-                else aiohttp.TCPConnector(force_close=True)
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
-            auto_decompress=False,
-            headers={
-                "Accept": "application/json, text/xml;q=0.9",
-                "Accept-Encoding": "identity",
-                "Content-Type": "application/x-www-form-urlencoded",
-                "User-Agent": f"sendsmsnow/{__version__}",
-            },
-        )
-
-
-async def _post(
-    session: aiohttp.ClientSession, url: str, form: bytes, headers: Mapping[str, str], longest: int
-) -> Answer:
-    # A redirected POST would turn into a GET or lose its body.
-    async with session.post(url, data=form, headers=headers, allow_redirects=False) as response:
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > longest:
-                raise OddAnswer("it is too long")
-        return Answer(response.status, response.headers.get("Retry-After"), bytes(body))
 
 
 def _same(reply: Reply) -> Reply:

@@ -11,12 +11,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import aiohttp
-
 from ..backend import Reply
 from ..codes import Code
 from ..http_answers import OddAnswer
 from ..http_backend import HttpBackend, NotTaken
+from ..http_client import CutOff, Unreached
 from . import Answer, Delivery, Outcome, Sink, pending_parts
 from .pace import Pace
 from .relay_options import RelayOptions
@@ -173,8 +172,8 @@ class RelayUpstream:
                 self._options.apikey,
                 idempotency_key=idempotency_key(delivery),
             )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            self._be_away(f"not reached: {type(error).__name__}")
+        except Unreached as error:
+            self._be_away(f"not reached: {error}")
             return Outcome.NOT_WRITTEN, "not reached", ""
         except NotTaken as error:
             self._be_locked_out(str(error))
@@ -184,8 +183,8 @@ class RelayUpstream:
         except OddAnswer as error:
             self._be_back()
             return Outcome.UNANSWERED, f"odd answer: {error}", ""
-        except (aiohttp.ClientError, OSError) as error:
-            return Outcome.UNANSWERED, f"cut off: {type(error).__name__}", ""
+        except CutOff:
+            return Outcome.UNANSWERED, "cut off", ""
         return self._judge(reply)
 
     def _judge(self, reply: Reply) -> tuple[Outcome, str, str]:
