@@ -75,7 +75,7 @@ class _Errors(urllib.request.HTTPErrorProcessor):
 def send(gateway: Running, key: str, recipients: str, message: str) -> str:
     fields = {"apikey": key, "recipients": recipients, "message": message, "format": "json"}
     data = urllib.parse.urlencode(fields).encode()
-    with urllib.request.urlopen(f"{gateway.url}/sendsms/", data, timeout=20) as answer:
+    with urllib.request.urlopen(f"{gateway.url}/sendsms/", data, timeout=60) as answer:
         result = json.loads(answer.read())["result"]
     assert result["error"] == 0
     return str(result["id"])

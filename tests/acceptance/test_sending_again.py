@@ -22,7 +22,7 @@ def smsc(tmp_path: Path) -> Iterator[Smsc]:
 
 def post(gateway: running.Running, path: str, **fields: str) -> dict[str, Any]:
     form = urllib.parse.urlencode(fields | {"format": "json"}).encode()
-    with urllib.request.urlopen(f"{gateway.url}{path}", form, timeout=20) as response:
+    with urllib.request.urlopen(f"{gateway.url}{path}", form, timeout=60) as response:
         return json.loads(response.read())["result"]
 
 

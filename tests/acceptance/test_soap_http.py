@@ -34,7 +34,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 
 @pytest.fixture
 def connection(face: Face) -> Iterator[http.client.HTTPConnection]:
-    opened = http.client.HTTPConnection("127.0.0.1", face.server.port, timeout=10)
+    opened = http.client.HTTPConnection("127.0.0.1", face.server.port, timeout=60)
     yield opened
     opened.close()
 
@@ -92,7 +92,7 @@ def test_a_body_may_wait_for_the_word_to_go_on(face):
         f"POST {ENDPOINT} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
         f"Content-Type: text/xml\r\nContent-Length: {len(envelope())}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", face.server.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", face.server.port), timeout=60) as raw:
         raw.sendall(head.encode())
         # A client need not wait for ever (RFC 9110 §10.1.1); curl waits a second, we less.
         raw.settimeout(0.2)
@@ -100,7 +100,7 @@ def test_a_body_may_wait_for_the_word_to_go_on(face):
             assert raw.recv(100).startswith(b"HTTP/1.1 100")
         except TimeoutError:
             pass
-        raw.settimeout(10)
+        raw.settimeout(60)
         raw.sendall(envelope())
         response = http.client.HTTPResponse(raw)
         response.begin()

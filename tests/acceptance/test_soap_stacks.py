@@ -72,7 +72,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 
 def replay(face: Face, name: str) -> tuple[http.client.HTTPResponse, etree._Element]:
     """Send a recorded request as it is, and read the answer as XML."""
-    with socket.create_connection(("127.0.0.1", face.server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", face.server.port), timeout=60) as connection:
         connection.sendall((RECORDED / f"{name}.http").read_bytes())
         response = http.client.HTTPResponse(connection)
         response.begin()

@@ -16,7 +16,7 @@ from .cases import CLOSED, FAULT, REFUSED, SOAP11, SOAP12, Case, Outcome
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 #: Seconds; nothing here should come near.
-_PATIENCE = 30
+_PATIENCE = 60
 
 
 def send(port: int, case: Case) -> bytes:

@@ -33,7 +33,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         env=environment(**settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -76,7 +76,7 @@ class Running:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop; its exit status."""
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(90)
 
 
 @contextmanager
@@ -99,7 +99,7 @@ def running(*arguments: str, **settings: str) -> Iterator[Running]:
             if process.poll() is None:
                 process.terminate()
                 try:
-                    process.wait(30)
+                    process.wait(60)
                 except subprocess.TimeoutExpired:
                     pass
             for pid in family:
@@ -134,7 +134,7 @@ def alive(pid: int) -> bool:
 
 def eventually(condition: Callable[[], bool], why: Callable[[], str] = str) -> None:
     """Wait for a condition for as long as it may ever take."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < deadline, why()
         time.sleep(0.02)

@@ -43,7 +43,7 @@ def ask(
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """One request on a connection of its own; a body makes it a POST."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
         connection.putrequest(
             method or ("GET" if body is None else "POST"), target, skip_accept_encoding=True
@@ -62,7 +62,7 @@ def ask(
 
 def send_bytes(server: Server, data: bytes) -> socket.socket:
     """A connection on which these bytes were written."""
-    connection = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     connection.sendall(data)
     return connection
 

@@ -76,7 +76,7 @@ class Client:
     """An SMTP client that says what it is told, byte for byte."""
 
     def __init__(self, port: int, *, greet: bool = True) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._file = self.socket.makefile("rb")
         if greet:
             self.answer()

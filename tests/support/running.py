@@ -91,7 +91,7 @@ def sendsmsnow(env: dict[str, str], *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 0, (arguments[:2], done.returncode, done.stderr)
     return done.stdout
@@ -112,11 +112,11 @@ def serve(folder: Path, database: str, *options: str, **settings: str) -> Iterat
         )
     running = Running(port, env, process)
     try:
-        wait_for(lambda: process.poll() is not None or is_ready(running.url), 30)
+        wait_for(lambda: process.poll() is not None or is_ready(running.url), 90)
         assert process.poll() is None, (folder / "serve.log").read_text()
         yield running
         process.terminate()
-        assert process.wait(30) == 0, (folder / "serve.log").read_text()
+        assert process.wait(90) == 0, (folder / "serve.log").read_text()
     finally:
         if process.poll() is None:
             process.kill()
@@ -142,5 +142,5 @@ def wait_for(condition: Callable[[], Any], seconds: float, every: float = 0.05) 
 
 def get_json(url: str) -> Any:
     request = urllib.request.Request(url, headers={"Accept": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.loads(response.read())

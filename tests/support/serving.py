@@ -53,7 +53,7 @@ def serve(
     options: Sequence[str] = (),
     certfile: str = "",
     keyfile: str = "",
-    timeout: float = 30,
+    timeout: float = 60,
 ) -> Iterator[Server]:
     """Serve `app`, gunicorn's "module:name" or "module:factory('argument', option=1)".
 

@@ -47,13 +47,13 @@ async def peer(talk: Talk) -> AsyncIterator[Peer]:
         server.close()
 
 
-def an_upstream(port: int) -> SmppUpstream:
+def an_upstream(port: int, *, response_timeout: float = 0.1) -> SmppUpstream:
     options = SmppOptions(
         host="127.0.0.1",
         port=port,
         system_id="esme",
         password="secret",
-        response_timeout=0.1,
+        response_timeout=response_timeout,
         enquire_interval=0.1,
         late_timeout=0.3,
         reconnect_delay=0.02,
@@ -133,7 +133,7 @@ async def test_parts_for_a_peer_that_is_no_smsc_are_told_apart() -> None:
 
     sink = RecordingSink()
     async with peer(take_one_part) as listening:
-        upstream = an_upstream(listening.port)
+        upstream = an_upstream(listening.port, response_timeout=60)
         async with running(upstream, sink):
             await upstream.ready()
             # Only one part is trusted to a connection that has not answered any.
@@ -160,7 +160,7 @@ async def test_an_echo_is_not_answered_for_ever() -> None:
 
     sink = RecordingSink()
     async with peer(echo) as listening:
-        upstream = an_upstream(listening.port)
+        upstream = an_upstream(listening.port, response_timeout=60)
         async with running(upstream, sink):
             await upstream.ready()
             delivery = a_delivery()
