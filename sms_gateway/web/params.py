@@ -18,6 +18,8 @@ from starlette.types import Receive, Scope
 
 #: All parameters that some path of the API takes.
 NAMES = frozenset({"apikey", "recipients", "message", "id", "after", "limit", "before", "format"})
+# As they nearly always come.
+_PLAIN = {name.encode(): name for name in NAMES}
 _NUMBERS = frozenset({"recipients", "after", "limit"})
 #: The largest request body, in bytes. Four numbers and the longest text, every character of it
 #: percent-escaped, are a tenth of that.
@@ -100,11 +102,10 @@ def parse_form(raw: bytes, charset: bytes = b"") -> dict[str, str]:
     fields: dict[str, str] = {}
     for pair in raw.replace(b"+", b" ").split(b"&"):
         name, _, value = pair.partition(b"=")
-        _add(
-            fields,
-            _decode(unquote_to_bytes(name) if b"%" in name else name),
-            _decode(unquote_to_bytes(value) if b"%" in value else value, charset),
-        )
+        if b"%" in value:
+            value = unquote_to_bytes(value)
+        known = _PLAIN.get(name) or _decode(unquote_to_bytes(name))
+        _add(fields, known, _decode(value, charset))
     fields.pop("", None)
     return fields
 

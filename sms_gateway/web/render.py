@@ -41,7 +41,7 @@ def as_json(answer: Answer) -> bytes:
     return json.dumps({"result": _fields(answer)}).encode()
 
 
-def _fields(answer: Answer) -> Mapping[str, object]:
+def _fields(answer: Answer) -> dict[str, object]:
     reply = answer if isinstance(answer, Reply) else answer.reply
     fields: dict[str, object] = {"error": int(reply.error), "sent": reply.sent, "id": reply.id}
     if reply.error:
@@ -60,7 +60,7 @@ def _fields(answer: Answer) -> Mapping[str, object]:
     return fields
 
 
-def _message(message: ReceivedMessage) -> Mapping[str, object]:
+def _message(message: ReceivedMessage) -> dict[str, object]:
     return {
         "id": message.id,
         "from": message.sender,
@@ -70,7 +70,7 @@ def _message(message: ReceivedMessage) -> Mapping[str, object]:
     }
 
 
-def _delivery(delivery: DeliveryStatus) -> Mapping[str, object]:
+def _delivery(delivery: DeliveryStatus) -> dict[str, object]:
     steps = [
         {"at": _moment(step.at), "part": step.part, "event": step.event, "detail": step.detail}
         for step in delivery.steps
@@ -90,7 +90,7 @@ def _element(name: str, value: object) -> str:
             content = _escape(value)
         case list():
             content = "".join([_element(_ITEMS[name], item) for item in value])
-        case Mapping():
+        case dict():
             content = "".join([_element(field, inner) for field, inner in value.items()])
         case _:
             content = str(value)
