@@ -289,6 +289,8 @@ class SmppUpstream:
 
     def _answered(self, part: _Part, outcome: Outcome, reason: str, smsc_id: str = "") -> None:
         assert self._sink is not None
+        # First, so that what is claimed next shares a transaction with what is told here.
+        self._freed.set()
         self._sink.answered(
             Answer(
                 delivery_id=part.delivery_id,
@@ -299,7 +301,6 @@ class SmppUpstream:
                 reason=reason,
             )
         )
-        self._freed.set()
 
     def _note_refusal(self, status: Status) -> None:
         self._refusal = status
