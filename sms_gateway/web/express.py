@@ -49,11 +49,15 @@ class Request(NamedTuple):
 MOST_HEAD, MOST_BODY, MOST_HEADERS = 8 * 1024, 64 * 1024, 50
 
 _LINE = re.compile(rb"((GET|POST) /[a-z/]*+)(?:\?([!\"$-~]*+))? HTTP/1\.1")
-# Each with the line end in front of it.
-_HEADERS = re.compile(rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[ -~]*+)++")
+# Each with the line end in front of it. Of names with "_" gunicorn drops some, as proxies do.
+_HEADERS = re.compile(rb"(?:\r\n[!#$%&'*+.^`|~0-9A-Za-z-]++:[ -~]*+)++")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,4}")
-# What frames a body otherwise, waits for an answer before it, or asks for another protocol.
-_UNUSUAL = frozenset({b"transfer-encoding", b"te", b"trailer", b"expect", b"upgrade"})
+# What frames a body otherwise, waits for an answer before it, asks for another protocol, or may
+# contradict what X-Forwarded-Proto says.
+_UNUSUAL = frozenset({
+    b"transfer-encoding", b"te", b"trailer", b"expect", b"upgrade", b"x-forwarded-protocol",
+    b"x-forwarded-ssl",
+})  # fmt: skip
 
 
 def read(data: bytes) -> Request | None:

@@ -71,8 +71,9 @@ class ExpressConnection(Connection):
             response = await quick(request.query, request.headers, request.body)
         except Exception as error:
             response = api.failed(report(error), request.query, request.headers)
+        closing = not (self.worker.alive and self.cfg.keepalive)
         if not self._closed:
-            self._safe_write(_written(response))
+            self._safe_write(_written(response, closing))
             await self._flow_control.drain()
         self._answering = None
         self.busy = False
@@ -80,7 +81,7 @@ class ExpressConnection(Connection):
         self.worker.answered(self)
         if self._closed:
             return
-        if not (self.worker.alive and self.cfg.keepalive):
+        if closing or not self.worker.alive:
             self._close_transport()
         elif self._behind:
             behind, self._behind = self._behind, b""
@@ -105,7 +106,7 @@ class ExpressWorker(Worker):
             connection.wait_no_longer()
 
 
-def _written(response: express.Response) -> bytes:
+def _written(response: express.Response, closing: bool) -> bytes:
     """A response as gunicorn writes it."""
     status, headers, body = response
     return b"".join((
@@ -113,7 +114,7 @@ def _written(response: express.Response) -> bytes:
         *[b"%b: %b\r\n" % header for header in headers],
         protocol._CACHED_SERVER_HEADER,
         protocol._get_cached_date_header(),
-        b"\r\n",
+        b"Connection: close\r\n\r\n" if closing else b"\r\n",
         body,
     ))  # fmt: skip
 

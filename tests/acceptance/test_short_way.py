@@ -100,7 +100,8 @@ def test_a_body_in_more_pieces_takes_the_plain_way(server):
         is_read(server)
         connection.sendall(b"b")
         assert answer(connection) == "plain: a=b"
-        # The connection is as good as before.
+        # The connection is as good as before, once gunicorn is done with it.
+        is_read(server)
         connection.sendall(GET % b"x")
         assert answer(connection) == "short: "
 
@@ -129,6 +130,7 @@ def test_other_requests_take_the_plain_way_and_leave_the_short_one_open(server, 
         for _ in range(2):
             connection.sendall(request_)
             assert answer(connection).startswith("plain: ")
+            is_read(server)
             connection.sendall(GET % b"x")
             assert answer(connection) == "short: "
 
@@ -234,7 +236,7 @@ def test_a_stop_waits_for_what_is_being_answered_and_closes_its_connection(gate)
         server.process.terminate()
         assert read_all(idle) == b""  # from here on it is stopping
         gate.touch()
-        assert read_all(connection).endswith(b"\r\n\r\nshort: ")
+        assert read_all(connection).endswith(b"\r\nConnection: close\r\n\r\nshort: ")
         assert server.process.wait(PATIENCE) == 0
 
 
@@ -253,7 +255,8 @@ def test_a_stop_waits_for_the_body_of_a_request_that_has_begun(gate):
 
 def test_without_keep_alive_each_connection_is_closed_after_its_answer(gate):
     with served(gate, "--keep-alive", "0") as server:
-        assert read_all(send_bytes(server, GET % b"x")).endswith(b"\r\n\r\nshort: ")
+        sent = read_all(send_bytes(server, GET % b"x"))
+        assert sent.endswith(b"\r\nConnection: close\r\n\r\nshort: ")
 
 
 def test_the_short_way_is_open_over_tls(gate, tmp_path):

@@ -134,6 +134,8 @@ OTHER = {
     "a header twice": GET.replace(b"\r\n\r\n", b"\r\nX: y\r\nx: y\r\n\r\n"),
     "a folded header": GET.replace(b"\r\n\r\n", b"\r\n x\r\n\r\n"),
     "a blank before a colon": GET.replace(b"Host:", b"Host :"),
+    "a header with an underscore": GET.replace(b"Host", b"X_Y: z\r\nHost"),
+    "a header that may contradict another": GET.replace(b"Host", b"X-Forwarded-Ssl: on\r\nHost"),
     "a tab in a header": GET.replace(b"Host: ", b"Host:\t"),
     "bytes above ASCII in a header": GET.replace(b"Host: a", b"Host: \xe9"),
     "too many headers": GET[:-2] + b"".join(b"X%d: y\r\n" % n for n in range(50)) + b"\r\n",
