@@ -1,7 +1,7 @@
 """The rules of accepting a message: what is checked, in which order, and what is stored."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -26,8 +26,7 @@ class Refused(Exception):
         self.reply = Reply(code, note=note)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """A request that passed every check but those that need the transaction."""
 
     account: Account
@@ -86,14 +85,13 @@ class Acceptance:
             raise Refused(Code.NOT_MULTIPLE)
         if len(addresses) > MAX_RECIPIENTS:
             raise Refused(Code.TOO_MANY)
-        routed = [(address, self.route(account, address)) for address in addresses]
+        routes = [self.route(account, address) for address in addresses]
+        parts = [self._parts(message, segments, route) for route in routes]
         now = self._clock()
         return Request(
             account=account,
             message_id=new_id(now),
-            recipients=tuple(
-                (address, route, self._parts(message, segments, route)) for address, route in routed
-            ),
+            recipients=tuple(zip(addresses, routes, parts, strict=True)),
             text=message,
             encoding=segments.encoding,
             parts=segments.parts,
@@ -139,27 +137,29 @@ class Acceptance:
             if ids
             for id, state in account_statements.current(connection, ids, lock=lock).items()
         }
+        now = self._clock()
         keys = {r.repeat[0] for r in requests if r.repeat is not None}
-        before = intake.accepted_before(connection, keys, self._clock()) if keys else {}
-
+        before = intake.accepted_before(connection, keys, now) if keys else {}
         stopped = _stopped(connection, requests)
 
-        replies: dict[int, Reply | None] = {}
-        accepted: dict[int, Request] = {}
+        replies: list[Reply | None] = []
+        accepted: list[Request] = []
+        repeats: dict[bytes, intake.Accepted] = {}
         busy_until: dict[int, int] = {}
-        for number, request in enumerate(requests):
+        for request in requests:
             account = request.account
             version, next_free = current.get(account.id, (None, 0))
             if version != account.version:
-                replies[number] = None
+                replies.append(None)
                 continue
             if request.repeat is not None:
-                first = before.get(request.repeat[0])
+                id, content = request.repeat
+                first = before.get(id) or repeats.get(id)
                 if first is not None:
-                    replies[number] = again(first, request.repeat[1])
+                    replies.append(again(first, content))
                     continue
             if request.message_id in stopped:
-                replies[number] = Reply(Code.NOT_SENT, note=STOPPED)
+                replies.append(Reply(Code.NOT_SENT, note=STOPPED))
                 continue
             if account.rate is not None:
                 charged = account.rate.admit(
@@ -168,63 +168,53 @@ class Acceptance:
                     len(request.recipients),
                 )
                 if charged is None:
-                    replies[number] = Reply(Code.TOO_FAST, note=limit_words(account))
+                    replies.append(Reply(Code.TOO_FAST, note=limit_words(account)))
                     continue
                 busy_until[account.id] = charged
-            accepted[number] = request
+            replies.append(Reply(Code.SENT, len(request.recipients), request.message_id))
+            accepted.append(request)
             if request.repeat is not None:
-                before[request.repeat[0]] = intake.Accepted(
-                    content_hash=request.repeat[1],
+                repeats[id] = intake.Accepted(
+                    content_hash=content,
                     message_id=request.message_id,
                     sent=len(request.recipients),
                 )
         # Between reading the repeats and recording them another process may have been first.
-        lost = _record_repeats(connection, accepted)
-        for number, request in enumerate(requests):
-            if request.repeat is not None:
-                first = lost.get(request.repeat[0])
-                if first is not None:
-                    accepted.pop(number, None)
-                    replies[number] = again(first, request.repeat[1])
+        taken = repeats.keys() - intake.remember(connection, repeats, now) if repeats else ()
+        if taken:
+            lost = intake.accepted_before(connection, taken, now)
+            for number, request in enumerate(requests):
+                if request.repeat is not None and request.repeat[0] in lost:
+                    replies[number] = again(lost[request.repeat[0]], request.repeat[1])
+            accepted = [r for r in accepted if r.repeat is None or r.repeat[0] not in lost]
         if accepted:
-            self._insert(connection, accepted.values())
+            self._insert(connection, accepted)
         if busy_until:
             account_statements.charge(connection, busy_until)
-        return [
-            replies[number] if number in replies else _accepted(accepted[number])
-            for number in range(len(requests))
-        ]
+        return replies
 
-    def _insert(self, connection: Connection, requests: Collection[Request]) -> None:
+    def _insert(self, connection: Connection, requests: Sequence[Request]) -> None:
         intake.add_messages(
             connection,
             [
-                {
-                    "id": r.message_id,
-                    "account_id": r.account.id,
-                    "sender": r.account.sender,
-                    "text": r.text,
-                    "encoding": r.encoding,
-                    "parts": r.parts,
-                    "accepted_at": r.now,
-                }
+                (r.message_id, r.account.id, r.account.sender, r.text, r.encoding, r.parts, r.now)
                 for r in requests
             ],
         )
         intake.add_deliveries(
             connection,
             [
-                {
-                    "message_id": r.message_id,
-                    "recipient": address.number,
-                    "route": route.prefix,
-                    "parts": parts,
-                    "state": State.QUEUED,
-                    "due_at": r.now,
-                    "expires_at": r.now + self.worth(r.account, route),
-                    "attempts": 0,
-                    "possible_duplicate": False,
-                }
+                (
+                    r.message_id,
+                    address.number,
+                    route.prefix,
+                    parts,
+                    State.QUEUED,
+                    r.now,
+                    r.now + self.worth(r.account, route),
+                    0,
+                    False,
+                )
                 for r in requests
                 for address, route, parts in r.recipients
             ],
@@ -254,10 +244,6 @@ def _too_long(parts: int, most: int) -> str:
     return f"The message is too long: {parts} parts, at most {most}"
 
 
-def _accepted(request: Request) -> Reply:
-    return Reply(Code.SENT, sent=len(request.recipients), id=request.message_id)
-
-
 def repeat_of(
     account: Account, idempotency_key: str, recipients: str, message: str
 ) -> tuple[bytes, bytes] | None:
@@ -266,29 +252,6 @@ def repeat_of(
         return None
     content = intake.digest(f"{len(recipients)}:{recipients}{message}")
     return intake.repeat_id(account.id, idempotency_key), content
-
-
-def _record_repeats(
-    connection: Connection, accepted: Mapping[int, Request]
-) -> dict[bytes, intake.Accepted]:
-    """Record the idempotency keys of accepted requests; returns what was accepted under those
-    that another process has recorded meanwhile."""
-    rows = {
-        request.repeat[0]: {
-            "id": request.repeat[0],
-            "content_hash": request.repeat[1],
-            "message_id": request.message_id,
-            "sent": len(request.recipients),
-            "created_at": request.now,
-        }
-        for request in accepted.values()
-        if request.repeat is not None
-    }
-    if not rows:
-        return {}
-    taken = rows.keys() - intake.remember(connection, list(rows.values()))
-    now = next(iter(accepted.values())).now
-    return intake.accepted_before(connection, taken, now) if taken else {}
 
 
 def again(first: intake.Accepted, content_hash: bytes) -> Reply:

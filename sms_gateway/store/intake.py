@@ -1,26 +1,34 @@
 """Statements of the accept path: messages, their deliveries, and the record of repeats."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
-from .bulk import Row, insert_many, run, with_marks
+from .bulk import insert_rows, run, with_marks
 from .tables import delivery, message
 
 #: How long a repeat is answered with the first reply, milliseconds.
 REMEMBERED = 24 * 3_600_000
 
+#: The columns that a message and a delivery are accepted with.
+MESSAGE = ("id", "account_id", "sender", "text", "encoding", "parts", "accepted_at")
+DELIVERY = (
+    "message_id", "recipient", "route", "parts", "state", "due_at", "expires_at", "attempts",
+    "possible_duplicate",
+)  # fmt: skip
 
-def add_messages(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert messages (columns of the table)."""
-    insert_many(connection, message, rows)
+
+def add_messages(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert messages, each with the values of MESSAGE."""
+    insert_rows(connection, message, MESSAGE, rows)
 
 
-def add_deliveries(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert deliveries (columns of the table)."""
-    insert_many(connection, delivery, rows)
+def add_deliveries(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert deliveries, each with the values of DELIVERY."""
+    insert_rows(connection, delivery, DELIVERY, rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +76,17 @@ _REMEMBER = """
 """
 
 
-def remember(connection: Connection, rows: Sequence[Row]) -> set[bytes]:
+def remember(connection: Connection, repeats: Mapping[bytes, Accepted], now: int) -> set[bytes]:
     """Record accepted keys that `accepted_before` did not find; returns those that were new.
 
-    On PostgreSQL another process may record a key meanwhile: that one is not returned. The rows
-    (columns of the table) are written in the order of their keys, so that two processes never
-    wait for each other in a ring.
+    On PostgreSQL another process may record a key meanwhile: that one is not returned. They are
+    written in the order of the keys, so that two processes never wait for each other in a ring.
     """
-    columns = ("id", "content_hash", "message_id", "sent", "created_at")
-    values = [row[c] for row in sorted(rows, key=lambda row: bytes(row["id"])) for c in columns]
-    statement = with_marks(_REMEMBER, len(rows), "(?, ?, ?, ?, ?)")
+    values = [
+        value
+        for id, first in sorted(repeats.items())
+        for value in (id, first.content_hash, first.message_id, first.sent, now)
+    ]
+    statement = with_marks(_REMEMBER, len(repeats), "(?, ?, ?, ?, ?)")
     recorded = run(connection, statement, (*values, REMEMBERED))
     return {id for (id,) in recorded}

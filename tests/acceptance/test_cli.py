@@ -19,7 +19,8 @@ from sms_gateway.accounts import Account, Rate, key_hash
 from sms_gateway.cli import COMMANDS, main
 from sms_gateway.settings import reference
 from sms_gateway.sms.ids import new_id
-from sms_gateway.store import Store, accounts, inbox, intake, tables
+from sms_gateway.store import Store, accounts, inbox, tables
+from sms_gateway.store.bulk import insert_many
 
 
 @dataclass(frozen=True)
@@ -386,9 +387,9 @@ def written_to(store: Store, number: str, text: str, *, state: str = "delivered"
     delivery = {"message_id": id, "recipient": number, "route": "", "state": state}
     with store.write() as connection:
         rest = {"encoding": "gsm7", "parts": 1, "accepted_at": now}
-        intake.add_messages(connection, [message | rest])
+        insert_many(connection, tables.message, [message | rest])
         rest = {"parts": 1, "due_at": now, "expires_at": now + 10**6, "attempts": 0}
-        intake.add_deliveries(connection, [delivery | rest | {"possible_duplicate": False}])
+        insert_many(connection, tables.delivery, [delivery | rest | {"possible_duplicate": False}])
     return id
 
 

@@ -33,7 +33,8 @@ from sms_gateway.backend import (
 from sms_gateway.codes import Code
 from sms_gateway.http_backend import HttpBackend
 from sms_gateway.sms.ids import new_id
-from sms_gateway.store import Store, accounts, inbox, intake, queue, tables
+from sms_gateway.store import Store, accounts, inbox, queue, tables
+from sms_gateway.store.bulk import insert_many
 from soap_client import AsyncSmsClient, SmsError
 
 BELGIAN = "0032494000000"
@@ -89,7 +90,7 @@ async def backend_by(way: str, config: Path, server: Callable[[], Server]) -> As
         async with whole_gateway.in_process(config) as backend:
             yield backend
     elif way == "over HTTP":
-        remote = HttpBackend(server().url, timeout=20)
+        remote = HttpBackend(server().url, timeout=60)
         yield remote
         await remote.aclose()
     else:
@@ -306,8 +307,9 @@ def a_scene(store: Store, options: dict[str, Any]) -> Scene:
         (scene.others, other, "failed"),
     ]
     with store.write() as connection:
-        intake.add_messages(
+        insert_many(
             connection,
+            tables.message,
             [
                 {
                     "id": id,
@@ -321,8 +323,9 @@ def a_scene(store: Store, options: dict[str, Any]) -> Scene:
                 for id, owner, state in rows
             ],
         )
-        intake.add_deliveries(
+        insert_many(
             connection,
+            tables.delivery,
             [
                 {
                     "message_id": id,

@@ -10,7 +10,8 @@ from support import accounts as support
 
 from sms_gateway.housekeeping import erase_before, keep_house
 from sms_gateway.sms.ids import first_id, new_id
-from sms_gateway.store import Store, erase, inbox, intake, tables
+from sms_gateway.store import Store, erase, inbox, tables
+from sms_gateway.store.bulk import insert_many
 
 DAY = 86_400_000
 NOW = time.time_ns() // 1_000_000
@@ -27,8 +28,9 @@ def sent(store: Store, account: int, *days: float, state: str = "delivered") -> 
     # As `new_id` makes them, which never goes back.
     ids = [first_id(at)[:20] + new_id(at)[20:] for at in times]
     with store.write() as connection:
-        intake.add_messages(
+        insert_many(
             connection,
+            tables.message,
             [
                 {
                     "id": id,
@@ -42,8 +44,9 @@ def sent(store: Store, account: int, *days: float, state: str = "delivered") -> 
                 for id, at in zip(ids, times, strict=True)
             ],
         )
-        intake.add_deliveries(
+        insert_many(
             connection,
+            tables.delivery,
             [
                 {
                     "message_id": id,

@@ -25,6 +25,7 @@ from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
 from sms_gateway.sms.receipt import Receipt
 from sms_gateway.store import Store, history, inbox, intake, receipts, tables, workers
+from sms_gateway.store.bulk import insert_many
 from sms_gateway.upstream import Answer, Delivery, Incoming, Outcome
 from sms_gateway.worker import settle
 
@@ -64,8 +65,9 @@ class Books:
     def accept(self, number: str = "+32494000000", parts: int = 1, at: int = NOW) -> str:
         id = new_id(at)
         with self.store.write() as connection:
-            intake.add_messages(
+            insert_many(
                 connection,
+                tables.message,
                 [
                     {
                         "id": id,
@@ -80,8 +82,9 @@ class Books:
             )
             route = ROUTES.find(number)
             assert route is not None
-            intake.add_deliveries(
+            insert_many(
                 connection,
+                tables.delivery,
                 [
                     {
                         "message_id": id,
@@ -592,18 +595,8 @@ def test_what_was_queued_for_a_route_that_is_gone_takes_another(books: Books) ->
 
 def test_what_has_served_its_time_is_forgotten(books: Books) -> None:
     with books.store.write() as connection:
-        intake.remember(
-            connection,
-            [
-                {
-                    "id": b"k" * 32,
-                    "content_hash": b"c" * 32,
-                    "message_id": "m",
-                    "sent": 1,
-                    "created_at": NOW,
-                }
-            ],
-        )
+        first = intake.Accepted(content_hash=b"c" * 32, message_id="m", sent=1)
+        intake.remember(connection, {b"k" * 32: first}, NOW)
     books.receipt("nobody's")
     books.write(Beat(now=NOW + 8 * 24 * HOUR))
     with books.store.read() as connection:
@@ -841,7 +834,7 @@ def test_receipts_that_two_workers_take_at_once_make_a_message_whole(books: Book
             second = beside.submit(other.receipt, "B")
             # It has to wait; whether it has begun to is not to be seen from here.
             wait([second], timeout=0.2)
-        second.result(20)
+        second.result(60)
     assert books.state(id) is State.DELIVERED
 
 

@@ -20,7 +20,8 @@ from sms_gateway.routes import Route, Routes
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
 from sms_gateway.sms.receipt import Receipt
-from sms_gateway.store import Store, accounts, erase, events, inbox, intake, tables, workers
+from sms_gateway.store import Store, accounts, erase, events, inbox, tables, workers
+from sms_gateway.store.bulk import insert_many
 from sms_gateway.upstream import Answer, Incoming, Outcome
 from sms_gateway.webhook import new_secret
 from sms_gateway.worker import settle
@@ -93,8 +94,8 @@ class Books:
                     "state": "queued", "due_at": at, "expires_at": at + 3_600_000,
                     "attempts": 0, "possible_duplicate": False}  # fmt: skip
         with self.store.write() as connection:
-            intake.add_messages(connection, [message])
-            intake.add_deliveries(connection, [delivery])
+            insert_many(connection, tables.message, [message])
+            insert_many(connection, tables.delivery, [delivery])
         return id
 
     def deliver(self, account: Account | None = None) -> str:
