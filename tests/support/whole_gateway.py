@@ -45,8 +45,9 @@ def application(config: str) -> ASGIApp:
 
 
 @contextmanager
-def served(config: Path) -> Iterator[Server]:
-    with serve(f"support.whole_gateway:application({str(config)!r})") as server:
+def served(config: Path, worker: str = "express") -> Iterator[Server]:
+    app = f"support.whole_gateway:application({str(config)!r})"
+    with serve(app, worker=worker) as server:
         yield server
 
 
