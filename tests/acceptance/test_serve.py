@@ -24,7 +24,7 @@ TO = "0032494000000"
 
 
 def fetch(url: str, tls: ssl.SSLContext | None = None) -> str:
-    with urllib.request.urlopen(url, timeout=30, context=tls) as answer:
+    with urllib.request.urlopen(url, timeout=60, context=tls) as answer:
         return str(answer.read(), "utf-8")
 
 
@@ -58,6 +58,8 @@ class Gateway:
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     settings = dict(command.database(tmp_path_factory.mktemp("gateway")))
+    # On a busy machine a disk may stand still for a while, which is not what is tested here.
+    settings["backend_timeout"] = "60s"
     with running("serve", "--bind", "127.0.0.1:0", **settings) as serve:
         yield Gateway(serve, settings)
 
@@ -98,13 +100,13 @@ def test_send_goes_where_the_wsdl_says(gateway: Gateway) -> None:
 
 def test_the_soap_face_alone_delegates_to_a_remote_gateway(gateway: Gateway) -> None:
     arguments = ["soap", "--backend", f"{gateway.url}/sendsms/", "--bind", "127.0.0.1:0"]
-    with running(*arguments) as face:
+    with running(*arguments, backend_timeout="60s") as face:
         wsdl = f"{face.url()}/sendsms/soap/?wsdl"
-        with SmsClient(gateway.key, wsdl=wsdl) as client:
-            assert client.send(TO, "Hello").sent == 1
+        with SmsClient(gateway.key, wsdl=wsdl, timeout=90) as client:
+            assert client.send(TO, "Hello").sent == 1, face.output()
         with pytest.raises(urllib.error.HTTPError, match="404"):
             fetch(f"{face.url()}/sendsms/")
-        assert face.stop() == 0
+        assert face.stop() == 0, face.output()
 
 
 def test_a_port_that_is_taken_is_told_in_one_line(gateway: Gateway, tmp_path: Path) -> None:
@@ -131,7 +133,7 @@ def test_a_port_that_is_taken_is_told_in_one_line(gateway: Gateway, tmp_path: Pa
 def test_nothing_of_a_request_is_logged(gateway: Gateway, request_line: str) -> None:
     key = gateway.key
     host, port = urlsplit(gateway.url).hostname, urlsplit(gateway.url).port
-    with socket.create_connection((host, port), timeout=30) as client:
+    with socket.create_connection((host, port), timeout=60) as client:
         client.sendall(
             f"{request_line.format(key=key)}\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
         )
@@ -157,7 +159,7 @@ def test_sigterm_stops_everything_cleanly(fresh: Gateway) -> None:
     send(fresh.url, fresh.key)
     family = fresh.serve.descendants()
     assert len(family) == 3  # web, its one process, worker
-    assert fresh.serve.stop() == 0
+    assert fresh.serve.stop() == 0, fresh.serve.output()
     assert not any(map(alive, family))
     output = fresh.serve.output()
     assert "stopped  child=web status=0" in output
@@ -174,7 +176,7 @@ def test_a_stop_is_heard_by_processes_that_are_just_starting(tmp_path: Path) -> 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
