@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from .dispatch import Dispatch
 from .ledger import (
@@ -31,7 +32,6 @@ from .upstream import (
     Delivery,
     Incoming,
     Outcome,
-    StoreUnavailable,
     Upstream,
     pending_parts,
 )
@@ -345,21 +345,17 @@ class _Counter:
         if self._writing:
             await asyncio.wait(self._writing, timeout=5)
 
-    async def received_receipt(self, receipt: Receipt) -> None:
+    def received_receipt(self, receipt: Receipt) -> Awaitable[Any]:
         """See `Sink.received_receipt`."""
-        event = ReceiptCame(upstream=self.upstream.name, receipt=receipt, now=_now())
-        await self._stored(event)
+        return self._commits.submit(
+            ReceiptCame(upstream=self.upstream.name, receipt=receipt, now=_now())
+        )
 
-    async def received_message(self, incoming: Incoming) -> None:
+    def received_message(self, incoming: Incoming) -> Awaitable[Any]:
         """See `Sink.received_message`."""
-        event = MessageCame(upstream=self.upstream.name, incoming=incoming, now=_now())
-        await self._stored(event)
-
-    async def _stored(self, event: Event) -> None:
-        try:
-            await self._commits.submit(event)
-        except Exception as error:
-            raise StoreUnavailable from error
+        return self._commits.submit(
+            MessageCame(upstream=self.upstream.name, incoming=incoming, now=_now())
+        )
 
 
 async def _forever(work: Callable[[], Awaitable[None]]) -> None:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from itertools import zip_longest
 
 from .message import State
@@ -79,6 +80,12 @@ _FIELD = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# All of them as the standard has them, and nothing in a value that could be a field.
+_USUAL = re.compile(
+    r"id:([A-Za-z0-9]{1,64}) sub:([0-9]{3}) dlvrd:([0-9]{3}) submit date:([0-9]{10,14})"
+    r" done date:([0-9]{10,14}) stat:([A-Za-z]{7,13}) err:([A-Za-z0-9]{1,3})(?= text:|$)"
+)
+_USUAL_FIELDS = ("id", "sub", "dlvrd", "submit date", "done date", "stat", "err")
 # Only what has the form of a value is taken: carriers write texts where no text should be.
 _DATE = re.compile(r"[0-9][-0-9/:. ]{,24}")
 _VALUE = re.compile(r"[!-~]{,64}")  # an id has 64 characters at most (SMPP 3.4 §5.3.2.12)
@@ -131,6 +138,8 @@ def parse_receipt(
 
 def _fields(text: str) -> dict[str, str]:
     """The values by their names in appendix B; of a name that comes twice the first."""
+    if usual := _USUAL.match(text):  # a third of the time
+        return dict(zip(_USUAL_FIELDS, usual.groups(), strict=True))
     fields: dict[str, str] = {}
     names = list(_FIELD.finditer(text))
     for found, following in zip_longest(names, names[1:]):
@@ -153,6 +162,7 @@ def _value(text: str) -> str:
     return found[0].rstrip(",;") if found else ""
 
 
+@lru_cache(maxsize=1024)  # many receipts have the same minute
 def _milliseconds(written: str, zone: tzinfo) -> int:
     """Unix time of a date in a receipt; 0 for what is none."""
     digits = _NOT_DIGIT.sub("", written)

@@ -3,7 +3,7 @@
 The worker gives an upstream what it may write at once; the upstream answers through a `Sink`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -91,21 +91,18 @@ class Incoming:
 
 class Sink(Protocol):
     """Where an upstream reports. Answers never block; receipts and incoming messages are
-    acknowledged to the carrier only after these coroutines return."""
+    acknowledged to the carrier only when what these return is done."""
 
     def answered(self, answer: Answer) -> None: ...
 
-    async def received_receipt(self, receipt: Receipt) -> None:
-        """Returns once the receipt is stored; raises StoreUnavailable when it cannot be."""
+    def received_receipt(self, receipt: Receipt) -> Awaitable[None]:
+        """Done once the receipt is stored. Where it raises it could not be, and has told why: the
+        carrier is to offer it again later."""
         ...
 
-    async def received_message(self, incoming: Incoming) -> None:
-        """Returns once the message is stored; raises StoreUnavailable when it cannot be."""
+    def received_message(self, incoming: Incoming) -> Awaitable[None]:
+        """The same for a message."""
         ...
-
-
-class StoreUnavailable(Exception):
-    """The store cannot take anything at the moment; the carrier is to offer it again later."""
 
 
 class Upstream(Protocol):

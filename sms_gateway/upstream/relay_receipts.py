@@ -6,13 +6,14 @@ import itertools
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..codes import Code
 from ..http_backend import HttpBackend
 from ..sms.message import TERMINAL, State
 from ..sms.receipt import Receipt
-from . import Delivery, Sink, StoreUnavailable
+from . import Delivery, Sink
 
 log = logging.getLogger(__name__)
 
@@ -103,12 +104,10 @@ class ReceiptPoll:
         states = {d.recipient: State(d.state) for d in status.deliveries}
         state = states.get(awaited.recipient)
         if state in TERMINAL:
-            try:
+            with suppress(Exception):  # what could not be stored is asked for again
                 for name in awaited.names:
                     await sink.received_receipt(_receipt(name, awaited.recipient, state))
                 return
-            except StoreUnavailable:
-                pass
         awaited.pause = min(awaited.pause * 2, _LONGEST)
         if time.time() < awaited.until:
             self._later(awaited)

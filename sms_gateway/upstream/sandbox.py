@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ..sms.message import State
 from ..sms.receipt import Receipt
-from . import Answer, Delivery, Incoming, Outcome, Sink, StoreUnavailable, pending_parts
+from . import Answer, Delivery, Incoming, Outcome, Sink, pending_parts
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +248,7 @@ class SandboxUpstream:
                 await sink.received_receipt(event)
             else:
                 await sink.received_message(event)
-        except StoreUnavailable:
+        except Exception:
             self._later(_OFFERED_AGAIN, event)
 
 

@@ -112,7 +112,6 @@ class SmppUpstream:
         """See `Upstream.run`."""
         self._sink = sink
         self._stopping = False
-        storing = self._inbox.start(sink)
         try:
             await self._stay_connected()
         finally:
@@ -122,11 +121,9 @@ class SmppUpstream:
                 if self._link is not None:
                     await self._say_goodbye(self._link)
             finally:
-                if self._link is not None:
-                    self._link.abort("stopped")
-                for task in storing:
-                    task.cancel()
-                await asyncio.gather(*storing, return_exceptions=True)
+                if (link := self._link) is not None:
+                    link.abort("stopped")
+                    await link.closed.wait()
 
     # The connection.
 
@@ -237,7 +234,8 @@ class SmppUpstream:
             self._answered(event.ticket, Outcome.UNANSWERED, event.reason)
         elif isinstance(event, Offered):
             self._was_useful = True
-            self._inbox.put(link, event.pdu)
+            assert self._sink is not None
+            self._inbox.put(link, event.pdu, self._sink)
         elif isinstance(event, Bound):
             log.info("bound", extra={"upstream": self.name})
             self._freed.set()

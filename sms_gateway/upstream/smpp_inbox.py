@@ -2,20 +2,21 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 from ..smpp.pdu import DataSm, DeliverSm
-from ..smpp.status import OK, QUEUE_FULL, SYSTEM_ERROR, Status
+from ..smpp.status import OK, QUEUE_FULL, SYSTEM_ERROR
 from ..sms.encoding import DefaultAlphabet
-from . import Sink, StoreUnavailable
+from . import Sink
 from .smpp_link import Link
 from .smpp_messages import incoming_of, is_receipt, receipt_of
 
 log = logging.getLogger(__name__)
 
-#: How many are being stored at a time, and how many may wait for that before the SMSC is told to
-#: keep them.
-_STORING, _WAITING = 100, 2_000
+#: How many are being stored at a time before the SMSC is told to keep them.
+_MOST = 2_000
 
 
 class Inbox:
@@ -24,45 +25,44 @@ class Inbox:
     def __init__(self, upstream: str, alphabet: DefaultAlphabet) -> None:
         self._upstream = upstream
         self._alphabet = alphabet
-        self._offers: asyncio.Queue[tuple[Link[Any], DeliverSm | DataSm]] = asyncio.Queue(_WAITING)
+        self._storing: set[asyncio.Future[None]] = set()
 
-    def put(self, link: Link[Any], pdu: DeliverSm | DataSm) -> None:
+    def put(self, link: Link[Any], pdu: DeliverSm | DataSm, sink: Sink) -> None:
         """Take an offer; the link will hear of it."""
-        try:
-            self._offers.put_nowait((link, pdu))
-        except asyncio.QueueFull:
+        if len(self._storing) >= _MOST:
             link.respond(pdu, QUEUE_FULL)
+            return
+        try:
+            stored = self._store(pdu, sink)
+        except Exception:
+            log.exception("cannot take an offer", extra={"upstream": self._upstream})
+            link.respond(pdu, SYSTEM_ERROR)
+            return
+        if stored is None:
+            # Nobody could ever say which message it is for; offered again it would not either.
+            log.warning("receipt without an id", extra={"upstream": self._upstream})
+            link.respond(pdu, OK)
+            return
+        future = asyncio.ensure_future(stored)
+        self._storing.add(future)
+        future.add_done_callback(partial(self._respond, link, pdu))
+
+    def _store(self, pdu: DeliverSm | DataSm, sink: Sink) -> Awaitable[None] | None:
+        if not is_receipt(pdu):
+            return sink.received_message(incoming_of(pdu, self._alphabet))
+        receipt = receipt_of(pdu, self._alphabet)
+        return None if receipt is None else sink.received_receipt(receipt)
+
+    def _respond(
+        self, link: Link[Any], pdu: DeliverSm | DataSm, stored: asyncio.Future[None]
+    ) -> None:
+        self._storing.discard(stored)
+        failed = stored.cancelled() or stored.exception() is not None
+        # On a new connection the SMSC offers again what was not acknowledged on the last.
+        if link.is_open:
+            link.respond(pdu, SYSTEM_ERROR if failed else OK)
 
     async def emptied(self) -> None:
         """Returns when every offer is acknowledged or refused."""
-        await self._offers.join()
-
-    def start(self, sink: Sink) -> "list[asyncio.Task[None]]":
-        """Begin to store; what is waiting stays where it is when the tasks are cancelled."""
-        return [asyncio.create_task(self._store_offers(sink)) for _ in range(_STORING)]
-
-    async def _store_offers(self, sink: Sink) -> None:
-        while True:
-            link, pdu = await self._offers.get()
-            try:
-                # On a new connection the SMSC offers again what was not acknowledged on the last.
-                if link.is_open:
-                    link.respond(pdu, await self._store(sink, pdu))
-            finally:
-                self._offers.task_done()
-
-    async def _store(self, sink: Sink, pdu: DeliverSm | DataSm) -> Status:
-        try:
-            if not is_receipt(pdu):
-                await sink.received_message(incoming_of(pdu, self._alphabet))
-            elif receipt := receipt_of(pdu, self._alphabet):
-                await sink.received_receipt(receipt)
-            else:
-                # Nobody could ever say which message it is for; offered again it would not either.
-                log.warning("receipt without an id", extra={"upstream": self._upstream})
-        except StoreUnavailable:
-            return SYSTEM_ERROR
-        except Exception:
-            log.exception("cannot take an offer", extra={"upstream": self._upstream})
-            return SYSTEM_ERROR
-        return OK
+        if self._storing:
+            await asyncio.wait(self._storing)

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from support.upstreams import RecordingSink, a_delivery, eventually, running
 
 from sms_gateway.sms.encoding import Encoding
 from sms_gateway.sms.message import State
+from sms_gateway.sms.receipt import Receipt
 from sms_gateway.upstream import Delivery, Incoming, Outcome
 from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
@@ -507,10 +508,11 @@ async def test_a_failure_of_the_sink_is_refused_for_now_too(
     smsc: Smsc, caplog: pytest.LogCaptureFixture
 ) -> None:
     class FailingOnce(RecordingSink):
-        async def _store(self) -> None:
+        def received_receipt(self, receipt: Receipt) -> Awaitable[None]:
             if not self.waiting:
                 self.waiting = 1
                 raise RuntimeError("a fault")
+            return super().received_receipt(receipt)
 
     bind = Bind(smsc)
     bind.sink = FailingOnce()
@@ -588,7 +590,7 @@ async def test_more_offers_than_can_be_kept_are_refused_for_now(tmp_path) -> Non
                 smsc.offer(source_addr="8888", short_message=b"%d" % number)
             await eventually(lambda: len(smsc.receipts()) >= 400)
             assert {entry["status"] for entry in smsc.receipts()} == {0x14}
-            assert bind.sink.waiting == 100
+            assert bind.sink.waiting == 2_000
             bind.sink.is_quick.set()
             await bind.sink.until(lambda: len(bind.sink.messages) == 2_500)
             texts = {message.text for message in bind.sink.messages}

@@ -9,7 +9,7 @@ from typing import Any
 
 from sms_gateway.sms.receipt import Receipt
 from sms_gateway.sms.segments import count
-from sms_gateway.upstream import Answer, Delivery, Incoming, Outcome, StoreUnavailable, Upstream
+from sms_gateway.upstream import Answer, Delivery, Incoming, Outcome, Upstream
 
 _ids = itertools.count(1)
 
@@ -49,7 +49,7 @@ class RecordingSink:
         await self.is_quick.wait()
         self.waiting -= 1
         if self.is_down:
-            raise StoreUnavailable
+            raise OSError
 
     def of(self, delivery: Delivery) -> list[Answer]:
         """The answers for one delivery, in the order in which they came."""

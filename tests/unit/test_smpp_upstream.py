@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from support.upstreams import RecordingSink, a_delivery, eventually, running
@@ -22,18 +22,21 @@ class Peer:
     """Something that listens, and how often it was called."""
 
     def __init__(self, talk: Talk) -> None:
-        self.connections = 0
+        self.connections = self.open = 0
         self.port = 0
         self._talk = talk
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open += 1
         try:
-            await self._talk(reader, writer)
-        except ConnectionError:
-            pass
+            with suppress(ConnectionError):
+                await self._talk(reader, writer)
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            self.open -= 1
 
 
 @asynccontextmanager
@@ -45,6 +48,9 @@ async def peer(talk: Talk) -> AsyncIterator[Peer]:
         yield listening
     finally:
         server.close()
+        for _ in range(10):  # what has just been accepted is a connection some turns later
+            await asyncio.sleep(0)
+        await eventually(lambda: not listening.open)
 
 
 def an_upstream(port: int, *, response_timeout: float = 0.1) -> SmppUpstream:
