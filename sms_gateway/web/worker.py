@@ -109,7 +109,6 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
             return keepalive and not self._callback_parser.remaining()
         finally:
             self.busy = False
-            self._head = b""
             self.idle_since = self.worker.loop.time()
             self.worker.answered(self)
 
