@@ -80,7 +80,7 @@ class SoapApp:
         if path not in PATHS:
             response = _response(headers, 404, _TEXT, b"Not found\n")
         elif method == "POST":
-            response = await self._post(scope["query_string"], headers, receive)
+            response = await self._post(headers, receive)
         elif path == WSDL or _asks_for_wsdl(scope["query_string"]):
             if method in ("GET", "HEAD"):
                 response = _response(headers, 200, _XML, self._wsdl)
@@ -95,7 +95,8 @@ class SoapApp:
     ) -> Coroutine[Any, Any, Response]:
         """The response to a POST with this body, which is not larger than `max_body`.
 
-        The headers' names are in small letters; of several of a name the last counts.
+        The headers' names are in small letters; of several of a name the last counts. The query,
+        which other short ways ask for, makes no difference.
         """
         return self.quick(headers, body) or self.by_spyne(headers, body)
 
@@ -137,9 +138,7 @@ class SoapApp:
         media_type = exchange.version.media_type.encode()
         return _response(headers, status, media_type, answer, *_wait(exchange.retry_after))
 
-    async def _post(
-        self, query: bytes, headers: Mapping[bytes, bytes], receive: Receive
-    ) -> Response:
+    async def _post(self, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
         try:
             body = await self._body(receive)
         except SoapFault as refusal:
@@ -149,7 +148,7 @@ class SoapApp:
             # What is left of the body is not the next request.
             closing = {**headers, b"connection": b"close"}
             return _response(closing, 500, version.media_type.encode(), answer)
-        return await self.answer(query, headers, body)
+        return await self.answer(b"", headers, body)
 
     async def _body(self, receive: Receive) -> bytes:
         """The whole body. Raises SoapFault when it is too large, too slow, in too many pieces or
