@@ -233,6 +233,7 @@ class _Counter:
         self._dispatch = dispatch
         self._resending = resending
         self._poll = poll
+        self._clock = asyncio.get_running_loop().time
         self._attempts: dict[int, _Attempt] = {}
         #: Deliveries whose attempts have ended, which the store may not know yet.
         self._unwritten: set[int] = set()
@@ -316,10 +317,6 @@ class _Counter:
                 now=now,
             )
             self._write(settled)
-
-    @staticmethod
-    def _clock() -> float:
-        return asyncio.get_running_loop().time()
 
     def _write(self, event: Event) -> None:
         """Write an outcome, and keep at it when the store is away: it is known only here."""

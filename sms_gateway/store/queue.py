@@ -50,6 +50,13 @@ _TAKE = Given(
     """,
     id="bigint",
 )
+_RECORD_TAKE = Given(
+    """
+    INSERT INTO step (delivery_id, at, part, event, detail)
+    SELECT id, ?, 0, 'claimed', ? FROM given
+    """,
+    id="bigint",
+)
 
 _ACCEPTED = select(part.c.delivery_id, part.c.number).where(
     part.c.delivery_id.in_(bindparam("ids", expanding=True))
@@ -95,7 +102,7 @@ def claim(
         return []
     ids = [(row.id,) for row in taken]
     _TAKE.run(connection, ids, worker, upstream)
-    record_steps(connection, [(row.id, now, 0, "claimed", upstream) for row in taken])
+    _RECORD_TAKE.run(connection, ids, now, upstream)
     return _deliveries(connection, [(row, row.attempts + 1) for row in taken])
 
 

@@ -307,3 +307,18 @@ def test_the_key_of_an_id_is_its_own_key(smsc_id: str):
     assert id_key(key) == key
     assert id_candidates(smsc_id)[0] == key
     assert len(id_candidates(smsc_id)) <= 3
+
+
+@given(
+    id=st.text("0123456789abcdefABCDEF", min_size=1, max_size=70),
+    date=st.text("0123456789", min_size=9, max_size=15),
+    stat=st.sampled_from([*STATS, "delivrd", "NOSUCH"]),
+    error=st.sampled_from(["000", "00B", "7", "1234"]),
+    end=st.sampled_from(["", " ", "\n", " text:", " text:id:9 stat:EXPIRED", " Text:x", ";"]),
+)
+def test_the_usual_form_is_read_like_any_other(
+    id: str, date: str, stat: str, error: str, end: str
+) -> None:
+    dates = f"submit date:{date} done date:{date}"
+    usual = f"id:{id} sub:001 dlvrd:001 {dates} stat:{stat} err:{error}{end}"
+    assert parse_receipt(usual) == parse_receipt(usual.replace("id:", "ID :", 1))
