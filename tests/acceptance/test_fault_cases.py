@@ -29,6 +29,9 @@ from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
 from sms_gateway.worker import Worker
 
+# Its outcome does not hang on the version of Python.
+pytestmark = pytest.mark.once
+
 PAGE = Path(__file__).parents[2] / "docs/faults.md"
 
 ROW = "| {} | {} | {} |"

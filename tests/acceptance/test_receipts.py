@@ -14,6 +14,9 @@ from support.smsc import start_smsc
 
 from sms_gateway.store import Store, tables
 
+# Its outcome does not hang on the version of Python.
+pytestmark = pytest.mark.once
+
 RECEIPTS = int(os.environ.get("SENDSMSNOW_TEST_RECEIPTS", "1000"))
 
 

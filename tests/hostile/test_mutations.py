@@ -10,6 +10,9 @@ from . import envelopes
 from .asgi import Faces, ask_form, ask_soap
 from .cases import GOOD, GOOD_FORM
 
+# Its outcome does not hang on the version of Python.
+pytestmark = pytest.mark.once
+
 #: Those that are packed are not changed to advantage.
 SOAP = [(each.body, each.content_type) for each in envelopes.good() if not each.content_encoding]
 FORMS = [

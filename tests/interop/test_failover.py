@@ -25,6 +25,9 @@ from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
 from sms_gateway.worker import Worker
 
+# Its outcome does not hang on the version of Python.
+pytestmark = pytest.mark.once
+
 # No answer is too late, however busy the machine is.
 QUICK = "reconnect_delay=0.05&reconnect_delay_max=0.1&locked_out_delay=0.1&response_timeout=600"
 
