@@ -233,7 +233,7 @@ class _Counter:
         self._dispatch = dispatch
         self._resending = resending
         self._poll = poll
-        self._clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
         self._attempts: dict[int, _Attempt] = {}
         #: Deliveries whose attempts have ended, which the store may not know yet.
         self._unwritten: set[int] = set()
@@ -250,9 +250,9 @@ class _Counter:
             if room <= 0:
                 await asyncio.sleep(self._poll)
                 continue
-            shares = self._dispatch.shares(name, room, self._clock())
+            shares = self._dispatch.shares(name, room, self._loop.time())
             if not shares and not unsure:
-                pause = self._dispatch.pause(name, self._clock())
+                pause = self._dispatch.pause(name, self._loop.time())
                 await asyncio.sleep(min(self._poll, max(pause, 0.001)))
                 continue
             # Shielded, so that a claim that is being committed when the worker stops is seen.
@@ -271,11 +271,11 @@ class _Counter:
             except Exception as error:
                 log.error("claim failed", extra={"upstream": name, "error": type(error).__name__})
                 unsure = True
-                self._dispatch.claimed(name, shares, (), self._clock())
+                self._dispatch.claimed(name, shares, (), self._loop.time())
                 await asyncio.sleep(1)
                 continue
             unsure = False
-            self._dispatch.claimed(name, shares, deliveries or (), self._clock())
+            self._dispatch.claimed(name, shares, deliveries or (), self._loop.time())
             if not deliveries:
                 await asyncio.sleep(self._poll)
                 continue
@@ -303,7 +303,7 @@ class _Counter:
         ):
             self._write(LateAnswer(upstream=self.upstream.name, answer=answer, now=now))
             return
-        self._dispatch.answered(self.upstream.name, answer.outcome, self._clock())
+        self._dispatch.answered(self.upstream.name, answer.outcome, self._loop.time())
         attempt.waiting_for.discard(answer.part)
         attempt.answers.append(answer)
         if not attempt.waiting_for:
