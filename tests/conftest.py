@@ -6,6 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from support import databases
+from support.clock import LoopClock
 
 from sms_gateway.store import Store
 
@@ -26,3 +27,9 @@ def store(database: str) -> Iterator[Store]:
     opened = Store(database)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+async def loop_clock() -> LoopClock:
+    """The clock of the test's event loop, to be put forward."""
+    return LoopClock()

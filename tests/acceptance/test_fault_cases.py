@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import ColumnElement, Executable, text, update
 from support import accounts
-from support.clock import pass_on_the_loop
+from support.clock import LoopClock
 from support.smsc import Smsc, start_smsc
 
 from sms_gateway.gateway import Gateway
@@ -372,20 +372,22 @@ def smscs(tmp_path: Path) -> Iterator[dict[str, Smsc]]:
 
 
 @pytest.mark.timeout(600)
-async def test_every_fault_ends_as_the_page_says(store: Store, smscs: dict[str, Smsc]) -> None:
+async def test_every_fault_ends_as_the_page_says(
+    loop_clock: LoopClock, store: Store, smscs: dict[str, Smsc]
+) -> None:
     stage = Stage(store, smscs, FAULTS)
     deaf, closed = smscs["deaf"], smscs["closed"]
     async with stage.worker() as upstreams:
         open_to_us = [upstreams[n] for n, fault in stage.numbers.items() if fault.at != "closed"]
         await nothing(lambda: [each.name for each in open_to_us if not each.is_bound()])
         await nothing(lambda: not closed.journal("bind"))
-        pass_on_the_loop(ENQUIRE)
+        loop_clock.pass_(ENQUIRE)
         await nothing(lambda: not deaf.journal("enquire_link"))
-        pass_on_the_loop(RESPONSE)
+        loop_clock.pass_(RESPONSE)
         await nothing(lambda: not deaf.journal("close"))
         deaf.set(enquire_link=True)
         await nothing(lambda: [each.name for each in open_to_us if not each.is_bound()])
-        pass_on_the_loop(ENQUIRE)
+        loop_clock.pass_(ENQUIRE)
         await nothing(lambda: not deaf.journal("enquire_link")[-1]["answered"])
         await stage.accept()
         await stage.until_only_time_is_missing(passed=0)
@@ -396,7 +398,7 @@ async def test_every_fault_ends_as_the_page_says(store: Store, smscs: dict[str, 
         closed.set(bind_status=0)
         await stage.until({number: stage.numbers[number].ends for number in queued})
         for passed in (1, 2):
-            pass_on_the_loop(RESPONSE)
+            loop_clock.pass_(RESPONSE)
             await stage.until_only_time_is_missing(passed=passed)
         smscs["smsc"].command("release")
         await stage.until_all_is_told()

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from support.clock import pass_on_the_loop
+from support.clock import LoopClock
 from support.relay_peer import peer
 from support.smsc import start_smsc
 from support.upstreams import RecordingSink, a_delivery, eventually, running
@@ -123,11 +123,11 @@ def sink() -> RecordingSink:
     return RecordingSink()
 
 
-async def given_up(sink: RecordingSink, delivery: Delivery) -> None:
+async def given_up(loop_clock: LoopClock, sink: RecordingSink, delivery: Delivery) -> None:
     """Lets time pass until no answer for a delivery is waited for any more."""
     while not sink.of(delivery):
         await asyncio.sleep(0.05)
-        pass_on_the_loop(RESPONSE / 10)
+        loop_clock.pass_(RESPONSE / 10)
 
 
 async def test_something_is_free_only_while_it_runs(way, sink):
@@ -176,13 +176,15 @@ async def test_parts_accepted_before_are_not_submitted_again(way, sink):
         ("be silent", Outcome.UNANSWERED),
     ],
 )
-async def test_a_part_that_is_not_accepted_is_answered_once_with_a_reason(way, sink, what, outcome):
+async def test_a_part_that_is_not_accepted_is_answered_once_with_a_reason(
+    loop_clock, way, sink, what, outcome
+):
     delivery = way.delivery(what)
     async with running(way.upstream, sink):
         await way.upstream.ready()
         way.upstream.submit(delivery)
         if outcome is Outcome.UNANSWERED:
-            await given_up(sink, delivery)
+            await given_up(loop_clock, sink, delivery)
         await sink.answers_to(delivery)
     (answer,) = sink.answers
     assert answer.outcome is outcome
@@ -204,7 +206,7 @@ async def test_what_was_throttled_is_accepted_in_a_later_attempt(way, sink):
         await sink.until(lambda: sink.outcomes(later) == [Outcome.ACCEPTED])
 
 
-async def test_a_full_window_is_not_free_until_answers_make_it_so(way, sink):
+async def test_a_full_window_is_not_free_until_answers_make_it_so(loop_clock, way, sink):
     # Some open their window only once the carrier has answered.
     first = way.delivery()
     silent = [way.delivery("be silent") for _ in range(WINDOW)]
@@ -216,7 +218,7 @@ async def test_a_full_window_is_not_free_until_answers_make_it_so(way, sink):
             assert way.upstream.free() == WINDOW - number
             way.upstream.submit(delivery)
         assert way.upstream.free() == 0
-        await given_up(sink, silent[0])
+        await given_up(loop_clock, sink, silent[0])
         await way.upstream.ready()
         assert way.upstream.free() > 0
         assert Outcome.UNANSWERED in sink.outcomes(silent[0])

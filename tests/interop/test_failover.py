@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 from sqlalchemy import func, select
 from support import accounts as support
-from support.clock import pass_on_the_loop
+from support.clock import LoopClock
 from support.relay_peer import peer
 from support.smsc import Smsc, start_smsc
 
@@ -174,7 +174,7 @@ async def test_what_is_uncertain_stays_where_it_is_when_the_queue_goes_over(
 
 
 async def test_weights_divide_a_route_and_the_one_that_is_left_over_takes_all(
-    store, first, second
+    loop_clock: LoopClock, store, first, second
 ) -> None:
     shared = route(weights=(3, 1))
     ways = smpp("first", first), smpp("second", second)
@@ -192,7 +192,7 @@ async def test_weights_divide_a_route_and_the_one_that_is_left_over_takes_all(
                 await asyncio.sleep(0.01)
         # A moment, in which the worker may see it, and then the rest of the time that it waits.
         await asyncio.sleep(0.5)
-        pass_on_the_loop(grace)
+        loop_clock.pass_(grace)
         await sent.send(*(f"message {n}" for n in range(40, 60)))
         await sent.until(delivered=60)
     assert len(texts(second)) == 10 + 20

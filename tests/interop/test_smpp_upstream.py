@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 from support.certificates import self_signed
-from support.clock import pass_on_the_loop
+from support.clock import LoopClock
 from support.smsc import Smsc, start_smsc
 from support.upstreams import RecordingSink, a_delivery, eventually, running
 
@@ -112,13 +112,13 @@ async def bound(smsc: Smsc, **options: Any) -> AsyncIterator[Bind]:
     ],
 )
 async def test_each_part_is_answered_once_and_the_next_message_goes(
-    smsc: Smsc, text: str, outcomes: list[Outcome], reason: str
+    loop_clock: LoopClock, smsc: Smsc, text: str, outcomes: list[Outcome], reason: str
 ) -> None:
     async with bound(smsc) as bind:
         first = await bind.submit(text)
         await eventually(lambda: bind.submits(first))
         if reason == "no answer in time":
-            pass_on_the_loop(RESPONSE)
+            loop_clock.pass_(RESPONSE)
         await bind.sink.answers_to(first)
         # Whatever happened to the connection, and however slow it is now.
         second = await bind.submit("Hello again")
@@ -136,11 +136,11 @@ async def test_the_id_of_the_smsc_comes_with_the_acceptance(smsc: Smsc) -> None:
     assert answer.smsc_id == bind.submits(delivery)[0]["id"] != ""
 
 
-async def test_a_late_answer_follows_the_missing_one(smsc: Smsc) -> None:
+async def test_a_late_answer_follows_the_missing_one(loop_clock: LoopClock, smsc: Smsc) -> None:
     async with bound(smsc) as bind:
         delivery = await bind.submit("#held")
         await eventually(lambda: bind.submits(delivery))
-        pass_on_the_loop(RESPONSE)
+        loop_clock.pass_(RESPONSE)
         await bind.sink.answers_to(delivery)
         smsc.command("release")
         await bind.sink.answers_to(delivery, times=2)
@@ -326,12 +326,14 @@ async def test_nothing_is_written_without_a_connection(tmp_path) -> None:
     assert bind.submits(early) == []
 
 
-async def test_an_smsc_that_does_not_answer_enquire_link_is_left(tmp_path) -> None:
+async def test_an_smsc_that_does_not_answer_enquire_link_is_left(
+    loop_clock: LoopClock, tmp_path
+) -> None:
     with start_smsc(tmp_path, enquire_link=False) as smsc:
         async with bound(smsc) as bind:
-            pass_on_the_loop(ENQUIRE)
+            loop_clock.pass_(ENQUIRE)
             await eventually(lambda: bind.events("enquire_link"))
-            pass_on_the_loop(RESPONSE)
+            loop_clock.pass_(RESPONSE)
             await eventually(lambda: len(bind.events("bind")) > 1)
             smsc.set(enquire_link=True)
             delivery = await bind.submit("Hello")

@@ -16,12 +16,23 @@ class Clock:
         self.now += int((hours * 3_600 + minutes * 60 + seconds) * 1_000)
 
 
-def pass_on_the_loop(seconds: float) -> None:
-    """Let so much time pass for all timers of the running event loop, at once.
+class LoopClock:
+    """The clock of the running event loop, put forward when a test says so.
 
     What waits for a timer need not wait for it in a test, and what must not run into its timer
-    may have one that no busy machine can reach.
+    may have one that no busy machine can reach. It has to be there before anything else asks the
+    loop for its clock.
     """
-    loop = asyncio.get_running_loop()
-    now = loop.time
-    loop.time = lambda: now() + seconds  # type: ignore[method-assign]
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._passed = 0.0
+        self._true_time = loop.time
+        loop.time = self._time  # type: ignore[method-assign]
+
+    def _time(self) -> float:
+        return self._true_time() + self._passed
+
+    def pass_(self, seconds: float) -> None:
+        """Let so much time pass for all timers at once."""
+        self._passed += seconds
