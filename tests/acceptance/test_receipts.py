@@ -1,4 +1,7 @@
-"""Receipts in random order, some of them twice and some before their answers."""
+"""Receipts in random order, some of them twice and some before their answers.
+
+SENDSMSNOW_TEST_RECEIPTS=100000 pytest tests/acceptance/test_receipts.py -s: the long run.
+"""
 
 import asyncio
 import itertools
