@@ -1,14 +1,18 @@
 """Names for messages: UUIDs that sort by time."""
 
 import os
+import struct
 import threading
 
 _lock = threading.Lock()
 # The time and the counter of the last id: 48 bits of milliseconds, then 12 bits.
 _last = 0
+# Drawn from the system many at a time: asking it gives the interpreter to whoever waits for it.
+_drawn: list[int] = []
 
 _COUNTER_BITS = 12
 _RANDOM_BITS = 62
+_DRAW = struct.Struct("256Q")
 
 
 def new_id(now_ms: int) -> str:
@@ -20,8 +24,9 @@ def new_id(now_ms: int) -> str:
     global _last
     with _lock:
         _last = now = max(now_ms << _COUNTER_BITS, _last + 1)
-    # From the system each time: a generator's state would be the same on both sides of a fork.
-    random = int.from_bytes(os.urandom(8), "big") >> (64 - _RANDOM_BITS)
+        if not _drawn:
+            _drawn.extend(_DRAW.unpack(os.urandom(_DRAW.size)))
+        random = _drawn.pop() >> (64 - _RANDOM_BITS)
     time, counter = now >> _COUNTER_BITS, now & (1 << _COUNTER_BITS) - 1
     return f"{time << 80 | 0x7 << 76 | counter << 64 | 0b10 << _RANDOM_BITS | random:032x}"
 
@@ -31,10 +36,12 @@ def first_id(now_ms: int) -> str:
     return f"{now_ms << 80:032x}"
 
 
-def _unlock_after_fork() -> None:
-    # Another thread may have held the lock when the process forked; it does not live on here.
+def _begin_anew_after_fork() -> None:
+    # Another thread may have held the lock when the process forked; it does not live on here. What
+    # had been drawn is the parent's.
     global _lock
     _lock = threading.Lock()
+    _drawn.clear()
 
 
-os.register_at_fork(after_in_child=_unlock_after_fork)
+os.register_at_fork(after_in_child=_begin_anew_after_fork)
