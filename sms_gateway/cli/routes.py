@@ -129,6 +129,8 @@ def told(
     if until:
         yield f"now are quiet hours: it would wait until {queue.moment(until)}"
     yield f"{queue.waiting(connection, found.prefix)} messages wait on this route"
+    if found.closed:
+        return
     alive = workers.alive(connection, now=now())
     if not alive:
         yield "no worker is running"

@@ -109,6 +109,8 @@ def test_why_a_number_would_be_refused_is_told(config, store, number, options, r
     told = run("route", "check", number, "--apikey", key, config=config)
     assert told.returncode == 1
     assert told.stderr == f"sendsmsnow: it would be refused: {reason}\n"
+    # Who sends by a route says nothing where nobody does.
+    assert ("no worker is running" in told.stdout) == ("closed" not in reason)
 
 
 def test_a_callback_is_set_with_a_secret_that_is_shown_once(config: str, store: Store) -> None:
