@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 from support import databases
+from support.needs import lacking
 
 # Its outcome does not hang on the version of Python.
 pytestmark = pytest.mark.once
@@ -45,8 +46,9 @@ def benchmark(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed: apt install wrk")
 def test_a_round_beside_a_peer_is_measured_checked_and_told(tmp_path: Path) -> None:
+    if shutil.which("wrk") is None:
+        lacking("wrk is not installed: apt-get install wrk")
     done = benchmark("--size", "tiny", "--only", "sqlite", "spyne-row", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())

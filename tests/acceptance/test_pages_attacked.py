@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 from support import databases
+from support.needs import lacking
 from support.running import Running, serve, wait_for
 
 EVIL = "<img src=x onerror=alert(1)>\"'</td>"
@@ -251,9 +252,9 @@ RUN = {
 def test_a_sample_sends_the_message(gateway, tmp_path, file):
     program = RUN[file][0]
     if shutil.which(program) is None:
-        pytest.skip(f"there is no {program}")
+        lacking(f"there is no {program}")
     if program == "php" and "soap" not in subprocess.check_output(["php", "-m"], text=True):
-        pytest.skip("this PHP has no SOAP extension")
+        lacking("this PHP has no SOAP extension")
     key = gateway.create_key("--rate", "none", name=f"sample {file}")
     _, page = Browser(gateway).get("/")
     shown = re.search(rf'data-file="{re.escape(file)}"[^>]*><code>(.*?)</code>', page, re.S)

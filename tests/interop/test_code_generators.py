@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import npm, stack_table
+from support.needs import lacking
 from support.soap_face import Face, soap_face
 from support.stacks import STACKS, Stack
 
@@ -69,10 +70,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
 
 def need(stack: Stack) -> None:
     if missing := stack.missing():
-        reason = f"{stack.title} is not installed: there is no {missing}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking(f"{stack.title} is not installed: there is no {missing}")
 
 
 def complaints(output: str, expected: str = "") -> list[str]:

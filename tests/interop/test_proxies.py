@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 import pytest
 from lxml import etree
 from support import certificates, databases, running, stacks
+from support.needs import lacking
 
 import wsdl
 
@@ -108,10 +109,7 @@ def proxied(kind: str, folder: Path, backend: int) -> Iterator[Proxy]:
     """A running proxy in front of a port."""
     program = shutil.which(kind)
     if program is None:
-        reason = f"{kind} is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking(f"{kind} is not installed")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     (folder / "main.conf").write_text(configuration(kind, folder, port, backend), "utf-8")

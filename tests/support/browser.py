@@ -1,13 +1,13 @@
 """Headless Chromium, as people use it."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
 from selenium import webdriver
+
+from .needs import lacking
 
 _FLAGS = (
     "--headless=new",
@@ -29,10 +29,7 @@ def browser(language: str = "en") -> Iterator[webdriver.Chrome]:
     """
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if program is None or driver is None:
-        reason = "there is no Chromium: apt-get install chromium chromium-driver"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("there is no Chromium: apt-get install chromium chromium-driver")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = webdriver.ChromeOptions()
         options.binary_location = program

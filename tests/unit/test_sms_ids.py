@@ -1,11 +1,8 @@
-import os
 import re
 import subprocess
 import sys
 import threading
 import uuid
-
-import pytest
 
 from sms_gateway.sms.ids import new_id
 
@@ -70,7 +67,6 @@ def test_threads_share_the_order():
     assert len({id[:16] for mine in ids for id in mine}) == 8_000
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_draws_other_ids_and_is_not_held_up():
     # The lock is held by somebody else at the moment of the fork.
     lines = _in_fresh_process(
