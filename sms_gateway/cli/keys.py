@@ -3,26 +3,24 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-import phonenumbers
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from .. import database
-from ..accounts import FREE_RATE, Account, Rate, key_hash, new_key
+from ..accounts import FREE_RATE, Account, key_hash, new_key
 from ..failure import Failure
-from ..routes import SENDER
-from ..settings.values import Hours, show_milliseconds
+from ..settings.values import show_milliseconds
 from ..signup import hand_out
 from ..store import accounts, key_requests
 from .callbacks import callback_options
+from .key_options import given, limits
 from .options import CONFIG, settings_of
 
 #: What a new key may do unless it is told otherwise: one SMS a minute, to one number at a time.
@@ -34,8 +32,6 @@ FREE: dict[str, Any] = {
     "test": False,
 }
 
-# An address, or @ and a domain for all of its addresses.
-_WRITER = re.compile(r"[^\s@,]*@[^\s@,.]+(\.[^\s@,.]+)*")
 _NAME = re.compile(r"[^\s\x00-\x1f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f])?")
 
 
@@ -44,40 +40,9 @@ def key() -> None:
     """API keys: who may send, how much and where to."""
 
 
-def _limits(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say what a key may do."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON."),
-        click.option(
-            "--test/--no-test", default=None, help="Send to the sandbox, never to a carrier."
-        ),
-        click.option(
-            "--sender",
-            metavar="S",
-            help="Who the handset shows: digits or up to 11 letters; '' leaves it to the carrier.",
-        ),
-        click.option(
-            "--countries", metavar="BE,FR", help="The only countries it may send to, or all."
-        ),
-        click.option(
-            "--mail-senders",
-            metavar="A,B",
-            help="Who may send by e-mail: a@b.example,@c.example and so on, or any.",
-        ),
-        click.option(
-            "--validity", metavar="D", help="How long its messages are worth delivering, or none."
-        ),
-        click.option("--rate", metavar="R", help="1/min, 20/s, 100/h, 1000/day or none."),
-        click.option("--multi/--no-multi", default=None, help="Up to four numbers in a request."),
-        CONFIG,
-    ):
-        command = option(command)
-    return command
-
-
 @key.command()
 @click.argument("name")
-@_limits
+@limits
 @click.pass_context
 def create(
     ctx: click.Context, /, name: str, config: Path | None, as_json: bool, **limits: Any
@@ -88,7 +53,7 @@ def create(
     """
     if not _NAME.fullmatch(name):
         raise click.UsageError("NAME has 1 to 100 characters, none of them control characters")
-    options = FREE | _options(**limits)
+    options = FREE | given(**limits)
     domain = settings_of(ctx, config).mail_domain
     with _writing(ctx, config) as connection:
         made, account = make_key(connection, name, options)
@@ -147,7 +112,7 @@ def show(ctx: click.Context, /, name: str, config: Path | None, as_json: bool) -
 @click.option(
     "--callback", metavar="URL|none", help="Where its events are sent; prints a new secret."
 )
-@_limits
+@limits
 @click.pass_context
 def set_key(
     ctx: click.Context,
@@ -162,7 +127,7 @@ def set_key(
 
     A new callback gets a new secret (docs/callbacks.md), which is printed this once.
     """
-    options = _options(**limits)
+    options = given(**limits)
     if callback is not None:
         with _reading(ctx, config) as connection:
             account = accounts.by_name(connection, name)
@@ -293,76 +258,6 @@ def _reading(ctx: click.Context, config: Path | None) -> Iterator[Connection]:
 def _writing(ctx: click.Context, config: Path | None) -> Iterator[Connection]:
     with database.opened(settings_of(ctx, config)) as store, store.write() as connection:
         yield connection
-
-
-def _options(
-    *,
-    multi: bool | None,
-    rate: str | None,
-    countries: str | None,
-    sender: str | None,
-    test: bool | None,
-    mail_senders: str | None,
-    validity: str | None,
-) -> dict[str, Any]:
-    """The options that were given, as the store takes them."""
-    chosen: dict[str, Any] = {}
-    if multi is not None:
-        chosen["multi"] = multi
-    if test is not None:
-        chosen["test"] = test
-    if rate is not None:
-        try:
-            chosen["rate"] = Rate.parse(rate)
-        except ValueError as error:
-            raise click.UsageError(f"--rate {rate!r}: {error}") from None
-    if countries is not None:
-        chosen["countries"] = _countries(countries)
-    if validity is not None:
-        chosen["validity"] = _validity(validity)
-    if mail_senders is not None:
-        chosen["mail_senders"] = _mail_senders(mail_senders)
-    if sender is not None:
-        if not SENDER.fullmatch(sender):
-            raise click.UsageError(
-                f"--sender {sender!r}: a sender is up to 15 digits, or up to 11 letters and digits"
-            )
-        chosen["sender"] = sender
-    return chosen
-
-
-def _validity(text: str) -> int | None:
-    if text.lower() == "none":
-        return None
-    try:
-        duration: timedelta = TypeAdapter(Hours).validate_python(text)
-    except ValidationError:
-        raise click.UsageError(f"--validity {text!r}: allowed: 1m to 30d, or none") from None
-    return duration // timedelta(milliseconds=1)
-
-
-def _mail_senders(text: str) -> frozenset[str] | None:
-    if text.lower() == "any":
-        return None
-    senders = frozenset(text.lower().replace(",", " ").split())
-    if not senders or not all(map(_WRITER.fullmatch, senders)):
-        raise click.UsageError(
-            f"--mail-senders {text!r}: allowed: addresses and @domains, such as "
-            "a@b.example,@c.example, or any"
-        )
-    return senders
-
-
-def _countries(text: str) -> frozenset[str] | None:
-    if text.lower() == "all":
-        return None
-    codes = frozenset(text.upper().replace(",", " ").split())
-    wrong = sorted(codes - phonenumbers.SUPPORTED_REGIONS)
-    if wrong or not codes:
-        raise click.UsageError(
-            f"--countries {text!r}: a country is two letters (ISO 3166): BE,FR and so on, or all"
-        )
-    return codes
 
 
 def as_dict(account: Account) -> dict[str, Any]:

@@ -1,0 +1,119 @@
+"""The options that say what a key may do."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import click
+import phonenumbers
+from pydantic import TypeAdapter, ValidationError
+
+from ..accounts import Rate
+from ..routes import SENDER
+from ..settings.values import Hours
+from .options import CONFIG
+
+# An address, or @ and a domain for all of its addresses.
+_WRITER = re.compile(r"[^\s@,]*@[^\s@,.]+(\.[^\s@,.]+)*")
+
+
+def limits(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what a key may do."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON."),
+        click.option(
+            "--test/--no-test", default=None, help="Send to the sandbox, never to a carrier."
+        ),
+        click.option(
+            "--sender",
+            metavar="S",
+            help="Who the handset shows: digits or up to 11 letters; '' leaves it to the carrier.",
+        ),
+        click.option(
+            "--countries", metavar="BE,FR", help="The only countries it may send to, or all."
+        ),
+        click.option(
+            "--mail-senders",
+            metavar="A,B",
+            help="Who may send by e-mail: a@b.example,@c.example and so on, or any.",
+        ),
+        click.option(
+            "--validity", metavar="D", help="How long its messages are worth delivering, or none."
+        ),
+        click.option("--rate", metavar="R", help="1/min, 20/s, 100/h, 1000/day or none."),
+        click.option("--multi/--no-multi", default=None, help="Up to four numbers in a request."),
+        CONFIG,
+    ):
+        command = option(command)
+    return command
+
+
+def given(
+    *,
+    multi: bool | None,
+    rate: str | None,
+    countries: str | None,
+    sender: str | None,
+    test: bool | None,
+    mail_senders: str | None,
+    validity: str | None,
+) -> dict[str, Any]:
+    """The options that were given, as the store takes them."""
+    chosen: dict[str, Any] = {}
+    if multi is not None:
+        chosen["multi"] = multi
+    if test is not None:
+        chosen["test"] = test
+    if rate is not None:
+        try:
+            chosen["rate"] = Rate.parse(rate)
+        except ValueError as error:
+            raise click.UsageError(f"--rate {rate!r}: {error}") from None
+    if countries is not None:
+        chosen["countries"] = _countries(countries)
+    if validity is not None:
+        chosen["validity"] = _validity(validity)
+    if mail_senders is not None:
+        chosen["mail_senders"] = _mail_senders(mail_senders)
+    if sender is not None:
+        if not SENDER.fullmatch(sender):
+            raise click.UsageError(
+                f"--sender {sender!r}: a sender is up to 15 digits, or up to 11 letters and digits"
+            )
+        chosen["sender"] = sender
+    return chosen
+
+
+def _validity(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    try:
+        duration: timedelta = TypeAdapter(Hours).validate_python(text)
+    except ValidationError:
+        raise click.UsageError(f"--validity {text!r}: allowed: 1m to 30d, or none") from None
+    return duration // timedelta(milliseconds=1)
+
+
+def _mail_senders(text: str) -> frozenset[str] | None:
+    if text.lower() == "any":
+        return None
+    senders = frozenset(text.lower().replace(",", " ").split())
+    if not senders or not all(map(_WRITER.fullmatch, senders)):
+        raise click.UsageError(
+            f"--mail-senders {text!r}: allowed: addresses and @domains, such as "
+            "a@b.example,@c.example, or any"
+        )
+    return senders
+
+
+def _countries(text: str) -> frozenset[str] | None:
+    if text.lower() == "all":
+        return None
+    codes = frozenset(text.upper().replace(",", " ").split())
+    wrong = sorted(codes - phonenumbers.SUPPORTED_REGIONS)
+    if wrong or not codes:
+        raise click.UsageError(
+            f"--countries {text!r}: a country is two letters (ISO 3166): BE,FR and so on, or all"
+        )
+    return codes
