@@ -187,16 +187,6 @@ def keeper(url: str) -> Callable[[Collection[str]], int]:
 
 
 @contextlib.contextmanager
-def all_of_ours(folder: Path) -> Iterator[list[Contender]]:
-    """The ways to accept a message, each on a database of its own."""
-    with contextlib.ExitStack() as stack:
-        contenders = list(stack.enter_context(on_sqlite(folder / "sqlite")))
-        contenders.append(stack.enter_context(in_two_processes(folder / "two")))
-        contenders.append(stack.enter_context(on_postgresql(folder / "postgresql")))
-        yield contenders
-
-
-@contextlib.contextmanager
 def on_sqlite(folder: Path) -> Iterator[Sequence[Contender]]:
     folder.mkdir()
     url = sqlite_url(folder)
