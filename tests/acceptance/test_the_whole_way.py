@@ -132,10 +132,8 @@ async def _send_and_kill(gateway: running.Running, key: str, count: int, book: l
     for share, command in ((0.2, "worker"), (0.4, "web"), (0.6, "worker"), (0.8, "web")):
         while len(book) < share * count and not sending.done():
             await asyncio.sleep(0.005)
-        await asyncio.to_thread(gateway.kill, command)
-        await asyncio.to_thread(
-            running.wait_for, lambda command=command: command in gateway.children(), 90
-        )
+        killed = await asyncio.to_thread(gateway.kill, command)
+        await asyncio.to_thread(gateway.replaced, command, killed)
     await sending
 
 

@@ -36,12 +36,19 @@ class Running:
         """The processes of `serve`, by what each is ("web", "worker")."""
         return family(self.process.pid)
 
-    def kill(self, command: str) -> None:
-        """kill -9 of one of the processes; of all that it started too."""
+    def kill(self, command: str) -> int:
+        """kill -9 of one of the processes, and of all that it started; its number."""
+        # It may not have its name yet.
+        wait_for(lambda: command in self.children(), 90)
         pid = self.children()[command]
         for victim in (pid, *children_of(pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
+        return pid
+
+    def replaced(self, command: str, killed: int) -> None:
+        """Return once there is another one; for a moment, what was killed is still shown."""
+        wait_for(lambda: self.children().get(command, killed) != killed, 90)
 
 
 def family(serve: int) -> dict[str, int]:
