@@ -198,6 +198,6 @@ def test_a_relay_between_two_gateways_brings_the_receipts_back(
             expected = [State.DELIVERED, State.UNDELIVERABLE]
             running.wait_for(lambda: states() == expected, 30)
         assert key not in (tmp_path / "serve.log").read_text()
-    with Store(there_db).read() as connection:
+    with contextlib.closing(Store(there_db)) as theirs, theirs.read() as connection:
         (account,) = accounts.everyone(connection)
     assert account.name == "acme"
