@@ -50,9 +50,9 @@ class Store:
         with self.turn(), self.to_write() as connection, connection.begin():
             yield connection
 
-    def turn(self) -> AbstractContextManager[None]:
-        """What has to be held to write."""
-        return self._write_lock or nullcontext()
+    def turn(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """What has to be held to write. BlockingIOError when others have it and it may not `wait`."""
+        return nullcontext() if self._write_lock is None else self._write_lock.held(wait=wait)
 
     def to_write(self) -> Connection:
         """A connection whose transactions write."""
@@ -71,7 +71,7 @@ class Store:
         gives dead rows back; the bytes on its disk go when their page is written again.
         """
         if self._write_lock is not None:
-            with self._write_lock, self.engine.connect() as connection:
+            with self.turn(), self.engine.connect() as connection:
                 autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
                 autocommit.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         else:
@@ -92,19 +92,25 @@ class Writer:
     #: Seconds after which an idle connection is given back, so that the pool sees if it has died.
     IDLE = 1.0
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, wait: bool = True) -> None:
+        """Unless it may `wait` for others who write, it fails instead."""
         self._store = store
+        self._wait = wait
         self._connection: Connection | None = None
         self._used_at = 0.0
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """See `Store.write`."""
-        with self._store.turn():
-            if time.monotonic() - self._used_at > self.IDLE:
+        with self._store.turn(wait=self._wait):
+            if time.monotonic() - self._used_at > self.IDLE and not self._store.is_sqlite:
                 self.close()
             if self._connection is None:
                 self._connection = self._store.to_write()
+                if not self._wait:
+                    # For those who write without our lock.
+                    self._connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+                    self._connection.rollback()
             try:
                 with self._connection.begin():
                     yield self._connection
@@ -116,6 +122,8 @@ class Writer:
     def close(self) -> None:
         """Give the connection back."""
         if self._connection is not None:
+            if not self._wait:
+                self._connection.invalidate()  # others may wait
             self._connection.close()
             self._connection = None
 
@@ -152,17 +160,19 @@ class _FileLock:
         self._thread_lock = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def __enter__(self) -> None:
-        self._thread_lock.acquire()
+    @contextmanager
+    def held(self, *, wait: bool) -> Iterator[None]:
+        """Have it in the block. BlockingIOError when others have it and it may not `wait`."""
+        if not self._thread_lock.acquire(blocking=wait):
+            raise BlockingIOError
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-        except BaseException:
+            fcntl.flock(self._file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+        finally:
             self._thread_lock.release()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
-        self._thread_lock.release()
 
     def close(self) -> None:
         os.close(self._file)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -27,13 +28,19 @@ class QueueFull(Exception):
 class GroupCommit(Generic[Item, Result]):
     """Writes what is waiting in one transaction after the other, and answers each item.
 
-    A single item is written at once: nobody waits for company. What comes while a transaction is
-    under way shares the next. `apply` gets the items in the order they were submitted and returns
-    one result for each; it runs in a thread, as a disk may take its time.
+    A single item is written at once: nobody waits for company. What the event loop can read without
+    waiting shares a transaction, and so does what comes while one is under way. `apply` gets the
+    items in the order they were submitted and returns one result for each.
+
+    A thread writes, as a server or a disk may take its time; but handing work to it and taking the
+    results back costs more than a quick disk does. So SQLite is written to in the event loop's own
+    thread as long as its disk is quick and nobody else is writing.
     """
 
     #: The most items that share a transaction, so that none waits long for its neighbours.
     BATCH = 500
+    #: The seconds that a transaction may keep the event loop: after a longer one comes the thread.
+    QUICK = 0.01
 
     def __init__(
         self,
@@ -44,6 +51,10 @@ class GroupCommit(Generic[Item, Result]):
     ) -> None:
         self._unavailable = store.unavailable
         self._writer = Writer(store)
+        #: That of the event loop's thread.
+        self._own_writer = Writer(store, wait=False) if store.is_sqlite else None
+        #: How long the last transaction took, seconds.
+        self._took = 0.0
         self._apply = apply
         self._limit = limit
         self._waiting: _Batch[Item, Result] = []
@@ -65,24 +76,48 @@ class GroupCommit(Generic[Item, Result]):
         future: asyncio.Future[Result] = self._loop.create_future()
         self._waiting.append((item, future))
         if len(self._waiting) == 1 and not self._writing:
-            # After what else the loop has to do now: that may be more items.
-            self._loop.call_soon(self._hand_over)
+            self._look_around()
         return future
 
     async def aclose(self) -> None:
         """Write what is waiting, then stop."""
         while self._waiting:
-            self._next_batch()
+            self._hand_over(self._next_batch())
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
+        if self._own_writer is not None:
+            self._own_writer.close()
 
-    def _hand_over(self) -> None:
-        if self._waiting and not self._writing:
-            self._next_batch()
+    def _look_around(self) -> None:
+        """Write what waits, after what else the loop has to do now: that may be more items."""
+        self._loop.call_soon(self._begin, len(self._waiting))
 
-    def _next_batch(self) -> None:
+    def _begin(self, seen: int) -> None:
+        if seen < len(self._waiting) < self.BATCH:
+            self._look_around()
+        elif self._waiting:
+            batch = self._next_batch()
+            if not self._write_here(batch):
+                self._hand_over(batch)
+
+    def _next_batch(self) -> _Batch[Item, Result]:
         batch, self._waiting = self._waiting[: self.BATCH], self._waiting[self.BATCH :]
         self._writing += len(batch)
+        return batch
+
+    def _write_here(self, batch: _Batch[Item, Result]) -> bool:
+        """Write in the event loop's thread, if nothing is in the way; whether it is done."""
+        if self._own_writer is None or self._took > self.QUICK:
+            return False
+        try:
+            results = self._once(self._own_writer, [item for item, _ in batch])
+        except Exception:
+            # The thread has the time to find out what is wrong, or to wait for others.
+            return False
+        self._answer(batch, results)
+        return True
+
+    def _hand_over(self, batch: _Batch[Item, Result]) -> None:
         self._batches.put(batch)
 
     def _write(self) -> None:
@@ -93,8 +128,7 @@ class GroupCommit(Generic[Item, Result]):
 
     def _commit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
         try:
-            with self._writer.write() as connection:
-                return self._apply(connection, items)
+            return self._once(self._writer, items)
         except Exception as error:
             if len(items) == 1 or isinstance(error, self._unavailable):
                 log.error("commit failed", extra={"items": len(items), **error_facts(error)})
@@ -102,9 +136,18 @@ class GroupCommit(Generic[Item, Result]):
         # One bad item must not take its neighbours with it.
         return [result for item in items for result in self._commit([item])]
 
+    def _once(self, writer: Writer, items: Sequence[Item]) -> Sequence[Result]:
+        began = time.monotonic()
+        try:
+            with writer.write() as connection:
+                return self._apply(connection, items)
+        finally:
+            self._took = time.monotonic() - began
+
     def _answer(self, batch: _Batch[Item, Result], results: Sequence[Result | Exception]) -> None:
         self._writing -= len(batch)
-        self._hand_over()
+        if self._waiting:
+            self._look_around()
         for (_, future), result in zip(batch, results, strict=True):
             if future.cancelled():
                 continue
