@@ -21,11 +21,11 @@ class Deadline:
         self._calls: dict[_Call, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    async def sendsms(
+    def sendsms(
         self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Reply:
+    ) -> Coroutine[None, None, Reply]:
         """See `Backend.sendsms`."""
-        return await self._within(
+        return self._within(
             self._backend.sendsms(recipients, message, apikey, idempotency_key=idempotency_key),
             _TOO_LATE,
         )
@@ -53,10 +53,11 @@ class Deadline:
     async def _within(self, work: Coroutine[None, None, _Answer], too_late: _Answer) -> _Answer:
         task = asyncio.current_task()
         assert task is not None
-        call = _Call(task, asyncio.get_running_loop().time() + self._seconds)
+        loop = task.get_loop()
+        call = _Call(task, loop.time() + self._seconds)
         self._calls[call] = None
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(call.ends, self._end)
+            self._timer = loop.call_at(call.ends, self._end)
         try:
             return await work
         except asyncio.CancelledError:

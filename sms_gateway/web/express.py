@@ -9,6 +9,7 @@ request ends (RFC 9112, section 11.2).
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -70,20 +71,8 @@ def read(data: bytes) -> Request | None:
         return None
     start = data.find(b"\r\n", 0, end)
     line = _LINE.fullmatch(data, 0, start)
-    if line is None or not _HEADERS.fullmatch(data, start, end):
-        return None
-    lines = data[start + 2 : end].split(b"\r\n")
-    headers = {}
-    for each in lines:
-        name, _, value = each.partition(b":")
-        headers[name.lower()] = value.strip()
-    if (
-        len(headers) != len(lines)
-        or len(lines) > MOST_HEADERS
-        or b"host" not in headers
-        or not _UNUSUAL.isdisjoint(headers)
-        or headers.get(b"connection", b"keep-alive").lower() != b"keep-alive"
-    ):
+    headers = _headers(data[start:end])
+    if line is None or headers is None:
         return None
     what, method, query = line.groups(b"")
     length = headers.get(b"content-length")
@@ -96,6 +85,26 @@ def read(data: bytes) -> Request | None:
     if missing < 0 or int(length) > MOST_BODY:
         return None
     return Request(what, query, headers, body, missing)
+
+
+# A client's requests differ in the first line and in the body, seldom in their headers.
+@lru_cache(maxsize=512)
+def _headers(written: bytes) -> Mapping[bytes, bytes] | None:
+    """The headers by their names in lower case; None when a request with them is not plain."""
+    if not _HEADERS.fullmatch(written):
+        return None
+    lines = written[2:].split(b"\r\n")
+    headers = {}
+    for each in lines:
+        name, _, value = each.partition(b":")
+        headers[name.lower()] = value.strip()
+    plain = (
+        len(headers) == len(lines) <= MOST_HEADERS
+        and b"host" in headers
+        and _UNUSUAL.isdisjoint(headers)
+        and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
+    )
+    return headers if plain else None
 
 
 async def send_response(send: Send, response: Response) -> None:
