@@ -12,7 +12,6 @@ from .routes import TEST, Route, Routes
 from .sms.address import Address, BadAddress, TooManyNumbers, parse_recipients
 from .sms.encoding import Encoding
 from .sms.ids import new_id
-from .sms.message import State
 from .sms.segments import BadText, Segments, count, validate_text
 from .store import accounts as account_statements
 from .store import intake, stops
@@ -209,11 +208,8 @@ class Acceptance:
                     address.number,
                     route.prefix,
                     parts,
-                    State.QUEUED,
                     r.now,
                     r.now + self.worth(r.account, route),
-                    0,
-                    False,
                 )
                 for r in requests
                 for address, route, parts in r.recipients

@@ -1,13 +1,13 @@
 """Statements about accounts."""
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ..accounts import Account, Rate, new_mail_address
-from .bulk import run, with_marks
+from .bulk import later, run, with_marks
+from .given import Given
 from .tables import account
 
 _COLUMNS = select(
@@ -149,12 +149,13 @@ def current(
     return {id: (version, next_free) for id, version, next_free in rows}
 
 
-_CHARGE = """
-    UPDATE account SET next_free = column2 FROM (VALUES ...) AS charged WHERE id = column1
-"""
+_CHARGE = Given(
+    "UPDATE account SET next_free = given.next_free FROM given WHERE account.id = given.id",
+    id="bigint",
+    next_free="bigint",
+)
 
 
 def charge(connection: Connection, busy_until: Mapping[int, int]) -> None:
     """Store the limiter state of accounts (microseconds)."""
-    statement = with_marks(_CHARGE, len(busy_until), "(?, ?)")
-    run(connection, statement, tuple(chain.from_iterable(busy_until.items())))
+    _CHARGE.run(connection, [*busy_until.items()], execute=later)

@@ -1,38 +1,50 @@
 """Statements that run often, by the database's own driver, and many rows in one of them.
 
 SQLAlchemy's layers cost more for each execution than SQLite does for a small batch. It opens the
-connections and begins and ends the transactions all the same.
+connections and begins and ends the transactions all the same. For PostgreSQL, see `pipeline`.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Dialect, Table
 
 Columns = tuple[str, ...]
+#: Columns that have the same value in all rows, with that value in SQL.
+Same = tuple[tuple[str, str], ...]
 
 #: The most rows of one VALUES: each number of rows is a statement of its own, which SQLite's driver
 #: keeps prepared.
 _MOST_ROWS = 32
 
-_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-
-def run(connection: Connection, statement: str, parameters: Sequence[Any]) -> Any:
-    """Execute a statement with a `?` for each parameter; its cursor, with the driver's own rows.
+def run(connection: Connection, statement: str, parameters: Sequence[Any]) -> Iterable[Any]:
+    """Execute a statement with a `?` for each parameter; its rows, as the driver has them.
 
     Errors are the driver's own too (see `Store.unavailable`).
     """
     if not connection.in_transaction():
         connection.begin()
-    if connection.dialect.name != "sqlite":
-        statement = _for_postgresql(statement)
-    cursor = connection.connection.cursor()
-    cursor.execute(statement, parameters)
+    pipeline = connection.info.get("pipeline")
+    if pipeline is not None:
+        rows: list[Any] = pipeline.run(statement, parameters)
+        return rows
+    cursor: Iterable[Any] = connection.connection.cursor().execute(statement, parameters)
     return cursor
+
+
+def later(connection: Connection, statement: str, parameters: Sequence[Any]) -> None:
+    """Execute a statement without rows, at the latest when the transaction is committed.
+
+    Nothing else in the transaction may depend on it. To PostgreSQL it goes with the COMMIT.
+    """
+    pipeline = connection.info.get("pipeline")
+    if pipeline is None:
+        run(connection, statement, parameters)
+    else:
+        pipeline.later(statement, parameters)
 
 
 @lru_cache(maxsize=512)
@@ -49,38 +61,41 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str
 
 
 def insert_rows(
-    connection: Connection, table: Table, columns: Columns, rows: Sequence[tuple[Any, ...]]
+    connection: Connection,
+    table: Table,
+    columns: Columns,
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    same: Same = (),
+    execute: Callable[[Connection, str, Sequence[Any]], Any] = run,
 ) -> None:
     """Insert rows with the values of these columns, none of them binary.
 
-    SQLite is quickest with a statement of many rows, PostgreSQL with a parameter of all rows.
+    SQLite is quickest with a statement of many rows, PostgreSQL with an array for each column.
     """
     if connection.dialect.name == "sqlite":
         for first in range(0, len(rows), _MOST_ROWS):
             some = rows[first : first + _MOST_ROWS]
-            statement = _insert_values(table.name, columns, len(some))
-            run(connection, statement, [*chain.from_iterable(some)])
+            statement = _insert_values(table.name, columns, same, len(some))
+            execute(connection, statement, [*chain.from_iterable(some)])
     elif rows:
-        named = [dict(zip(columns, row, strict=True)) for row in rows]
-        run(connection, _insert_json(table.name, columns), (_json(named),))
+        statement = _insert_arrays(table, columns, same, connection.dialect)
+        execute(connection, statement, [*map(list, zip(*rows, strict=True))])
 
 
 @lru_cache(maxsize=512)
-def _insert_values(table: str, columns: Columns, count: int) -> str:
-    row = with_marks("(...)", len(columns))
-    insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ..."  # noqa: S608 - names of ours
-    return with_marks(insert, count, row)
+def _insert_values(table: str, columns: Columns, same: Same, count: int) -> str:
+    row = ", ".join(["?"] * len(columns) + [value for _, value in same])
+    return f"{_insert(table, columns, same)} VALUES {', '.join([f'({row})'] * count)}"
 
 
 @lru_cache(maxsize=64)
-def _insert_json(table: str, columns: Columns) -> str:
-    names = ", ".join(columns)
-    return (
-        f"INSERT INTO {table} ({names}) "  # noqa: S608 - names of ours
-        f"SELECT {names} FROM json_populate_recordset(NULL::{table}, ?)"
-    )
+def _insert_arrays(table: Table, columns: Columns, same: Same, dialect: Dialect) -> str:
+    arrays = ", ".join(f"?::{table.c[name].type.compile(dialect)}[]" for name in columns)
+    row = ", ".join(["*", *(value for _, value in same)])
+    insert = _insert(table.name, columns, same)
+    return f"{insert} SELECT {row} FROM unnest({arrays})"  # noqa: S608 - names of ours
 
 
-@lru_cache(maxsize=512)
-def _for_postgresql(statement: str) -> str:
-    return statement.replace("?", "%s")
+def _insert(table: str, columns: Columns, same: Same) -> str:
+    return f"INSERT INTO {table} ({', '.join([*columns, *(name for name, _ in same)])})"

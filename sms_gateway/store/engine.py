@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 
 def database_url(url: str) -> URL:
@@ -35,8 +36,7 @@ class Store:
             self.engine = _sqlite_engine(parsed)
             self._write_lock = _FileLock(parsed.database + ".lock")
         else:
-            # A connection that died while it was idle is replaced before it is used.
-            self.engine = create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+            self.engine = _postgresql_engine(parsed)
         #: What is raised when no statement can be at fault: no space, no server, no answer.
         self.unavailable = (OperationalError, self.engine.dialect.loaded_dbapi.OperationalError)
 
@@ -51,7 +51,7 @@ class Store:
             yield connection
 
     def turn(self, *, wait: bool = True) -> AbstractContextManager[None]:
-        """What has to be held to write. BlockingIOError when others have it and it may not `wait`."""
+        """What has to be held to write. BlockingIOError if others have it and it may not `wait`."""
         return nullcontext() if self._write_lock is None else self._write_lock.held(wait=wait)
 
     def to_write(self) -> Connection:
@@ -112,7 +112,9 @@ class Writer:
                     self._connection.exec_driver_sql("PRAGMA busy_timeout = 0")
                     self._connection.rollback()
             try:
-                with self._connection.begin():
+                pipeline = self._connection.info.get("pipeline")
+                committed = nullcontext() if pipeline is None else pipeline.committed()
+                with self._connection.begin(), committed:
                     yield self._connection
             except BaseException:
                 self.close()
@@ -149,6 +151,29 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    from .pipeline import Pipeline  # psycopg is not installed where it is not needed
+
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        # A connection that died while it was idle is replaced before it is used.
+        pool_pre_ping=True,
+        connect_args={
+            "client_encoding": "utf8",
+            # The driver's cursors prepare nothing, as they would give up what `Pipeline` has
+            # prepared with their own at each rollback.
+            "prepare_threshold": None,
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["pipeline"] = Pipeline(connection)
 
     return engine
 

@@ -5,7 +5,7 @@ once instead of at every row.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -31,9 +31,15 @@ class Given:
         self._for_sqlite = f"{given} (SELECT {values} FROM json_each(?)) {statement}"  # noqa: S608
         self._for_postgresql = f"{given} (SELECT * FROM unnest({arrays})) {statement}"  # noqa: S608
 
-    def run(self, connection: Connection, rows: Sequence[Sequence[Any]], *others: Any) -> Any:
-        """Run it with these rows, one at least, and its other parameters; returns its cursor."""
+    def run(
+        self,
+        connection: Connection,
+        rows: Sequence[Sequence[Any]],
+        *others: Any,
+        execute: Callable[[Connection, str, Sequence[Any]], Any] = run,
+    ) -> Any:
+        """Run it with these rows, one at least, and its other parameters; returns its rows."""
         if connection.dialect.name == "sqlite":
-            return run(connection, self._for_sqlite, (_encode(rows), *others))
+            return execute(connection, self._for_sqlite, (_encode(rows), *others))
         arrays = map(list, zip(*rows, strict=True))
-        return run(connection, self._for_postgresql, (*arrays, *others))
+        return execute(connection, self._for_postgresql, (*arrays, *others))

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from .bulk import insert_rows, run, with_marks
+from ..sms.message import State
+from .bulk import insert_rows, later, run, with_marks
 from .tables import delivery, message
 
 #: How long a repeat is answered with the first reply, milliseconds.
@@ -15,20 +16,18 @@ REMEMBERED = 24 * 3_600_000
 
 #: The columns that a message and a delivery are accepted with.
 MESSAGE = ("id", "account_id", "sender", "text", "encoding", "parts", "accepted_at")
-DELIVERY = (
-    "message_id", "recipient", "route", "parts", "state", "due_at", "expires_at", "attempts",
-    "possible_duplicate",
-)  # fmt: skip
+DELIVERY = ("message_id", "recipient", "route", "parts", "due_at", "expires_at")
+_QUEUED = (("state", f"'{State.QUEUED}'"), ("attempts", "0"), ("possible_duplicate", "false"))
 
 
 def add_messages(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert messages, each with the values of MESSAGE."""
-    insert_rows(connection, message, MESSAGE, rows)
+    insert_rows(connection, message, MESSAGE, rows, execute=later)
 
 
 def add_deliveries(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert deliveries, each with the values of DELIVERY."""
-    insert_rows(connection, delivery, DELIVERY, rows)
+    """Insert deliveries that are queued, each with the values of DELIVERY."""
+    insert_rows(connection, delivery, DELIVERY, rows, same=_QUEUED, execute=later)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

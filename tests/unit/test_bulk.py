@@ -9,6 +9,7 @@ from support import accounts as support
 from sms_gateway.sms.message import State
 from sms_gateway.store import Store, intake, tables
 from sms_gateway.store.bulk import insert_many, run, with_marks
+from sms_gateway.store.engine import Writer
 
 TEXTS = [
     "",
@@ -19,6 +20,8 @@ TEXTS = [
     "marks ? %s %% :name ... $1",
     '[1, {"a": null}]',
     "null",
+    "NULL",
+    '{a, "b", {\\"c\\"}}',
     "Grüße € Жж 漢字 ‮ \u2028",
     "\U0001f600\U0010ffff",
     "\x01\x1f\x7f\ufffe",
@@ -93,7 +96,7 @@ def test_nul_is_kept_or_refused_and_never_cuts_a_text(store: Store) -> None:
         insert(store, received("a\0b"))
         assert [row.text for row in stored(store)] == ["a\0b"]
     else:
-        with pytest.raises(Exception, match="unsupported Unicode escape sequence"):
+        with pytest.raises(Exception, match="NUL"):
             insert(store, received("a\0b"))
         assert stored(store) == []
 
@@ -116,3 +119,43 @@ def test_a_statement_is_part_of_the_transaction(store: Store) -> None:
         run(connection, with_marks("DELETE FROM received WHERE text IN (...)", 2), ("hi", "ho"))
         connection.rollback()
     assert len(stored(store)) == 1
+
+
+def test_what_may_come_later_is_there_after_the_commit_or_not_at_all(store: Store) -> None:
+    _, account = support.create(store)
+    rows = [(f"m{n}", account.id, "", "x" * 1_000_000, "gsm7", 1, 0) for n in range(12)]
+    writer = Writer(store)
+
+    def write(*batches: list[tuple[Any, ...]], end: Exception | None = None) -> None:
+        with writer.write() as connection:
+            for batch in batches:
+                intake.add_messages(connection, batch)
+            if end:
+                raise end
+
+    with pytest.raises(LookupError):
+        write(rows, end=LookupError())
+    write(rows[:1])
+    with pytest.raises(Exception, match=r"UNIQUE|unique"):
+        write(rows[1:], rows[:1])
+    assert messages(store) == ["m0"]
+    write(rows[1:])
+    writer.close()
+    assert messages(store) == sorted(row[0] for row in rows)
+
+
+def messages(store: Store) -> list[str]:
+    with store.read() as connection:
+        query = select(tables.message.c.id).order_by(tables.message.c.id)
+        return list(connection.execute(query).scalars())
+
+
+def test_there_may_be_more_statements_than_stay_prepared(store: Store) -> None:
+    insert(store, *(received(str(number)) for number in range(300)))
+    query = "SELECT text FROM received WHERE text IN (...)"
+    for _ in range(2):
+        with store.read() as connection:
+            for count in range(1, 300):
+                texts = tuple(map(str, range(count)))
+                found = run(connection, with_marks(query, count), texts)
+                assert {text for (text,) in found} == set(texts)

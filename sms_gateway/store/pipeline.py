@@ -1,0 +1,152 @@
+"""Statements for PostgreSQL by the driver's libpq: those that can go together share a round trip.
+
+A round trip wakes two processes. The driver's cursors make one for each statement, one for BEGIN
+and one for COMMIT.
+"""
+
+import select
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from psycopg import Connection, DataError, OperationalError, pq
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+
+#: A statement with a `?` for each of its parameters.
+_Statement = tuple[str, Sequence[Any]]
+
+#: The most statements that stay prepared, as they fill the server's memory: most have one form,
+#: some have one for each number of rows.
+_MOST_PREPARED = 200
+
+_DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+
+
+class Pipeline:
+    """The statements of a connection, which the driver uses as well; errors are the driver's."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self._connection = connection
+        self._pgconn = connection.pgconn
+        self._prepared: dict[str, bytes] = {}
+        #: What is sent with the COMMIT; None while there is none to wait for.
+        self._waiting: list[_Statement] | None = None
+
+    def run(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
+        """The rows of a statement; it begins a transaction where there is none."""
+        return self._execute([(statement, parameters)])
+
+    def later(self, statement: str, parameters: Sequence[Any]) -> None:
+        """Execute a statement without rows, at the latest with the COMMIT."""
+        if self._waiting is None:
+            self.run(statement, parameters)
+        else:
+            self._waiting.append((statement, parameters))
+
+    @contextmanager
+    def committed(self) -> Iterator[None]:
+        """What the block executes is committed at its end."""
+        self._waiting = []
+        try:
+            yield
+            self._execute([*self._waiting, ("COMMIT", ())])
+        finally:
+            self._waiting = None
+
+    def _execute(self, statements: Sequence[_Statement]) -> list[Any]:
+        """Execute statements in one round trip; the rows of the last."""
+        pgconn = self._pgconn
+        if pgconn.transaction_status == pq.TransactionStatus.IDLE:
+            statements = [("BEGIN", ()), *statements]
+        commands = [(self._name(text), text, _sent(values)) for text, values in statements]
+        pgconn.enter_pipeline_mode()
+        for name, text, values in commands:
+            if name is None:
+                pgconn.send_query_params(_numbered(text), values)
+            else:
+                pgconn.send_query_prepared(name, values)
+        pgconn.pipeline_sync()
+        results = self._results()
+        pgconn.exit_pipeline_mode()
+        for result in results:
+            if result.status not in _DONE:
+                raise error_from_result(result)
+        return self._rows(results[-1])
+
+    def _name(self, text: str) -> bytes | None:
+        """The name under which a statement is prepared, if it is."""
+        name = self._prepared.get(text)
+        if name is None and len(self._prepared) < _MOST_PREPARED:
+            name = b"s%d" % len(self._prepared)
+            result = self._pgconn.prepare(name, _numbered(text))
+            if result.status not in _DONE:
+                raise error_from_result(result)
+            self._prepared[text] = name
+        return name
+
+    def _results(self) -> list[pq.abc.PGresult]:
+        """The results of all that was sent, which are waited for."""
+        pgconn = self._pgconn
+        ready = select.poll()
+        ready.register(pgconn.socket, select.POLLIN | select.POLLOUT)
+        while pgconn.flush():
+            ready.poll()
+            pgconn.consume_input()
+        ready.register(pgconn.socket, select.POLLIN)
+        results: list[pq.abc.PGresult] = []
+        while True:
+            ready.poll()
+            pgconn.consume_input()
+            while not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is None:  # between two statements, or there is nothing more to come
+                    if pgconn.status == pq.ConnStatus.BAD:
+                        raise OperationalError("the server closed the connection")
+                elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+                    return results
+                else:
+                    results.append(result)
+
+    def _rows(self, result: pq.abc.PGresult) -> list[Any]:
+        if not result.ntuples:
+            return []
+        rows = Transformer(self._connection)
+        rows.set_pgresult(result)
+        return rows.load_rows(0, result.ntuples, tuple)
+
+
+@lru_cache(maxsize=512)
+def _numbered(statement: str) -> bytes:
+    """A statement with `$1`, `$2` and so on in the places of its `?`."""
+    first, *others = statement.split("?")
+    return (first + "".join(f"${n}{text}" for n, text in enumerate(others, start=1))).encode()
+
+
+def _sent(values: Sequence[Any]) -> list[bytes | None]:
+    return [None if value is None else _text(value).encode() for value in values]
+
+
+def _text(value: Any) -> str:
+    """A value as PostgreSQL reads it."""
+    match value:
+        case str():
+            if "\0" in value:  # where the driver would end it
+                raise DataError("a text cannot contain NUL")
+            return value
+        case bytes():
+            return "\\x" + value.hex()
+        case list():
+            return "{" + ",".join(map(_element, value)) + "}"
+    return str(value)
+
+
+def _element(value: Any) -> str:
+    """A value as PostgreSQL reads it in an array."""
+    if value is None:
+        return "NULL"
+    text = _text(value)
+    if isinstance(value, str):
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text
