@@ -41,6 +41,9 @@ class GroupCommit(Generic[Item, Result]):
     BATCH = 500
     #: The seconds that a transaction may keep the event loop: after a longer one comes the thread.
     QUICK = 0.01
+    #: The most seconds that the thread's next transaction waits for those whom the last answered:
+    #: half as long as that took. Otherwise one half of the clients always waits for the other.
+    PAUSE = 0.005
 
     def __init__(
         self,
@@ -99,6 +102,8 @@ class GroupCommit(Generic[Item, Result]):
             batch = self._next_batch()
             if not self._write_here(batch):
                 self._hand_over(batch)
+            elif self._waiting:
+                self._look_around()
 
     def _next_batch(self) -> _Batch[Item, Result]:
         batch, self._waiting = self._waiting[: self.BATCH], self._waiting[self.BATCH :]
@@ -123,7 +128,7 @@ class GroupCommit(Generic[Item, Result]):
     def _write(self) -> None:
         while (batch := self._batches.get()) is not None:
             results = self._commit([item for item, _ in batch])
-            self._loop.call_soon_threadsafe(self._answer, batch, results)
+            self._loop.call_soon_threadsafe(self._go_on, batch, results)
         self._writer.close()
 
     def _commit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
@@ -144,10 +149,13 @@ class GroupCommit(Generic[Item, Result]):
         finally:
             self._took = time.monotonic() - began
 
+    def _go_on(self, batch: _Batch[Item, Result], results: Sequence[Result | Exception]) -> None:
+        self._answer(batch, results)
+        if self._waiting:
+            self._loop.call_later(min(self._took / 2, self.PAUSE), self._look_around)
+
     def _answer(self, batch: _Batch[Item, Result], results: Sequence[Result | Exception]) -> None:
         self._writing -= len(batch)
-        if self._waiting:
-            self._look_around()
         for (_, future), result in zip(batch, results, strict=True):
             if future.cancelled():
                 continue
