@@ -9,6 +9,10 @@ from .codes import Code
 #: The most messages that one `getsms` hands out.
 MOST_RECEIVED = 1_000
 
+#: What an idempotency key that a face draws begins with; a UUIDv7 in 32 hex digits follows.
+#: A database keeps such keys in the order of their times, which costs it less than any other.
+ORDERED_KEY = "sendsmsnow-"
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

@@ -4,6 +4,7 @@ Nothing is taken on trust: an answer that is no answer, or contradicts itself, i
 """
 
 import json
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -11,13 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lxml import etree
 
 from .backend import DeliveryStatus, Inbox, MessageStatus, ReceivedMessage, Reply, Step
 from .codes import MAX_RECIPIENTS, Code
 from .sms.message import State
+
+log = logging.getLogger(__name__)
 
 Fields = Mapping[str, object]
 _Item = TypeVar("_Item")
@@ -43,17 +46,50 @@ class Answer:
     #: The header of this name.
     retry_after: str | None
     body: bytes
+    #: The header of this name: the media types that may be posted there.
+    accept_post: str = ""
 
 
 def read_reply(answer: Answer) -> Reply:
     """The reply to a message that was sent, or sent again; raises OddAnswer."""
     refusal, fields = _read(answer)
-    if refusal is not None:
-        return refusal
+    return _success(fields) if refusal is None else refusal
+
+
+def _success(fields: Fields) -> Reply:
     sent = _number(fields, "sent")
     if not 1 <= sent <= MAX_RECIPIENTS:
         raise OddAnswer("it reports success with no or too many recipients")
     return Reply(Code.SENT, sent, _name(fields))
+
+
+def read_replies(answer: Answer, count: int) -> list[Reply]:
+    """The replies to so many calls of one request, in their order; raises OddAnswer.
+
+    A reply that is odd by itself is code 30, and its neighbours stand.
+    """
+    if answer.status == 503 and answer.retry_after is not None:
+        return [Reply(Code.INTERNAL, retry_after=_seconds(answer.retry_after))] * count
+    if answer.status != 200:
+        raise OddAnswer(f"its status is {answer.status}")
+    items = _json(answer.body)
+    if not isinstance(items, list) or len(items) != count:
+        raise OddAnswer("it has not one reply for each call")
+    return [_one_of_many(item) for item in items]
+
+
+def _one_of_many(item: object) -> Reply:
+    try:
+        if not isinstance(item, dict):
+            raise OddAnswer("a reply is none")
+        refusal = _refusal(item)
+        if refusal is None:
+            return _success(item)
+        wait = _number(item, "retry_after") if refusal.error is Code.INTERNAL else 0
+        return Reply(refusal.error, retry_after=min(wait, _LONGEST_WAIT)) if wait > 0 else refusal
+    except OddAnswer as error:
+        log.warning("odd reply of the backend", extra={"reason": str(error)})
+        return Reply(Code.INTERNAL)
 
 
 def read_count(answer: Answer) -> Reply:
@@ -139,24 +175,31 @@ def _read(answer: Answer) -> tuple[Reply | None, Fields]:
         raise OddAnswer(f"its status is {status}")
     body = answer.body.removeprefix(b"\xef\xbb\xbf").strip()
     fields = _json_fields(body) if body.startswith(b"{") else _xml_fields(body)
+    refusal = _refusal(fields)
+    if refusal is None and status >= 400:
+        raise OddAnswer("it reports success with an error status")
+    return refusal, fields
+
+
+def _refusal(fields: Fields) -> Reply | None:
+    """The reply that these fields are, unless they report success."""
     error = _CODES.get(_number(fields, "error"))
     if error is None:
         raise OddAnswer("its code is unknown or missing")
-    if error is Code.NOT_SENT:
-        return Reply(error, note=_cleaned(_text(fields, "note"))), fields
-    if error is not Code.SENT:
-        return Reply(error), fields
-    if status >= 400:
-        raise OddAnswer("it reports success with an error status")
-    return None, fields
+    if error is Code.SENT:
+        return None
+    return Reply(error, note=_cleaned(_text(fields, "note")) if error is Code.NOT_SENT else "")
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body, object_pairs_hook=_once_each)
+    except (ValueError, RecursionError):
+        raise OddAnswer("it is not JSON") from None
 
 
 def _json_fields(body: bytes) -> Fields:
-    try:
-        document = json.loads(body, object_pairs_hook=_once_each)
-    except (ValueError, RecursionError):
-        raise OddAnswer("it is not JSON") from None
-    result = document.get("result")
+    result = _json(body).get("result")
     if not isinstance(result, dict):
         raise OddAnswer("it has no result")
     return result

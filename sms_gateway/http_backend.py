@@ -4,17 +4,28 @@ import asyncio
 import hashlib
 import logging
 import re
-import secrets
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from . import __version__
-from .backend import Inbox, MessageStatus, Reply
+from .backend import ORDERED_KEY, Inbox, MessageStatus, Reply
 from .codes import Code
-from .http_answers import Answer, OddAnswer, read_count, read_inbox, read_reply, read_status
-from .http_client import Client, CutOff, Unreached
+from .http_answers import (
+    Answer,
+    OddAnswer,
+    read_count,
+    read_inbox,
+    read_replies,
+    read_reply,
+    read_status,
+)
+from .http_client import FORM, Client, CutOff, Unreached
+from .shared_calls import MEDIA_TYPE, Call, SharedCalls
+from .sms.ids import new_id
 
 log = logging.getLogger(__name__)
 
@@ -69,19 +80,51 @@ class HttpBackend:
         self._client = Client(base, _HEADERS, connect_timeout=connect_timeout)
         self._timeout = timeout
         self._keep_connections = keep_connections
+        self._calls = SharedCalls(self._alone, self._together)
 
     async def sendsms(
         self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
     ) -> Reply:
         """See `Backend.sendsms`."""
-        return await self._ask(
-            "/sendsms/",
-            {"recipients": recipients, "message": message, "apikey": apikey},
-            read_reply,
-            failed=_same,
+        call = Call(
+            recipients=recipients,
+            message=message,
+            apikey=apikey,
             # Whatever the first one came to, the key keeps a second from sending again.
-            idempotency_key=_header_safe(idempotency_key) or secrets.token_hex(16),
+            idempotency_key=_header_safe(idempotency_key)
+            or ORDERED_KEY + new_id(time.time_ns() // 1_000_000),
+            deadline=self._deadline(),
         )
+        return await self._calls.send(call)
+
+    async def _alone(self, call: Call) -> Reply:
+        form = {"recipients": call.recipients, "message": call.message, "apikey": call.apikey}
+        headers = {"Idempotency-Key": call.idempotency_key}
+
+        async def ask() -> Reply:
+            answer = await self._post("/sendsms/", _form(form), headers)
+            self._calls.is_possible = MEDIA_TYPE in answer.accept_post
+            return read_reply(answer)
+
+        return await self._in_time(ask(), call.deadline, _same)
+
+    async def _together(self, count: int, body: bytes, deadline: float) -> list[Reply | None]:
+        """The replies to the calls of a body; None for each when the server did not take it."""
+
+        async def ask() -> list[Reply | None]:
+            answer = await self._post(
+                "/sendsms/", body, {}, count * _LONGEST_REPLY, media_type=MEDIA_TYPE
+            )
+            try:
+                return [*read_replies(answer, count)]
+            except OddAnswer:
+                # Until an answer says again that it is understood.
+                self._calls.is_possible = False
+                if not _is_refusal(answer):
+                    raise
+                return [None] * count
+
+        return await self._in_time(ask(), deadline, lambda reply: [reply] * count)
 
     async def sendsms_once(
         self, recipients: str, message: str, apikey: str, *, idempotency_key: str
@@ -93,10 +136,9 @@ class HttpBackend:
         """
         fields = {"recipients": recipients, "message": message, "apikey": apikey}
         headers = {"Idempotency-Key": _header_safe(idempotency_key)}
-        form = urlencode(fields).encode("ascii")
         async with asyncio.timeout(self._timeout):
             answer = await self._client.post(
-                "/sendsms/", form, headers, _LONGEST_REPLY, keep=self._keep_connections
+                "/sendsms/", _form(fields), headers, _LONGEST_REPLY, keep=self._keep_connections
             )
         try:
             return read_reply(answer)
@@ -143,6 +185,7 @@ class HttpBackend:
 
     async def aclose(self) -> None:
         """Close the connections; they are opened again when needed."""
+        await self._calls.aclose()
         self._client.close()
 
     async def _ask(
@@ -152,36 +195,77 @@ class HttpBackend:
         read: Callable[[Answer], _Result],
         *,
         failed: Callable[[Reply], _Result],
-        idempotency_key: str = "",
         repeat: bool = True,
         longest: int = _LONGEST_REPLY,
     ) -> _Result:
         """What `read` makes of the answer; `failed` gets the reply when there is none."""
-        try:
-            form = urlencode(fields).encode("ascii")
-        except UnicodeEncodeError:
-            return failed(Reply(Code.NOT_SENT, note="The text has characters that do not exist"))
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+
+        async def ask() -> _Result:
+            return read(await self._post(path, _form(fields), {}, longest, repeat=repeat))
+
+        return await self._in_time(ask(), self._deadline(), failed)
+
+    async def _post(
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        longest: int = _LONGEST_REPLY,
+        *,
+        repeat: bool = True,
+        media_type: str = FORM,
+    ) -> Answer:
         # A kept connection may be about to close, and nobody could tell afterwards.
         keep = repeat and self._keep_connections
+        post = partial(
+            self._client.post, path, body, headers, longest, keep=keep, media_type=media_type
+        )
         try:
-            async with asyncio.timeout(self._timeout):
-                try:
-                    answer = await self._client.post(path, form, headers, longest, keep=keep)
-                except (Unreached, CutOff) as error:
-                    if not repeat:
-                        raise
-                    log.info("backend asked again", extra={"error": type(error).__name__})
-                    answer = await self._client.post(path, form, headers, longest, keep=keep)
-                return read(answer)
+            return await post()
+        except (Unreached, CutOff) as error:
+            if not repeat:
+                raise
+            log.info("backend asked again", extra={"error": type(error).__name__})
+        # What is kept may be about to end like this one.
+        self._client.close()
+        return await post()
+
+    def _deadline(self) -> float:
+        """When what begins now is to have ended, by the loop's clock."""
+        return asyncio.get_running_loop().time() + self._timeout
+
+    async def _in_time(
+        self, work: Awaitable[_Result], deadline: float, failed: Callable[[Reply], _Result]
+    ) -> _Result:
+        """What the work comes to; `failed` gets the reply when it comes to nothing."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await work
         except TimeoutError:
             log.warning("backend too slow", extra={"timeout": self._timeout})
             return failed(Reply(Code.TIMED_OUT))
+        except UnicodeEncodeError:
+            return failed(Reply(Code.NOT_SENT, note="The text has characters that do not exist"))
         except OddAnswer as error:
             log.warning("odd answer of the backend", extra={"reason": str(error)})
         except Exception as error:
             log.warning("backend not reached", extra={"error": type(error).__name__})
         return failed(Reply(Code.INTERNAL))
+
+
+def _form(fields: Mapping[str, str]) -> bytes:
+    """Raises UnicodeEncodeError for what is no character."""
+    return urlencode(fields).encode("ascii")
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Whether it refuses many calls as if they were one, so that none of them was accepted."""
+    if 300 <= answer.status < 500:
+        return True
+    try:
+        return bool(read_reply(answer).error)
+    except OddAnswer:
+        return False
 
 
 def _same(reply: Reply) -> Reply:

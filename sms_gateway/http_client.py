@@ -1,4 +1,4 @@
-"""A client that posts forms to one server, on connections that it keeps: HTTP/1.1 (RFC 9112).
+"""A client that posts to one server, on connections that it keeps: HTTP/1.1 (RFC 9112).
 
 It does no more than that takes, in a fifth of the time of a client for everything.
 """
@@ -18,6 +18,7 @@ MOST_CONNECTIONS = 100
 KEEP_IDLE = 30.0
 #: The longest head of an answer, in bytes.
 LONGEST_HEAD = 64 * 1024
+FORM = "application/x-www-form-urlencoded"
 
 # What follows "HTTP/1.", without the empty line at its end.
 _HEAD = re.compile(
@@ -53,7 +54,7 @@ class Client:
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._path = quote(url.path, safe="/%:@!$&'()*+,;=~")
         host = url.netloc.encode("idna").decode("ascii")
-        lines = {"Host": host, **headers, "Content-Type": "application/x-www-form-urlencoded"}
+        lines = {"Host": host, **headers}
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._connect_timeout = connect_timeout
         self._room = asyncio.Semaphore(MOST_CONNECTIONS)
@@ -61,20 +62,28 @@ class Client:
         self._idle: list[_Connection] = []
 
     async def post(
-        self, path: str, form: bytes, headers: Mapping[str, str], longest: int, *, keep: bool
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        longest: int,
+        *,
+        keep: bool,
+        media_type: str = FORM,
     ) -> Answer:
-        """The answer to a form, whose body is no longer than `longest`, in bytes.
+        """The answer to a body of this type; its own is no longer than `longest`, in bytes.
 
         Unless it may `keep` the connection this is a new one and closed afterwards. Raises
         Unreached, CutOff, and OddAnswer for what is no HTTP; it waits as long as it takes.
         """
-        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        more = f"Content-Type: {media_type}\r\n"
+        more += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         if not keep:
             more += "Connection: close\r\n"
         request = (
             f"POST {self._path}{path} HTTP/1.1\r\n{self._headers}{more}"
-            f"Content-Length: {len(form)}\r\n\r\n"
-        ).encode("ascii") + form
+            f"Content-Length: {len(body)}\r\n\r\n"
+        ).encode("ascii") + body
         async with self._room:
             connection = (keep and self._kept()) or await self._opened()
             try:
@@ -154,7 +163,7 @@ class _Connection(asyncio.Protocol):
         retry_after = fields["retry-after"].decode("latin-1") if "retry-after" in fields else None
         body = await self._body(status, fields, longest)
         self._is_asked, self._idle_since = False, self._loop.time()
-        return Answer(status, retry_after, body)
+        return Answer(status, retry_after, body, fields.get("accept-post", b"").decode("latin-1"))
 
     async def _head(self) -> tuple[int, Mapping[str, bytes]]:
         """The status and the fields of an answer."""

@@ -1,5 +1,6 @@
 """The HTTP API: unpack the parameters, call the backend, pack its answer."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -10,17 +11,26 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..backend import Backend, Reply
 from ..codes import Code
+from ..shared_calls import MEDIA_TYPE
 from . import params
 from .express import Quick, Response, send_response
-from .render import Answer, not_sent, response, wants_json
+from .incident import report
+from .render import Answer, many, not_sent, response, wants_json
 
 Fields = Mapping[str, str]
 
-_IDEMPOTENCY_KEY = re.compile(rb"[!-~]{1,255}")
+_IDEMPOTENCY_KEY = re.compile("[!-~]{1,255}")
+_CALLS = MEDIA_TYPE.encode()
+#: The types of what may be posted, for clients that would send many calls in one request (Linked
+#: Data Platform 1.0, section 7.1).
+_ACCEPT_POST = ((
+    b"accept-post",
+    b"application/x-www-form-urlencoded, multipart/form-data, application/json, " + _CALLS,
+),)  # fmt: skip
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-def _sendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
+def _sendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Reply]:
     return backend.sendsms(
         fields.get("recipients", ""),
         fields.get("message", ""),
@@ -63,11 +73,13 @@ class Operation:
     methods: tuple[str, ...] = ("GET", "POST")
     #: The only parameters it may come with; None lets others pass unread.
     only: frozenset[str] | None = None
+    #: Whether one request may carry many calls.
+    calls: bool = False
 
 
 #: All paths of the API.
 OPERATIONS = {
-    "/sendsms/": Operation(_sendsms),
+    "/sendsms/": Operation(_sendsms, calls=True),
     "/resendsms/": Operation(_resendsms),
     "/getsms/": Operation(_getsms),
     "/status/": Operation(_status),
@@ -118,6 +130,9 @@ async def _answer(
     headers: Mapping[bytes, bytes],
     body: bytes,
 ) -> Response:
+    is_post_of_calls = operation.calls and method == "POST"
+    if is_post_of_calls and _media_type(headers) == _CALLS:
+        return await _answer_many(backend, query, headers, body)
     try:
         fields = params.read(method, query, headers, body)
         key = _idempotency_key(headers)
@@ -127,7 +142,38 @@ async def _answer(
     except params.Unusable as error:
         return _unusable(error, query, headers)
     answer = await operation.call(backend, fields, key)
-    return response(answer, wants_json(headers, fields.get("format", "")))
+    return response(
+        answer,
+        wants_json(headers, fields.get("format", "")),
+        headers=_ACCEPT_POST if is_post_of_calls else (),
+    )
+
+
+async def _answer_many(
+    backend: Backend, query: bytes, headers: Mapping[bytes, bytes], body: bytes
+) -> Response:
+    """The answer to many calls in one request, each of which is treated as if it came alone."""
+    try:
+        params.check_encoding(headers)
+        calls = params.parse_calls(body)
+    except params.Unusable as error:
+        return _unusable(error, query, headers)
+    return many(await asyncio.gather(*[_one_of_many(backend, call) for call in calls]))
+
+
+async def _one_of_many(backend: Backend, call: object) -> Reply:
+    try:
+        fields = params.named(call, "call")
+        key = fields.get("idempotency_key")
+        return await _sendsms(backend, fields, "" if key is None else _checked(key))
+    except params.Unusable as error:
+        return not_sent(error.why)
+    except Exception as error:
+        return _unforeseen(report(error))
+
+
+def _media_type(headers: Mapping[bytes, bytes]) -> bytes:
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
 def _unusable(error: params.Unusable, query: bytes, headers: Mapping[bytes, bytes]) -> Response:
@@ -139,8 +185,11 @@ def _unusable(error: params.Unusable, query: bytes, headers: Mapping[bytes, byte
 
 def failed(incident: str, query: bytes, headers: Mapping[bytes, bytes]) -> Response:
     """The answer to a request that failed unforeseen."""
-    reply = Reply(Code.INTERNAL, note=f"{Code.INTERNAL.sentence} (incident {incident})")
-    return response(reply, _json_asked_for(query, headers), status=500)
+    return response(_unforeseen(incident), _json_asked_for(query, headers), status=500)
+
+
+def _unforeseen(incident: str) -> Reply:
+    return Reply(Code.INTERNAL, note=f"{Code.INTERNAL.sentence} (incident {incident})")
 
 
 def _json_asked_for(query: bytes, headers: Mapping[bytes, bytes]) -> bool:
@@ -151,11 +200,13 @@ def _json_asked_for(query: bytes, headers: Mapping[bytes, bytes]) -> bool:
 
 def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
     key = headers.get(b"idempotency-key")
-    if key is None:
-        return ""
+    return "" if key is None else _checked(key.decode("latin-1"))
+
+
+def _checked(key: str) -> str:
     if not _IDEMPOTENCY_KEY.fullmatch(key):
         raise params.Unusable(400, "The Idempotency-Key is not 1 to 255 visible ASCII characters")
-    return key.decode("ascii")
+    return key
 
 
 # What is no number or no time becomes -1: a backend refuses that, after it has judged the key.

@@ -16,6 +16,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.types import Receive, Scope
 
+from ..shared_calls import MOST_CALLS
+
 #: All parameters that some path of the API takes.
 NAMES = frozenset({"apikey", "recipients", "message", "id", "after", "limit", "before", "format"})
 # As they nearly always come.
@@ -70,14 +72,19 @@ def read(method: str, query: bytes, headers: Mapping[bytes, bytes], body: bytes)
     """
     fields = parse_form(query) if query else {}
     if method == "POST":
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise Unusable(415, "A compressed body is not understood")
+        check_encoding(headers)
         fields |= parse_body(headers.get(b"content-type", b""), body)
     if not fields.get("apikey"):
         scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() == b"bearer":
             fields["apikey"] = credentials.strip().decode("latin-1")
     return fields
+
+
+def check_encoding(headers: Mapping[bytes, bytes]) -> None:
+    """Raises Unusable (415) for a compressed body."""
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Unusable(415, "A compressed body is not understood")
 
 
 def parse_body(content_type: bytes, body: bytes) -> dict[str, str]:
@@ -134,13 +141,32 @@ def parse_json(body: bytes) -> dict[str, str]:
     One that is null is there and empty: who names what to delete, by mistake with null, did not
     ask to delete all.
     """
+    return named(_json(body), "body")
+
+
+def parse_calls(body: bytes) -> list[object]:
+    """The calls in a JSON list, each of them for `named`."""
+    calls = _json(body)
+    if not isinstance(calls, list) or len(calls) > MOST_CALLS:
+        raise Unusable(400, f"The body is not a JSON list of at most {MOST_CALLS} calls")
+    return calls
+
+
+def named(document: object, what: str) -> dict[str, str]:
+    """The parameters in a JSON object; `what` it is to be, in words."""
+    if not isinstance(document, dict):
+        raise Unusable(400, f"The {what} is not a JSON object")
+    return {
+        name: value if isinstance(value, str) else "" if value is None else _text(name, value)
+        for name, value in document.items()
+    }
+
+
+def _json(body: bytes) -> object:
     try:
-        document = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
         raise Unusable(400, "The body is not JSON") from None
-    if not isinstance(document, dict):
-        raise Unusable(400, "The body is not a JSON object")
-    return {name: "" if value is None else _text(name, value) for name, value in document.items()}
 
 
 def _text(name: str, value: object) -> str:

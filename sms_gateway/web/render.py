@@ -1,7 +1,7 @@
 """How an answer reads over HTTP: XML, or JSON for those who ask for it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from xml.sax.saxutils import escape
@@ -39,6 +39,18 @@ def as_json(answer: Answer) -> bytes:
     asked for.
     """
     return json.dumps({"result": _fields(answer)}).encode()
+
+
+def many(replies: Iterable[Reply]) -> Response:
+    """The replies to the calls of one request: a list of what a reply has under `result`, and
+    `retry_after`, in seconds, where it would go with status 503."""
+    body = json.dumps([_one_of_many(reply) for reply in replies]).encode()
+    return 200, (*_JSON, (b"content-length", b"%d" % len(body))), body
+
+
+def _one_of_many(reply: Reply) -> dict[str, object]:
+    fields = _fields(reply)
+    return fields | {"retry_after": reply.retry_after} if reply.retry_after else fields
 
 
 def _fields(answer: Answer) -> dict[str, object]:

@@ -275,6 +275,114 @@ def test_any_other_idempotency_key_is_refused(server, key):
     assert "Idempotency-Key" in answer.result["note"]
 
 
+# Many calls in one request.
+
+CALLS = {"Content-Type": "application/vnd.sendsmsnow.calls+json"}
+CALL = {"recipients": "1,2", "message": "m", "apikey": "good"}
+
+
+def ask_many(server: Server, *calls: object, **headers: str) -> list[dict[str, object]]:
+    answer = ask(server, "/sendsms/", json.dumps(calls).encode(), headers=CALLS | headers)
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    return json.loads(answer.body)
+
+
+def test_the_answer_to_a_post_says_that_many_calls_may_be_posted(server):
+    for apikey in (b"good", b"busy", b"code-50"):
+        answer = ask(server, "/sendsms", b"apikey=" + apikey, headers=FORM)
+        assert CALLS["Content-Type"] in answer.headers["accept-post"].split(", ")
+    for target in ("/resendsms/", "/getsms/", "/status/", "/deletesms/"):
+        assert "accept-post" not in ask(server, target, b"apikey=good", headers=FORM).headers
+
+
+def test_each_call_has_its_reply_in_its_place(server):
+    first, busy, keyless, refused, fails, last = ask_many(
+        server,
+        CALL,
+        CALL | {"apikey": "busy"},
+        {},
+        CALL | {"apikey": "code-100"},
+        CALL | {"apikey": "fails"},
+        CALL | {"recipients": [32494000000], "more": {"not": "read"}},
+    )
+    assert first == {"error": 0, "sent": 2, "id": first["id"]}
+    assert last == {"error": 0, "sent": 1, "id": last["id"]}
+    assert first["id"] != last["id"]
+    failed = {"sent": 0, "id": ""}
+    assert busy == failed | {"error": 30, "note": Code.INTERNAL.sentence, "retry_after": 7}
+    assert keyless == failed | {"error": 60, "note": Code.KEY_MISSING.sentence}
+    assert refused == failed | {"error": 100, "note": Code.TOO_FAST.sentence}
+    assert fails["error"] == 30
+    assert "incident" in str(fails["note"])
+
+
+def test_a_list_of_calls_may_be_empty_and_its_type_may_have_parameters(server):
+    assert ask_many(server) == []
+    kind = "Application/VND.sendsmsnow.calls+json; charset=utf-8"
+    answer = ask(server, "/sendsms/", json.dumps([CALL]).encode(), headers={"Content-Type": kind})
+    assert [reply["error"] for reply in json.loads(answer.body)] == [0]
+
+
+def test_a_call_has_all_that_it_needs_within_itself(server):
+    headers = CALLS | {"Authorization": "Bearer good", "Idempotency-Key": "k"}
+    body = json.dumps([{"message": "m"}] * 2).encode()
+    answer = ask(server, "/sendsms/?apikey=good", body, headers=headers)
+    assert [reply["error"] for reply in json.loads(answer.body)] == [60, 60]
+
+
+def test_calls_repeat_by_their_own_keys(server):
+    calls = [CALL | {"idempotency_key": key} for key in ("of-many-1", "of-many-2")]
+    first, second = ask_many(server, *calls)
+    assert first["id"] != second["id"]
+    assert ask_many(server, calls[1], calls[0]) == [second, first]
+    alone = FORM | {"Idempotency-Key": "of-many-1"}
+    body = b"recipients=1,2&message=m&apikey=good"
+    assert ask(server, "/sendsms/", body, headers=alone).result["id"] == first["id"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        (None, "call"),
+        ([CALL], "call"),
+        ("apikey=good", "call"),
+        (CALL | {"message": 7}, "message"),
+        (CALL | {"apikey": ["good"]}, "apikey"),
+        (CALL | {"recipients": [["1"]]}, "recipients"),
+        (CALL | {"recipients": ["1"] * 65}, "recipients"),
+        *((CALL | {"idempotency_key": key}, "Key") for key in ("", None, 7, "a b", "é", "k" * 256)),
+    ],
+)
+def test_a_call_that_cannot_be_read_is_refused_by_itself(server, wrong, word):
+    first, refused, last = ask_many(server, CALL, wrong, CALL)
+    assert (first["error"], refused["error"], last["error"]) == (0, 7, 0)
+    assert word in str(refused["note"])
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"", {}, 400),
+        (b"{}", {}, 400),
+        (b'{"calls": []}', {}, 400),
+        (b"[", {}, 400),
+        (b"[" * 30_000, {}, 400),
+        (json.dumps([CALL] * 101).encode(), {}, 400),
+        (json.dumps([CALL]).encode(), {"Content-Encoding": "gzip"}, 415),
+        (json.dumps([CALL | {"message": "x" * MAX_BODY}]).encode(), {}, 413),
+    ],
+)
+def test_calls_that_are_no_list_or_too_many_are_refused_together(server, body, headers, status):
+    answer = ask(server, "/sendsms/", body, headers=CALLS | headers)
+    assert (answer.status, answer.error) == (status, Code.NOT_SENT)
+
+
+def test_many_calls_are_for_one_path_only(server):
+    for target in ("/resendsms/", "/deletesms/"):
+        answer = ask(server, target, json.dumps([CALL]).encode(), headers=CALLS)
+        assert (answer.status, answer.error) == (400, Code.NOT_SENT)
+
+
 # Other addresses.
 
 

@@ -76,6 +76,22 @@ class SoapBackend:
             return MessageStatus(await _reply(client.status(id)))
 
 
+class InCompany(HttpBackend):
+    """The Backend over HTTP, each message in one request with another one, which is refused."""
+
+    async def sendsms(
+        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
+    ) -> Reply:
+        send = super().sendsms
+        _, reply, _ = await asyncio.gather(
+            # While this one is under way the others wait.
+            send("", "", "nobody"),
+            send(recipients, message, apikey, idempotency_key=idempotency_key),
+            send("", "", "nobody"),
+        )
+        return reply
+
+
 async def _reply(asked: Awaitable[Any]) -> Reply:
     try:
         result = await asked
@@ -91,6 +107,12 @@ async def backend_by(way: str, config: Path, server: Callable[[], Server]) -> As
             yield backend
     elif way == "over HTTP":
         remote = HttpBackend(server().url, timeout=60)
+        yield remote
+        await remote.aclose()
+    elif way == "over HTTP, in company":
+        remote = InCompany(server().url, timeout=60)
+        # From its answer it knows that the server takes many at once.
+        await remote.sendsms("", "", "nobody")
         yield remote
         await remote.aclose()
     else:
@@ -122,7 +144,7 @@ def store_of(config: Path) -> Store:
     return Store(config.read_text().partition('database_url = "')[2].partition('"')[0])
 
 
-@pytest.fixture(params=["in process", "over HTTP"])
+@pytest.fixture(params=["in process", "over HTTP", "over HTTP, in company"])
 async def backend(request: pytest.FixtureRequest, config: Path) -> AsyncIterator[Backend]:
     async with backend_by(
         request.param, config, lambda: request.getfixturevalue("server")
@@ -130,7 +152,7 @@ async def backend(request: pytest.FixtureRequest, config: Path) -> AsyncIterator
         yield opened
 
 
-@pytest.fixture(params=["in process", "over HTTP", "by SOAP"])
+@pytest.fixture(params=["in process", "over HTTP", "over HTTP, in company", "by SOAP"])
 async def any_backend(request: pytest.FixtureRequest, config: Path) -> AsyncIterator[Any]:
     async with backend_by(
         request.param, config, lambda: request.getfixturevalue("server")
@@ -613,7 +635,7 @@ async def test_a_store_that_stalls_is_code_6_and_one_that_is_gone_code_30(
     key, account = new_account(store)
     async with AsyncExitStack() as stack:
         server = stack.enter_context(whole_gateway.served(config))
-        ways = ("in process", "over HTTP", "by SOAP")
+        ways = ("in process", "over HTTP", "over HTTP, in company", "by SOAP")
         backends = [
             await stack.enter_async_context(backend_by(way, config, lambda: server)) for way in ways
         ]

@@ -8,6 +8,7 @@ from .cases import FORM, GOOD_FORM, KEY, NUMBER, REFUSED, TEXT, Case, request, w
 from .connections import head
 
 _JSON = "application/json"
+_CALLS = "application/vnd.sendsmsnow.calls+json"
 _MULTIPART = "multipart/form-data; boundary=b"
 
 
@@ -21,6 +22,7 @@ def _field(name: str, value: str, more: str = "") -> bytes:
 
 
 _FIELDS = _field("recipients", NUMBER) + _field("apikey", KEY)
+_GOOD_CALL = {"recipients": NUMBER, "message": TEXT, "apikey": KEY}
 _OTHERS = {"recipients": NUMBER, "apikey": KEY}
 
 #: Each with the body and what HTTP says of it, and the outcomes that are right.
@@ -80,6 +82,54 @@ _REQUESTS: dict[str, tuple[Callable[[], bytes] | bytes, dict[str, str], tuple[in
         json.dumps({**_OTHERS, "message": TEXT}).encode()[:-5],
         {"Content_Type": _JSON},
         (400,),
+    ),
+    "calls that are no list": (json.dumps(_OTHERS).encode(), {"Content_Type": _CALLS}, (400,)),
+    "calls that are no JSON": (GOOD_FORM, {"Content_Type": _CALLS}, (400,)),
+    "calls that nest 100,000 deep": (b"[" * 100_000, {"Content_Type": _CALLS}, (400,)),
+    "calls in a call": (
+        json.dumps([[_GOOD_CALL]] * 100).encode(),
+        {"Content_Type": _CALLS},
+        (REFUSED,),
+    ),
+    "101 calls": (json.dumps([_GOOD_CALL] * 101).encode(), {"Content_Type": _CALLS}, (400,)),
+    "100,000 empty calls": (b"[" + b"{}," * 80_000 + b"{}]", {"Content_Type": _CALLS}, (400,)),
+    "calls of 300 kB": (
+        lambda: json.dumps([_GOOD_CALL | {"message": "x" * 300_000}]).encode(),
+        {"Content_Type": _CALLS},
+        (413,),
+    ),
+    "packed calls": (
+        gzip.compress(json.dumps([_GOOD_CALL]).encode()),
+        {"Content_Type": _CALLS, "Content_Encoding": "gzip"},
+        (415,),
+    ),
+    "a hundred calls of which each is wrong": (
+        json.dumps(
+            [
+                _GOOD_CALL | wrong
+                for wrong in (
+                    {"message": {"a": TEXT}},
+                    {"message": [TEXT]},
+                    {"message": 7},
+                    {"message": "\ud83d"},
+                    {"message": "x" * 10_000},
+                    {"recipients": [[NUMBER]]},
+                    {"recipients": [f"{NUMBER}{digit}" for digit in range(5)]},
+                    {"recipients": ["9" * 1000] * 64},
+                    {"recipients": True},
+                    {"apikey": None},
+                    {"apikey": "\ud83d"},
+                    {"idempotency_key": None},
+                    {"idempotency_key": 7},
+                    {"idempotency_key": ""},
+                    {"idempotency_key": "two words"},
+                    {"idempotency_key": "k" * 256},
+                )
+            ]
+            + [None] * 84
+        ).encode(),
+        {"Content_Type": _CALLS},
+        (REFUSED,),
     ),
     "a multipart without a boundary": (
         _FIELDS,

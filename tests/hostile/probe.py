@@ -1,6 +1,7 @@
 """Sends hostile cases to a running gateway, and measures what they cost it."""
 
 import http.client
+import json
 import os
 import selectors
 import socket
@@ -88,6 +89,8 @@ def outcome(answer: bytes) -> Outcome:
         return FAULT
     if response.status == 200 and b"<error>" in body and b"<error>0<" not in body:
         return REFUSED
+    if response.status == 200 and body.startswith(b"["):
+        return REFUSED if all(reply["error"] for reply in json.loads(body)) else 200
     return response.status
 
 

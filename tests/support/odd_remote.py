@@ -21,6 +21,8 @@ class Asked:
     path: str
     #: By name in small letters.
     headers: dict[str, str]
+    body: bytes
+    #: What the body says as a form.
     form: dict[str, list[str]]
 
 
@@ -61,7 +63,8 @@ class Remote:
                 headers = {name.lower(): value for name, value in parse_headers(incoming).items()}
                 body = incoming.read(int(headers["content-length"]))
                 form = parse_qs(body.decode("ascii"), keep_blank_values=True)
-                self.asked.append(Asked(path=line.split()[1].decode(), headers=headers, form=form))
+                path = line.split()[1].decode()
+                self.asked.append(Asked(path=path, headers=headers, body=body, form=form))
                 answer = self.answers.popleft() if self.answers else self._usual
                 if not answer(connection):
                     break

@@ -1,6 +1,7 @@
 """The rules of accepting: codes in their order, limits, repeats, and what is stored."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,19 @@ from support.clock import Clock
 
 from sms_gateway import gateway as gateway_module
 from sms_gateway.accounts import Rate
-from sms_gateway.backend import Reply
+from sms_gateway.backend import ORDERED_KEY, Reply
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
 from sms_gateway.routes import Route, Routes
-from sms_gateway.store import Store, accounts, erase, tables
+from sms_gateway.sms.ids import new_id
+from sms_gateway.store import Store, accounts, erase, intake, tables
 
 BELGIAN = "0032494000000"
 FRENCH = "+33612345678"
 BRITISH = "447400123456"
 FOUR = "32494000000,32494000001,32494000002,32494000003"
+
+NOW = 1_800_014_400_123
 
 ROUTES = Routes(
     [
@@ -265,6 +269,40 @@ async def test_an_idempotency_key_with_other_content_is_refused(
     assert (reply.error, reply.sent, reply.id) == (Code.NOT_SENT, 0, "")
     assert "idempotency key" in reply.sentence
     assert rows(store) == (1, 1, 1)
+
+
+def test_what_an_idempotency_key_is_stored_as_does_not_change() -> None:
+    # What is in databases has to be found again.
+    plain = hashlib.sha256(b"7 once").digest()
+    assert intake.repeat_id(7, "once") == plain
+    for odd in ("sendsmsnow-", "sendsmsnow-" + "g" * 32, "sendsmsnow-" + "0" * 33, "0" * 32):
+        assert intake.repeat_id(7, odd) == hashlib.sha256(f"7 {odd}".encode()).digest()
+    ordered = ORDERED_KEY + "0190d5a7f00070008000000000000001"
+    digest = hashlib.sha256(f"7 {ordered}".encode()).digest()
+    assert intake.repeat_id(7, ordered) == bytes.fromhex("0190d5a7f000") + digest[:26]
+
+
+def test_keys_that_a_face_draws_are_stored_in_the_order_of_their_times() -> None:
+    times = [NOW, NOW + 1, NOW + 60_000, NOW + 10**9]
+    ids = [
+        intake.repeat_id(account, ORDERED_KEY + new_id(time))
+        for time in times
+        for account in (1, 2)
+    ]
+    assert [id[:6] for id in ids] == sorted(id[:6] for id in ids)
+    assert {len(id) for id in ids} == {32}
+    assert len(set(ids)) == len(ids)
+
+
+async def test_a_key_that_a_face_draws_makes_a_repeat_too(gateway: Gateway, store: Store) -> None:
+    one, _ = support.create(store, "one", rate=None)
+    other, _ = support.create(store, "other", rate=None)
+    drawn = ORDERED_KEY + new_id(NOW)
+    first = await gateway.sendsms(BELGIAN, "hi", one, idempotency_key=drawn)
+    assert await gateway.sendsms(BELGIAN, "hi", one, idempotency_key=drawn) == first
+    second = await gateway.sendsms(BELGIAN, "hi", other, idempotency_key=drawn)
+    assert second.id != first.id
+    assert rows(store) == (2, 2, 2)
 
 
 async def test_an_idempotency_key_belongs_to_its_account(gateway: Gateway, store: Store) -> None:
