@@ -72,7 +72,7 @@ class Settings(BaseModel):
 
     workers: Annotated[int, Field(ge=1, le=256), Allowed("1 to 256")] | None = None
     """How many web processes serve requests. The default is what is right for the database: 1
-    for SQLite, which has one writer at a time, and the number of processors for PostgreSQL."""
+    for SQLite, which has one writer at a time, and half the number of processors for PostgreSQL."""
 
     web_worker: Annotated[
         Literal["express", "asgi"], BeforeValidator(lower), Allowed("express or asgi")
@@ -243,7 +243,8 @@ class Settings(BaseModel):
 
     def web_processes(self) -> int:
         """`workers`, or what is right for the database."""
-        return self.workers or (1 if self.is_sqlite else os.cpu_count() or 1)
+        # The worker needs the other half, and PostgreSQL where it is on the same machine.
+        return self.workers or (1 if self.is_sqlite else max(1, (os.cpu_count() or 1) // 2))
 
     def tls_context(self) -> ssl.SSLContext | None:
         """What HTTPS is served with; None for HTTP. ValueError when the files do not fit."""
