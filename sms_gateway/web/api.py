@@ -163,7 +163,9 @@ async def _answer_many(
 
 async def _one_of_many(backend: Backend, call: object) -> Reply:
     try:
-        fields = params.named(call, "call")
+        if not isinstance(call, dict):
+            raise params.Unusable(400, "The call is not a JSON object")
+        fields = params.named(call)
         key = fields.get("idempotency_key")
         return await _sendsms(backend, fields, "" if key is None else _checked(key))
     except params.Unusable as error:

@@ -141,21 +141,22 @@ def parse_json(body: bytes) -> dict[str, str]:
     One that is null is there and empty: who names what to delete, by mistake with null, did not
     ask to delete all.
     """
-    return named(_json(body), "body")
+    document = _json(body)
+    if not isinstance(document, dict):
+        raise Unusable(400, "The body is not a JSON object")
+    return named(document)
 
 
 def parse_calls(body: bytes) -> list[object]:
-    """The calls in a JSON list, each of them for `named`."""
+    """The calls in a JSON list, each of them for `named` if it is an object."""
     calls = _json(body)
     if not isinstance(calls, list) or len(calls) > MOST_CALLS:
         raise Unusable(400, f"The body is not a JSON list of at most {MOST_CALLS} calls")
     return calls
 
 
-def named(document: object, what: str) -> dict[str, str]:
-    """The parameters in a JSON object; `what` it is to be, in words."""
-    if not isinstance(document, dict):
-        raise Unusable(400, f"The {what} is not a JSON object")
+def named(document: Mapping[str, object]) -> dict[str, str]:
+    """The parameters in a JSON object that was read."""
     return {
         name: value if isinstance(value, str) else "" if value is None else _text(name, value)
         for name, value in document.items()
