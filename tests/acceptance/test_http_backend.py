@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import parse_qs
@@ -30,13 +30,8 @@ def server() -> Iterator[Server]:
         yield running
 
 
-@asynccontextmanager
-async def backend_at(url: str, timeout: float = 60) -> AsyncIterator[HttpBackend]:
-    backend = HttpBackend(url, timeout=timeout)
-    try:
-        yield backend
-    finally:
-        await backend.aclose()
+def backend_at(url: str, timeout: float = 60) -> AbstractAsyncContextManager[HttpBackend]:
+    return aclosing(HttpBackend(url, timeout=timeout))
 
 
 @pytest.fixture

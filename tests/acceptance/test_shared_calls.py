@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -47,13 +47,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_calls, "PATIENCE", 600.0)
 
 
-@asynccontextmanager
-async def backend_at(url: str, timeout: float = 60) -> AsyncIterator[HttpBackend]:
-    backend = HttpBackend(url, timeout=timeout)
-    try:
-        yield backend
-    finally:
-        await backend.aclose()
+def backend_at(url: str, timeout: float = 60) -> AbstractAsyncContextManager[HttpBackend]:
+    return aclosing(HttpBackend(url, timeout=timeout))
 
 
 @contextmanager
