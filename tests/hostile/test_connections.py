@@ -20,6 +20,7 @@ IDLE, BODY = 1, 1
 @pytest.fixture(scope="module", params=["short way", "python", "fast"])
 def parser(request: pytest.FixtureRequest) -> str:
     if request.param == "fast" and not importlib.util.find_spec("gunicorn_h1c"):
+        # In CI neither: of the version that gunicorn 27 asks for none is published.
         pytest.skip("gunicorn's parser in C is not installed (pip install 'sendsmsnow[fast]')")
     return request.param
 
