@@ -85,7 +85,7 @@ class GroupCommit(Generic[Item, Result]):
     async def aclose(self) -> None:
         """Write what is waiting, then stop."""
         while self._waiting:
-            self._hand_over(self._next_batch())
+            self._batches.put(self._next_batch())
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
         if self._own_writer is not None:
@@ -101,7 +101,7 @@ class GroupCommit(Generic[Item, Result]):
         elif self._waiting:
             batch = self._next_batch()
             if not self._write_here(batch):
-                self._hand_over(batch)
+                self._batches.put(batch)
             elif self._waiting:
                 self._look_around()
 
@@ -121,9 +121,6 @@ class GroupCommit(Generic[Item, Result]):
             return False
         self._answer(batch, results)
         return True
-
-    def _hand_over(self, batch: _Batch[Item, Result]) -> None:
-        self._batches.put(batch)
 
     def _write(self) -> None:
         while (batch := self._batches.get()) is not None:
