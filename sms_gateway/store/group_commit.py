@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -18,7 +19,9 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_Batch = list[tuple[Item, asyncio.Future[Result]]]
+#: Called with an item's result, or with what was raised in its place.
+Done = Callable[[Result | Exception], None]
+_Batch = list[tuple[Item, Done[Result]]]
 
 
 class QueueFull(Exception):
@@ -74,13 +77,17 @@ class GroupCommit(Generic[Item, Result]):
         Raises QueueFull at once when the queue is full; the future raises what the database
         raised when the item could not be stored.
         """
+        future: asyncio.Future[Result] = self._loop.create_future()
+        self.put(item, partial(_settle, future))
+        return future
+
+    def put(self, item: Item, done: Done[Result]) -> None:
+        """The same without a future, which costs as much as checking a request does."""
         if len(self._waiting) + self._writing >= self._limit:
             raise QueueFull
-        future: asyncio.Future[Result] = self._loop.create_future()
-        self._waiting.append((item, future))
+        self._waiting.append((item, done))
         if len(self._waiting) == 1 and not self._writing:
             self._look_around()
-        return future
 
     async def aclose(self) -> None:
         """Write what is waiting, then stop."""
@@ -153,10 +160,18 @@ class GroupCommit(Generic[Item, Result]):
 
     def _answer(self, batch: _Batch[Item, Result], results: Sequence[Result | Exception]) -> None:
         self._writing -= len(batch)
-        for (_, future), result in zip(batch, results, strict=True):
-            if future.cancelled():
-                continue
-            if isinstance(result, Exception):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+        for (_, done), result in zip(batch, results, strict=True):
+            try:
+                done(result)
+            except Exception as error:
+                # One that cannot be told must not keep its neighbours from being told.
+                log.error("a result was not taken", extra=error_facts(error))
+
+
+def _settle(future: asyncio.Future[Result], result: Result | Exception) -> None:
+    if future.cancelled():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

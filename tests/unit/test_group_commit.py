@@ -56,6 +56,20 @@ async def test_one_bad_item_does_not_take_its_neighbours_with_it(store: Store) -
     assert stored(store) == [1, 2, 3, 4]
 
 
+async def test_who_cannot_be_told_keeps_nobody_else_from_being_told(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(result: int | Exception) -> None:
+        raise ValueError(f"secret {result}")
+
+    async with doubling(store) as (commits, _):
+        commits.put(1, fail)
+        assert await commits.submit(2) == 4
+    assert stored(store) == [1, 2]
+    assert "a result was not taken" in caplog.text
+    assert "secret" not in caplog.text
+
+
 async def test_a_full_queue_refuses_at_once(store: Store) -> None:
     async with doubling(store, limit=2) as (commits, _):
         with store.write():  # nothing can be committed meanwhile (on SQLite)
