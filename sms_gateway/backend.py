@@ -1,8 +1,9 @@
 """The one contract between the faces and the gateway."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .codes import Code
 
@@ -14,8 +15,7 @@ MOST_RECEIVED = 1_000
 ORDERED_KEY = "sendsmsnow-"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What every face answers: error, sent and id, as in the WSDL."""
 
     #: A reply code; 0 means accepted and durably stored.
@@ -143,6 +143,23 @@ class Backend(Protocol):
         less than everything never deletes everything.
         """
         ...
+
+
+#: Takes a message as `Backend.sendsms` does, but needs no task: given recipients, message, apikey,
+#: idempotency key and what is to be called with the reply, at once or later. False when it is not
+#: taken in this way; then `sendsms` is to be awaited.
+SendSoon = Callable[[str, str, str, str, Callable[[Reply], None]], bool]
+
+
+def never_soon(
+    recipients: str,
+    message: str,
+    apikey: str,
+    idempotency_key: str,
+    then: Callable[[Reply], None],
+) -> bool:
+    """The `SendSoon` of a backend that has none."""
+    return False
 
 
 class MailBackend(Protocol):

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -38,7 +38,7 @@ MOST_ACCOUNTS_IN_MEMORY = 10_000
 _YEAR_10000 = 253_402_300_800_000
 
 #: What a sender shows, and the statement that finds its account.
-_Credential = tuple[Callable[[Connection, Any], Account | None], bytes | str | int]
+_Credential = tuple[Callable[[Connection, Any], Account | None], str | int]
 
 
 class Gateway:
@@ -67,6 +67,8 @@ class Gateway:
         self._clock = clock
         self._accounts: dict[_Credential, Account] = {}
         self._commits: GroupCommit[Request, Reply | None] | None = None
+        #: Those that `sendsms_soon` has left to `sendsms` at last.
+        self._anew: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to accept on the running loop."""
@@ -85,6 +87,61 @@ class Gateway:
             return await self._send(_by_key(apikey), recipients, message, idempotency_key)
         except Exception as error:
             return _failure(error)
+
+    def sendsms_soon(
+        self,
+        recipients: str,
+        message: str,
+        apikey: str,
+        idempotency_key: str,
+        then: Callable[[Reply], None],
+    ) -> bool:
+        """See `SendSoon`: by an account in memory, unless that may be the reason for a refusal."""
+        account = self._accounts.get((_account_of_key, apikey))
+        if account is None:
+            return False
+        assert self._commits is not None, "start() comes first"
+        try:
+            repeat = repeat_of(account, idempotency_key, recipients, message)
+            request = self._rules.check(account, recipients, message, repeat)
+            done = partial(self._tell, recipients, message, apikey, idempotency_key, then)
+            self._commits.put(request, done)
+        except Refused:
+            return False
+        except Exception as error:
+            then(_failure(error))
+        return True
+
+    def _tell(
+        self,
+        recipients: str,
+        message: str,
+        apikey: str,
+        idempotency_key: str,
+        then: Callable[[Reply], None],
+        result: Reply | Exception | None,
+    ) -> None:
+        """Tell what became of a message that was sent soon."""
+        if isinstance(result, Reply):
+            then(result)
+        elif result is not None:
+            then(_failure(result))
+        else:
+            # The copy in memory is out of date, so that nothing was done.
+            sending = self._send_anew(recipients, message, apikey, idempotency_key, then)
+            task = asyncio.get_running_loop().create_task(sending)
+            self._anew.add(task)
+            task.add_done_callback(self._anew.discard)
+
+    async def _send_anew(
+        self,
+        recipients: str,
+        message: str,
+        apikey: str,
+        idempotency_key: str,
+        then: Callable[[Reply], None],
+    ) -> None:
+        then(await self.sendsms(recipients, message, apikey, idempotency_key=idempotency_key))
 
     async def knows(self, address: str) -> bool:
         """See `MailBackend.knows`."""
@@ -226,7 +283,7 @@ class Gateway:
         if reply is None:  # changed since it was read a moment ago
             raise Refused(Code.INTERNAL, "Too busy - try again shortly")
         # Nothing has the name that was made up for it.
-        return replace(reply, id="") if reply.id == request.message_id else reply
+        return reply._replace(id="") if reply.id == request.message_id else reply
 
     async def _fresh(self, credential: _Credential) -> Account:
         """The account of a key as it is stored now; raises Refused."""
@@ -345,7 +402,11 @@ class Gateway:
 def _by_key(apikey: str) -> _Credential:
     if not apikey:
         raise Refused(Code.KEY_MISSING)
-    return account_statements.by_key, key_hash(apikey)
+    return _account_of_key, apikey
+
+
+def _account_of_key(connection: Connection, apikey: str) -> Account | None:
+    return account_statements.by_key(connection, key_hash(apikey))
 
 
 def _by_id(account_id: int) -> _Credential:

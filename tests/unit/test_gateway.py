@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 from support import accounts as support
 from support.clock import Clock
+from support.soon import Soon
 
 from sms_gateway import gateway as gateway_module
 from sms_gateway.accounts import Rate
@@ -41,11 +42,13 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-async def gateway(store: Store, clock: Clock) -> AsyncIterator[Gateway]:
+@pytest.fixture(params=["awaited", "soon"])
+async def gateway(
+    request: pytest.FixtureRequest, store: Store, clock: Clock
+) -> AsyncIterator[Gateway | Soon]:
     started = Gateway(store, ROUTES, max_parts=3, clock=clock)
     await started.start()
-    yield started
+    yield Soon(started) if request.param == "soon" else started
     await started.aclose()
 
 
@@ -344,10 +347,14 @@ async def test_a_repeat_is_answered_even_if_the_country_was_closed_meanwhile(
     assert await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once") == first
 
 
-async def test_a_full_queue_answers_at_once_and_says_when_to_come_back(store: Store) -> None:
+@pytest.mark.parametrize("way", [lambda gateway: gateway, Soon], ids=["awaited", "soon"])
+async def test_a_full_queue_answers_at_once_and_says_when_to_come_back(
+    store: Store, way: Callable[[Gateway], Gateway | Soon]
+) -> None:
     key, _ = support.create(store, rate=None)
-    gateway = Gateway(store, ROUTES, queue_limit=5)
+    gateway = way(Gateway(store, ROUTES, queue_limit=5))
     await gateway.start()
+    assert (await gateway.sendsms(BELGIAN, "so that the key is known", key)).error is Code.SENT
     replies = await asyncio.gather(
         *(gateway.sendsms(BELGIAN, f"number {n}", key) for n in range(200))
     )
@@ -357,7 +364,7 @@ async def test_a_full_queue_answers_at_once_and_says_when_to_come_back(store: St
     assert refused
     assert accepted
     assert all(r.retry_after for r in refused)
-    assert rows(store)[0] == len(accepted)
+    assert rows(store)[0] == 1 + len(accepted)
 
 
 async def test_a_store_that_cannot_be_reached_is_an_internal_error(
@@ -378,6 +385,25 @@ def rows_of(store: Store, table: str) -> int:
     with store.read() as connection:
         count: int = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
     return count
+
+
+async def test_whose_key_is_known_is_answered_without_a_task(store: Store) -> None:
+    key, _ = support.create(store, rate=None)
+    gateway = Gateway(store, ROUTES)
+    await gateway.start()
+    replies: list[Reply] = []
+
+    def sent_soon(recipients: str) -> bool:
+        return gateway.sendsms_soon(recipients, "hi", key, "", replies.append)
+
+    assert not sent_soon(BELGIAN)
+    assert (await gateway.sendsms(BELGIAN, "hi", key)).error is Code.SENT
+    assert sent_soon(BELGIAN)
+    # What is refused is looked at again, by what is stored of its account.
+    assert not sent_soon(BRITISH)
+    await gateway.aclose()
+    assert [reply.error for reply in replies] == [Code.SENT]
+    assert rows(store)[0] == 2
 
 
 async def test_what_memory_keeps_of_accounts_is_bounded(

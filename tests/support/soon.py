@@ -1,0 +1,25 @@
+"""A gateway, or a deadline, whose messages are sent without a task where that is possible."""
+
+import asyncio
+from typing import Any
+
+from sms_gateway.backend import Reply
+
+
+class Soon:
+    """The same backend, but for `sendsms`, which goes by `sendsms_soon` first."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    async def sendsms(
+        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
+    ) -> Reply:
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        call = recipients, message, apikey
+        if self._backend.sendsms_soon(*call, idempotency_key, reply.set_result):
+            return await reply
+        return await self._backend.sendsms(*call, idempotency_key=idempotency_key)
