@@ -3,14 +3,14 @@
 import asyncio
 import binascii
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from spyne import Application, MethodContext
 from spyne.server import ServerBase
 
 import wsdl
-from sms_gateway.backend import Backend
+from sms_gateway.backend import Backend, Reply, SendSoon, never_soon
 
 from . import compat, decode, faults, forms, versions
 from .decode import single_byte
@@ -24,9 +24,11 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
+Headers = tuple[tuple[bytes, bytes], ...]
 #: Status, headers and body.
 Response = tuple[int, Headers, bytes]
+#: A form, and the parameters of `sendSms` with the idempotency key last.
+_PlainCall = tuple[forms.Form, str, str, str, str]
 
 ENDPOINT = "/sendsms/soap/"
 WSDL = "/sendsms/wsdl/sendSmsNow.wsdl"
@@ -56,15 +58,18 @@ class SoapApp:
         backend: Backend,
         public_url: str,
         *,
+        send_soon: SendSoon = never_soon,
         max_body: int = MAX_BODY,
         body_timeout: float = 60,
     ) -> None:
-        """`public_url` is what clients see before the paths, "https://sms.example.com".
+        """`public_url` is what clients see before the paths, "https://sms.example.com", and
+        `send_soon` is the backend's, if it has one.
 
         `max_body` is in bytes, packed and unpacked; `body_timeout`, in seconds, is for the whole of
         a request's body to arrive.
         """
         self._backend = backend
+        self._send_soon = send_soon
         self._wsdl = wsdl.document(public_url.rstrip("/") + ENDPOINT)
         self._max_body = max_body
         self._body_timeout = body_timeout
@@ -91,23 +96,43 @@ class SoapApp:
         await _send(response, send, with_body=method != "HEAD")
 
     def answer(
-        self, query: bytes, headers: Mapping[bytes, bytes], body: bytes
-    ) -> Coroutine[Any, Any, Response]:
-        """The response to a POST with this body, which is not larger than `max_body`.
+        self,
+        query: bytes,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        then: Callable[[Response], None],
+    ) -> Coroutine[Any, Any, Response] | None:
+        """Answer a POST with this body, which is not larger than `max_body`.
 
-        The headers' names are in small letters; of several of a name the last counts. The query,
-        which other short ways ask for, makes no difference.
+        `then` is called with the response, at once or later, or a coroutine for it is returned. The
+        headers' names are in small letters; of several of a name the last counts. The query, which
+        other short ways ask for, makes no difference.
         """
-        return self.quick(headers, body) or self.by_spyne(headers, body)
+        call = self._plain_call(headers, body)
+        if call is None:
+            return self.by_spyne(headers, body)
+        form, recipients, message, apikey, key = call
+        answer = partial(_filled, headers, form, then)
+        if self._send_soon(recipients, message, apikey, key, answer):
+            return None
+        return self._answer_quickly(headers, *call)
 
     def quick(
         self, headers: Mapping[bytes, bytes], body: bytes
     ) -> Coroutine[Any, Any, Response] | None:
-        """The same when it is a plain call of `sendSms`; None when it is not, or may not be."""
+        """The response to a plain call of `sendSms`; None when it is not, or may not be one."""
+        call = self._plain_call(headers, body)
+        return None if call is None else self._answer_quickly(headers, *call)
+
+    def _plain_call(self, headers: Mapping[bytes, bytes], body: bytes) -> _PlainCall | None:
         if b"content-encoding" in headers or not forms.is_plain(headers.get(b"content-type", b"")):
             return None
         read = self._forms.read(body)
-        return None if read is None else self._answer_quickly(headers, *read)
+        if read is None:
+            return None
+        form, recipients, message, apikey = read
+        key = apikey.strip() or _basic_password(headers)
+        return form, recipients, message, key, _idempotency_key(headers)
 
     async def _answer_quickly(
         self,
@@ -116,14 +141,12 @@ class SoapApp:
         recipients: str,
         message: str,
         apikey: str,
+        idempotency_key: str,
     ) -> Response:
-        key = apikey.strip() or _basic_password(headers)
         sending = self._backend.sendsms(
-            recipients, message, key, idempotency_key=_idempotency_key(headers)
+            recipients, message, apikey, idempotency_key=idempotency_key
         )
-        reply = await answered(sending, itself)
-        answer = form.filled(reply)
-        return _response(headers, 200, form.media_type, answer, *_wait(reply.retry_after))
+        return _reported(headers, form, await answered(sending, itself))
 
     async def by_spyne(self, headers: Mapping[bytes, bytes], body: bytes) -> Response:
         """The same whatever it is."""
@@ -148,7 +171,7 @@ class SoapApp:
             # What is left of the body is not the next request.
             closing = {**headers, b"connection": b"close"}
             return _response(closing, 500, version.media_type.encode(), answer)
-        return await self.answer(b"", headers, body)
+        return await (self.quick(headers, body) or self.by_spyne(headers, body))
 
     async def _body(self, receive: Receive) -> bytes:
         """The whole body. Raises SoapFault when it is too large, too slow, in too many pieces or
@@ -258,17 +281,32 @@ class Server(ServerBase):  # type: ignore[misc]
             self.get_in_object(context)
 
 
+def _reported(headers: Mapping[bytes, bytes], form: forms.Form, reply: Reply) -> Response:
+    answer = form.filled(reply)
+    return _response(headers, 200, form.media_type, answer, *_wait(reply.retry_after))
+
+
+def _filled(
+    headers: Mapping[bytes, bytes],
+    form: forms.Form,
+    then: Callable[[Response], None],
+    reply: Reply,
+) -> None:
+    then(_reported(headers, form, reply))
+
+
 def _asks_for_wsdl(query: bytes) -> bool:
     """Whether it is ?wsdl, however it is written."""
     return any(part.partition(b"=")[0] == b"wsdl" for part in query.lower().split(b"&"))
 
 
 def _wait(seconds: int) -> Headers:
-    return [(b"retry-after", b"%d" % seconds)] if seconds else []
+    return ((b"retry-after", b"%d" % seconds),) if seconds else ()
 
 
 def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
-    return headers.get(b"idempotency-key", b"").decode("latin-1").strip()
+    key = headers.get(b"idempotency-key")
+    return "" if key is None else key.decode("latin-1").strip()
 
 
 def _basic_password(headers: Mapping[bytes, bytes]) -> str:
@@ -300,16 +338,22 @@ def _response(
     *more: tuple[bytes, bytes],
 ) -> Response:
     """A response to a request with these headers."""
-    answered = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *more]
-    if b"close" in headers.get(b"connection", b"").lower():
-        # gunicorn closes without a word, and Node's agent sends its next request all the same.
-        answered.append((b"connection", b"close"))
-    return status, answered, body
+    # gunicorn closes without a word, and Node's agent sends its next request all the same.
+    connection = headers.get(b"connection")
+    closing = connection is not None and b"close" in connection.lower()
+    return status, (*_headers(content_type, len(body), closing), *more), body
+
+
+# Nearly all answers have equal headers.
+@lru_cache(maxsize=256)
+def _headers(content_type: bytes, length: int, closing: bool) -> Headers:
+    usual = (b"content-type", content_type), (b"content-length", b"%d" % length)
+    return (*usual, (b"connection", b"close")) if closing else usual
 
 
 async def _send(response: Response, send: Send, *, with_body: bool) -> None:
     status, headers, body = response
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
     await send({"type": "http.response.body", "body": body if with_body else b""})
 
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..backend import Backend, Reply
+from ..backend import Backend, Reply, SendSoon
 from ..codes import Code
 from ..shared_calls import MEDIA_TYPE
 from . import params
@@ -31,12 +32,11 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def _sendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Reply]:
-    return backend.sendsms(
-        fields.get("recipients", ""),
-        fields.get("message", ""),
-        fields.get("apikey", ""),
-        idempotency_key=key,
-    )
+    return backend.sendsms(*_sending(fields), idempotency_key=key)
+
+
+def _sending(fields: Fields) -> tuple[str, str, str]:
+    return fields.get("recipients", ""), fields.get("message", ""), fields.get("apikey", "")
 
 
 def _resendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
@@ -73,13 +73,13 @@ class Operation:
     methods: tuple[str, ...] = ("GET", "POST")
     #: The only parameters it may come with; None lets others pass unread.
     only: frozenset[str] | None = None
-    #: Whether one request may carry many calls.
-    calls: bool = False
+    #: Whether it sends a message; then one request may carry many calls, too.
+    sends: bool = False
 
 
 #: All paths of the API.
 OPERATIONS = {
-    "/sendsms/": Operation(_sendsms, calls=True),
+    "/sendsms/": Operation(_sendsms, sends=True),
     "/resendsms/": Operation(_resendsms),
     "/getsms/": Operation(_getsms),
     "/status/": Operation(_status),
@@ -95,10 +95,10 @@ def operations(backend: Backend) -> dict[str, ASGIApp]:
     return {path: partial(_serve, backend, operation) for path, operation in OPERATIONS.items()}
 
 
-def quick(backend: Backend) -> dict[tuple[str, str], Quick]:
+def quick(backend: Backend, send_soon: SendSoon) -> dict[tuple[str, str], Quick]:
     """The short ways to the same endpoints, by method and path."""
     return {
-        (method, path): partial(_answer, backend, operation, method)
+        (method, path): partial(_answer_soon, backend, send_soon, operation, method)
         for path, operation in OPERATIONS.items()
         for method in operation.methods
     }
@@ -130,22 +130,82 @@ async def _answer(
     headers: Mapping[bytes, bytes],
     body: bytes,
 ) -> Response:
-    is_post_of_calls = operation.calls and method == "POST"
-    if is_post_of_calls and _media_type(headers) == _CALLS:
+    if _is_post_of_calls(operation, method, headers):
         return await _answer_many(backend, query, headers, body)
     try:
-        fields = params.read(method, query, headers, body)
-        key = _idempotency_key(headers)
-        if operation.only is not None and not fields.keys() <= operation.only:
-            known = ", ".join(sorted(operation.only))
-            raise params.Unusable(400, f"Only these parameters are understood here: {known}")
+        fields, key = _read(operation, method, query, headers, body)
     except params.Unusable as error:
         return _unusable(error, query, headers)
-    answer = await operation.call(backend, fields, key)
+    return await _called(backend, operation, method, headers, fields, key)
+
+
+def _answer_soon(
+    backend: Backend,
+    send_soon: SendSoon,
+    operation: Operation,
+    method: str,
+    query: bytes,
+    headers: Mapping[bytes, bytes],
+    body: bytes,
+    then: Callable[[Response], None],
+) -> Coroutine[Any, Any, Response] | None:
+    """The same as `Quick` has it."""
+    if not operation.sends or _is_post_of_calls(operation, method, headers):
+        return _answer(backend, operation, method, query, headers, body)
+    try:
+        fields, key = _read(operation, method, query, headers, body)
+    except params.Unusable as error:
+        then(_unusable(error, query, headers))
+        return None
+    answer = partial(_packed, operation, method, headers, fields)
+    if send_soon(*_sending(fields), key, lambda reply: then(answer(reply))):
+        return None
+    return _called(backend, operation, method, headers, fields, key)
+
+
+def _is_post_of_calls(operation: Operation, method: str, headers: Mapping[bytes, bytes]) -> bool:
+    return operation.sends and method == "POST" and _media_type(headers) == _CALLS
+
+
+def _read(
+    operation: Operation,
+    method: str,
+    query: bytes,
+    headers: Mapping[bytes, bytes],
+    body: bytes,
+) -> tuple[Fields, str]:
+    """The parameters and the idempotency key. Raises Unusable."""
+    fields = params.read(method, query, headers, body)
+    key = _idempotency_key(headers)
+    if operation.only is not None and not fields.keys() <= operation.only:
+        known = ", ".join(sorted(operation.only))
+        raise params.Unusable(400, f"Only these parameters are understood here: {known}")
+    return fields, key
+
+
+async def _called(
+    backend: Backend,
+    operation: Operation,
+    method: str,
+    headers: Mapping[bytes, bytes],
+    fields: Fields,
+    key: str,
+) -> Response:
+    return _packed(operation, method, headers, fields, await operation.call(backend, fields, key))
+
+
+def _packed(
+    operation: Operation,
+    method: str,
+    headers: Mapping[bytes, bytes],
+    fields: Fields,
+    answer: Answer,
+) -> Response:
+    takes_calls = operation.sends and method == "POST"
     return response(
         answer,
         wants_json(headers, fields.get("format", "")),
-        headers=_ACCEPT_POST if is_post_of_calls else (),
+        headers=_ACCEPT_POST if takes_calls else (),
     )
 
 

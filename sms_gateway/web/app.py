@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..backend import Backend
+from ..backend import Backend, SendSoon, never_soon
 from ..codes import Code
 from . import api
 from .express import Application, Quick, send_response
@@ -37,6 +37,7 @@ async def _always_ready() -> str | None:
 def create_app(
     backend: Backend,
     *,
+    send_soon: SendSoon = never_soon,
     public_url: str,
     soap: ASGIApp | None = None,
     soap_paths: Iterable[str] = (),
@@ -47,7 +48,7 @@ def create_app(
     mail_domain: str | None = None,
     proxies: Sequence[str] = (),
 ) -> Application:
-    """The application in front of one backend.
+    """The application in front of one backend, whose `send_soon` this is, if it has one.
 
     `soap` answers on each of `soap_paths`, with or without a trailing slash, and sees every
     request method and header as it came; `soap_quick` is its short way for POST. `public_url`
@@ -57,7 +58,7 @@ def create_app(
     """
     pages = Pages(backend, public_url, desk=desk, mail_domain=mail_domain, proxies=proxies)
     hot: dict[str, ASGIApp] = {}
-    endpoints, ways = api.operations(backend), api.quick(backend)
+    endpoints, ways = api.operations(backend), api.quick(backend, send_soon)
     if soap is not None:
         endpoints |= dict.fromkeys(soap_paths, soap)
     if soap_quick is not None:

@@ -7,18 +7,22 @@ request ends (RFC 9112, section 11.2).
 """
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = tuple[tuple[bytes, bytes], ...]
 #: Status, headers and body.
 Response = tuple[int, Headers, bytes]
-#: Answers a request of this query, these headers (by their names in lower case) and this body.
-Quick = Callable[[bytes, Mapping[bytes, bytes], bytes], Coroutine[Any, Any, Response]]
+#: Answers a request of this query, these headers (by their names in lower case) and this body. It
+#: calls what it is given with the response, at once or later, or returns a coroutine for it.
+Quick = Callable[
+    [bytes, Mapping[bytes, bytes], bytes, Callable[[Response], None]],
+    Coroutine[Any, Any, Response] | None,
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +37,24 @@ class Application:
         return self.asgi(scope, receive, send)
 
 
-class Request(NamedTuple):
-    """A request in the plain form, all of it or its beginning."""
+class Head(NamedTuple):
+    """The head of a request in the plain form."""
 
     #: b"GET" or b"POST", a blank, and the path.
     what: bytes
     query: bytes
     #: By their names in lower case; none came twice.
     headers: Mapping[bytes, bytes]
-    body: bytes
-    #: How many bytes of the body are still to come.
-    missing: int
+    #: How long the body is.
+    length: int
 
 
 #: The most bytes of a head and of a body, and the most headers; gunicorn takes more.
 MOST_HEAD, MOST_BODY, MOST_HEADERS = 8 * 1024, 64 * 1024, 50
 
-_LINE = re.compile(rb"((GET|POST) /[a-z/]*+)(?:\?([!\"$-~]*+))? HTTP/1\.1")
+_LINE = re.compile(rb"((?:GET|POST) /[a-z/]*+)(?:\?([!\"$-~]*+))? HTTP/1\.1")
 # Each with the line end in front of it. Of names with "_" gunicorn drops some, as proxies do.
-_HEADERS = re.compile(rb"(?:\r\n[!#$%&'*+.^`|~0-9A-Za-z-]++:[ -~]*+)++")
+_HEADERS = re.compile(rb"(?:\r\n[!#$%&'*+.^`|~0-9A-Za-z-]++:[ -~]*+)+")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,4}")
 # What frames a body otherwise, waits for an answer before it, asks for another protocol, or may
 # contradict what X-Forwarded-Proto says.
@@ -61,33 +64,42 @@ _UNUSUAL = frozenset({
 })  # fmt: skip
 
 
-def read(data: bytes) -> Request | None:
-    """The one request that these bytes are or begin; None when it is not in the plain form.
+def read(data: bytes) -> tuple[Head, bytes, int] | None:
+    """The one request that these bytes are or begin: its head, its body as far as it came, and how
+    many bytes of that are still to come. None when it is not in the plain form.
 
     Its head has to be complete.
     """
     end = data.find(b"\r\n\r\n", 0, MOST_HEAD)
     if end < 0:
         return None
-    start = data.find(b"\r\n", 0, end)
-    line = _LINE.fullmatch(data, 0, start)
-    headers = _headers(data[start:end])
+    head = (_head_again if data.startswith(b"POST ") else _head)(data[:end])
+    if head is None:
+        return None
+    body = data[end + 4 :]
+    missing = head.length - len(body)
+    return (head, body, missing) if missing >= 0 else None
+
+
+def _head(written: bytes) -> Head | None:
+    start = written.find(b"\r\n")
+    line = _LINE.fullmatch(written, 0, start)
+    headers = _headers(written[start:])
     if line is None or headers is None:
         return None
-    what, method, query = line.groups(b"")
+    what, query = line.groups(b"")
     length = headers.get(b"content-length")
     if length is None:
         length = b"0"
-    elif method == b"GET" or not _LENGTH.fullmatch(length):
+    elif what.startswith(b"GET ") or not _LENGTH.fullmatch(length) or int(length) > MOST_BODY:
         return None
-    body = data[end + 4 :]
-    missing = int(length) - len(body)
-    if missing < 0 or int(length) > MOST_BODY:
-        return None
-    return Request(what, query, headers, body, missing)
+    return Head(what, query, headers, int(length))
 
 
-# A client's requests differ in the first line and in the body, seldom in their headers.
+# What a client posts differs in the body only; what it gets, in the query, seldom in the headers.
+_head_again = lru_cache(maxsize=512)(_head)
+
+
 @lru_cache(maxsize=512)
 def _headers(written: bytes) -> Mapping[bytes, bytes] | None:
     """The headers by their names in lower case; None when a request with them is not plain."""

@@ -1,7 +1,7 @@
 """The worker with the short way for what `express` can read, and the plain way for all else."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -18,14 +18,13 @@ class ExpressConnection(Connection):
 
     def __init__(self, worker: "ExpressWorker") -> None:
         super().__init__(worker)
-        #: Answers the requests that go the short way: one task for all, as a task costs as much as
-        #: checking a request does.
+        #: The head of the request that is being answered.
+        self._taken: express.Head | None = None
+        #: What answers it, where that takes a task.
         self._answering: asyncio.Task[None] | None = None
-        #: The request that is being answered, and its way.
-        self._taken: tuple[express.Quick, express.Request] | None = None
-        #: Done when there is another one, or none will come.
-        self._next: asyncio.Future[None] | None = None
-        #: What came behind that request.
+        #: Whether it is answered but for what its client has not read yet.
+        self._unread = False
+        #: What came behind it.
         self._behind = b""
         #: A request whose body is still to come.
         self._begun = b""
@@ -34,7 +33,12 @@ class ExpressConnection(Connection):
         super().connection_lost(error)
         # Nobody will read the rest; who waits for that need not.
         self.resume_writing()
-        self._go_on()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread:
+            self._unread = False
+            self._end()
 
     def data_received(self, data: bytes) -> None:
         if self._taken is not None:
@@ -47,26 +51,28 @@ class ExpressConnection(Connection):
     def _take(self, data: bytes) -> bool:
         """Whether a request goes the short way, with these bytes for its beginning or its end."""
         request = express.read(self._begun + data)
-        quick: express.Quick | None = request and self.worker.quick.get(request.what)
-        if request is None or quick is None or (request.missing and self._begun):
+        if request is None:
+            return False
+        head, body, missing = request
+        quick: express.Quick | None = self.worker.quick.get(head.what)
+        if quick is None or (missing and self._begun):
             return False
         self.busy = True
-        if request.missing:
+        if missing:
             # Many clients send their body by itself; what comes in more pieces is no short way.
             self._begun = data
             return True
         self._begun = b""
         self._cancel_keepalive_timer()
-        self._taken = quick, request
-        if self._answering is None:
-            self._answering = self.worker.loop.create_task(self._answer_all())
+        self._taken = head
+        try:
+            coming = quick(head.query, head.headers, body, self._answer)
+        except Exception as error:
+            self._answer(_failed(error, head))
         else:
-            self._go_on()
+            if coming is not None:
+                self._answering = self.worker.loop.create_task(self._await(coming, head))
         return True
-
-    def _go_on(self) -> None:
-        if self._next is not None and not self._next.done():
-            self._next.set_result(None)
 
     def _leave(self, data: bytes) -> None:
         if self._begun:
@@ -79,31 +85,36 @@ class ExpressConnection(Connection):
         if self._begun:
             self._leave(b"")
 
-    async def _answer_all(self) -> None:
-        while not self._closed:
-            if self._taken is None:
-                self._next = self.worker.loop.create_future()
-                await self._next
-            else:
-                await self._answer(*self._taken)
-
-    async def _answer(self, quick: express.Quick, request: express.Request) -> None:
+    async def _await(
+        self, coming: Coroutine[Any, Any, express.Response], head: express.Head
+    ) -> None:
         try:
-            response = await quick(request.query, request.headers, request.body)
+            response = await coming
         except Exception as error:
-            response = api.failed(report(error), request.query, request.headers)
-        closing = not (self.worker.alive and self.cfg.keepalive)
+            response = _failed(error, head)
+        self._answer(response)
+
+    def _answer(self, response: express.Response) -> None:
         if not self._closed:
-            self._safe_write(_written(response, closing))
+            self._safe_write(_written(response, self._is_last()))
             if self._flow_control.write_paused:
-                await self._flow_control.drain()
-        self._taken = None
+                self._unread = True
+                return
+        self._end()
+
+    def _is_last(self) -> bool:
+        """Whether the connection is closed behind this request."""
+        return not (self.worker.alive and self._keepalive)
+
+    def _end(self) -> None:
+        """The request is answered."""
+        self._taken = self._answering = None
         self.busy = False
         self.idle_since = self.worker.loop.time()
         self.worker.answered(self)
         if self._closed:
             return
-        if closing or not self.worker.alive:
+        if self._is_last():
             self._close_transport()
         elif self._behind:
             behind, self._behind = self._behind, b""
@@ -128,20 +139,23 @@ class ExpressWorker(Worker):
             connection.wait_no_longer()
 
 
+def _failed(error: Exception, head: express.Head) -> express.Response:
+    return api.failed(report(error), head.query, head.headers)
+
+
 def _written(response: express.Response, closing: bool) -> bytes:
     """A response as gunicorn writes it."""
     status, headers, body = response
+    end = b"Connection: close\r\n\r\n" if closing else b"\r\n"
+    return b"".join((_head(status, headers), protocol._get_cached_date_header(), end, body))
+
+
+# Nearly all answers have equal heads but for their dates.
+@lru_cache(maxsize=256)
+def _head(status: int, headers: express.Headers) -> bytes:
+    reason = ASGIProtocol._get_reason_phrase(None, status)
     return b"".join((
-        _status_line(status),
+        f"HTTP/1.1 {status} {reason}\r\n".encode("ascii"),
         *[b"%b: %b\r\n" % header for header in headers],
         protocol._CACHED_SERVER_HEADER,
-        protocol._get_cached_date_header(),
-        b"Connection: close\r\n\r\n" if closing else b"\r\n",
-        body,
     ))  # fmt: skip
-
-
-@lru_cache(maxsize=64)
-def _status_line(status: int) -> bytes:
-    reason = ASGIProtocol._get_reason_phrase(None, status)
-    return f"HTTP/1.1 {status} {reason}\r\n".encode("ascii")

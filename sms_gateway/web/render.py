@@ -26,8 +26,16 @@ _UNWRITABLE = dict.fromkeys(
 ) | {0x09: "\t", 0x0A: "\n", 0x0D: "\r"}
 
 
+_SUCCESS = (
+    b'<?xml version="1.0" encoding="UTF-8"?>'
+    b"<result><error>0</error><sent>%d</sent><id>%b</id></result>"
+)
+
+
 def as_xml(answer: Answer) -> bytes:
     """`<result>` with the fields of `as_json`."""
+    if isinstance(answer, Reply) and not answer.error:  # most are
+        return _SUCCESS % (answer.sent, _escape(answer.id).encode())
     result = _element("result", _fields(answer))
     return f'<?xml version="1.0" encoding="UTF-8"?>{result}'.encode()
 
@@ -120,8 +128,7 @@ def wants_json(headers: Mapping[bytes, bytes], asked: str = "") -> bool:
     """Whether the answer is to be JSON: by the parameter `format`, failing that by Accept."""
     if asked:
         return asked == "json"
-    accept = headers.get(b"accept", b"")
-    return b"json" in accept.lower() and _prefers_json(accept)
+    return _prefers_json(headers.get(b"accept", b""))
 
 
 @lru_cache(maxsize=256)
@@ -130,6 +137,8 @@ def _prefers_json(accept: bytes) -> bool:
 
     JSON wins a tie: whoever names it can read it, and `*/*` is in everybody's header.
     """
+    if b"json" not in accept.lower():
+        return False
     qualities = dict(map(_quality, accept.decode("latin-1").lower().split(",")))
     json_quality = max(qualities.get("application/json", 0.0), qualities.get("text/json", 0.0))
     xml_quality = max(qualities.get("text/xml", 0.0), qualities.get("application/xml", 0.0))

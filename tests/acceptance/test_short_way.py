@@ -21,9 +21,15 @@ POST = b"POST /sendsms/?%b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
 PATIENCE = 60
 
 
+@pytest.fixture(scope="module", params=[True, False], ids=["soon", "awaited"])
+def soon(request: pytest.FixtureRequest) -> bool:
+    """How the short way answers."""
+    return request.param
+
+
 @contextlib.contextmanager
-def served(gate: Path, *options: str, **files: str) -> Iterator[Server]:
-    app = f"support.two_ways:application({str(gate)!r})"
+def served(gate: Path, soon: bool, *options: str, **files: str) -> Iterator[Server]:
+    app = f"support.two_ways:application({str(gate)!r}, {soon})"
     with serve(app, options=options, **files) as running:
         try:
             yield running
@@ -32,8 +38,8 @@ def served(gate: Path, *options: str, **files: str) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("open") / "gate") as running:
+def server(tmp_path_factory: pytest.TempPathFactory, soon: bool) -> Iterator[Server]:
+    with served(tmp_path_factory.mktemp("open") / "gate", soon) as running:
         yield running
 
 
@@ -43,9 +49,9 @@ def gate(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def gated(gate: Path) -> Iterator[Server]:
+def gated(gate: Path, soon: bool) -> Iterator[Server]:
     """A server of a test's own, whose gate is shut."""
-    with served(gate) as running:
+    with served(gate, soon) as running:
         yield running
 
 
@@ -206,8 +212,8 @@ def test_a_client_that_does_not_read_its_answer_is_asked_nothing_more(server):
 
 
 @pytest.mark.parametrize("path", [b"sendsms", b"status"], ids=["short", "plain"])
-def test_a_client_that_does_not_read_its_answer_is_let_go(gate, path):
-    with served(gate, "--keep-alive", "1") as server:
+def test_a_client_that_does_not_read_its_answer_is_let_go(gate, soon, path):
+    with served(gate, soon, "--keep-alive", "1") as server:
         (process,) = descendants(server.process.pid)
         before = sockets(process)
         with send_bytes(server, (GET % b"large").replace(b"sendsms", path)) as deaf:
@@ -228,8 +234,8 @@ def sockets(process: int) -> int:
     return count
 
 
-def test_a_stop_waits_for_what_is_being_answered_and_closes_its_connection(gate):
-    with served(gate, "--graceful-timeout", "60") as server:
+def test_a_stop_waits_for_what_is_being_answered_and_closes_its_connection(gate, soon):
+    with served(gate, soon, "--graceful-timeout", "60") as server:
         connection, idle = send_bytes(server, GET % b"wait"), send_bytes(server, GET % b"x")
         assert answer(idle) == "short: "
         until_seen(server, "wait short")
@@ -240,8 +246,8 @@ def test_a_stop_waits_for_what_is_being_answered_and_closes_its_connection(gate)
         assert server.process.wait(PATIENCE) == 0
 
 
-def test_a_stop_waits_for_the_body_of_a_request_that_has_begun(gate):
-    with served(gate, "--graceful-timeout", "60") as server:
+def test_a_stop_waits_for_the_body_of_a_request_that_has_begun(gate, soon):
+    with served(gate, soon, "--graceful-timeout", "60") as server:
         idle = send_bytes(server, GET % b"x")
         assert answer(idle) == "short: "
         connection = send_bytes(server, POST % (b"", 3, b""))
@@ -253,15 +259,15 @@ def test_a_stop_waits_for_the_body_of_a_request_that_has_begun(gate):
         assert server.process.wait(PATIENCE) == 0
 
 
-def test_without_keep_alive_each_connection_is_closed_after_its_answer(gate):
-    with served(gate, "--keep-alive", "0") as server:
+def test_without_keep_alive_each_connection_is_closed_after_its_answer(gate, soon):
+    with served(gate, soon, "--keep-alive", "0") as server:
         sent = read_all(send_bytes(server, GET % b"x"))
         assert sent.endswith(b"\r\nConnection: close\r\n\r\nshort: ")
 
 
-def test_the_short_way_is_open_over_tls(gate, tmp_path):
+def test_the_short_way_is_open_over_tls(gate, soon, tmp_path):
     cert, key = certificates.self_signed(tmp_path, "localhost")
-    with served(gate, certfile=str(cert), keyfile=str(key)) as server:
+    with served(gate, soon, certfile=str(cert), keyfile=str(key)) as server:
         context = ssl.create_default_context(cafile=cert)
         with (
             socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as tcp,

@@ -54,6 +54,7 @@ DOCUMENTS: dict[str, bytes | Callable[[], bytes]] = {
         b' href="file:///etc/passwd"/>'
     ),
     "an undefined entity": with_text(b"&nbsp;"),
+    "60,000 ends of tags in a text": with_text(b">" * 60_000).partition(b"</message>")[0],
     "100,000 attributes": _attributes(100_000),
     "20,000 attributes": _attributes(20_000),
     "100,000 attributes of one name": GOOD.replace(b"<sendSms", b"<sendSms" + b' a="1"' * 100_000),

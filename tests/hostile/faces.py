@@ -12,5 +12,13 @@ def application(journal: str, body_timeout: float):
     """The web application; bodies may take `body_timeout` seconds."""
     backend = RecordingBackend(Path(journal))
     url = "http://localhost:8000"
-    soap = SoapApp(backend, url, body_timeout=body_timeout)
-    return create_app(backend, public_url=url, soap=soap, soap_paths=PATHS, soap_quick=soap.answer)
+    soon = backend.sendsms_soon
+    soap = SoapApp(backend, url, send_soon=soon, body_timeout=body_timeout)
+    return create_app(
+        backend,
+        send_soon=soon,
+        public_url=url,
+        soap=soap,
+        soap_paths=PATHS,
+        soap_quick=soap.answer,
+    )

@@ -1,7 +1,7 @@
 """The SOAP face with a backend that records what it is given; in this process or under gunicorn."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,11 +68,31 @@ class RecordingBackend:
 
     def __init__(self, journal: Path | None = None) -> None:
         self.calls: list[Call] = []
+        self._last_was_soon = False
         self._journal = journal
 
     async def sendsms(
         self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
     ) -> Reply:
+        return self._send(recipients, message, apikey, idempotency_key)
+
+    def sendsms_soon(
+        self,
+        recipients: str,
+        message: str,
+        apikey: str,
+        idempotency_key: str,
+        then: Callable[[Reply], None],
+    ) -> bool:
+        """See `SendSoon`; what fails is left to `sendsms`, and so is every other thing."""
+        if apikey == "fails":
+            return False
+        self._last_was_soon = not self._last_was_soon
+        if self._last_was_soon:
+            then(self._send(recipients, message, apikey, idempotency_key))
+        return self._last_was_soon
+
+    def _send(self, recipients: str, message: str, apikey: str, idempotency_key: str) -> Reply:
         call = Call(
             recipients=recipients, message=message, apikey=apikey, idempotency_key=idempotency_key
         )
@@ -121,7 +141,8 @@ class RecordingBackend:
 
 def app(journal: str, public_url: str) -> Application:
     """For gunicorn: the calls go to a file, as they are made in another process."""
-    soap = SoapApp(RecordingBackend(Path(journal)), public_url)
+    backend = RecordingBackend(Path(journal))
+    soap = SoapApp(backend, public_url, send_soon=backend.sendsms_soon)
     return Application(soap, shortened({("POST", ENDPOINT): soap.answer}))
 
 

@@ -1,8 +1,9 @@
 """An application that says by which way a request came, and what it was given."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from sms_gateway.web.express import Application, Response, send_response
 
@@ -10,8 +11,10 @@ from sms_gateway.web.express import Application, Response, send_response
 LARGE = 32 * 1024 * 1024
 
 
-def application(gate: str) -> Application:
-    """An answer to `?seen` has all that has happened: what began by which way, what was done.
+def application(gate: str, soon: bool) -> Application:
+    """The short way answers `soon` after it was asked, or with a coroutine.
+
+    An answer to `?seen` has all that has happened: what began by which way, what was done.
 
     Requests for `?wait` are answered when the file `gate` exists, and those for `?large` at length.
     """
@@ -25,11 +28,21 @@ def application(gate: str) -> Application:
         text = f"{way}: {happened}".encode()
         if query == b"large":
             text = text.ljust(LARGE)
-        return 200, [(b"content-length", b"%d" % len(text))], text
+        return 200, ((b"content-length", b"%d" % len(text)),), text
 
-    async def short(query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Response:
+    def short(
+        query: bytes,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
+        then: Callable[[Response], None],
+    ) -> Coroutine[Any, Any, Response] | None:
         seen.append(f"{query.decode()} short")
-        return await answer("short", query, body)
+        coming = answer("short", query, body)
+        if not soon:
+            return coming
+        task = asyncio.get_running_loop().create_task(coming)
+        task.add_done_callback(lambda task: then(task.result()))
+        return None
 
     async def plain(scope, receive, send):
         if scope["type"] == "lifespan":
