@@ -23,7 +23,7 @@ FORM = "application/x-www-form-urlencoded"
 # What follows "HTTP/1.", without the empty line at its end.
 _HEAD = re.compile(
     rb"([01]) ([1-5][0-9]{2})(?: [^\r\n\0]*+)?"
-    rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\r\n\0]*+)*+)"
+    rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\r\n\0]*+)*)"
 )
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 # A chunk's size; extensions mean nothing (section 7.1.1).

@@ -27,10 +27,10 @@ _MOST_AROUND = 64 * 1024
 # A head by RFC 9112 without what it lets a server put right. gunicorn's parsers are lenient, each
 # in its own way; where a message ends must be no matter of opinion (section 11.2).
 _HEAD = re.compile(
-    rb"(?:\r\n)*+[^\r\n\0]++\r\n"
+    rb"(?:\r\n)*[^\r\n\0]++\r\n"
     rb"(?:content-length:[ \t]*+[0-9]{1,18}[ \t]*+\r\n"
     rb"|transfer-encoding:[ \t]*+chunked[ \t]*+\r\n"
-    rb"|(?!content-length:|transfer-encoding:)[!#$%&'*+.^_`|~0-9a-z-]++:[\t -~\x80-\xff]*+\r\n)*+"
+    rb"|(?!content-length:|transfer-encoding:)[!#$%&'*+.^_`|~0-9a-z-]++:[\t -~\x80-\xff]*+\r\n)*"
     rb"\r\n",
     re.IGNORECASE,
 )
