@@ -1,8 +1,11 @@
-"""An XML document as a tree, read once, within bounds and without a DTD.
+"""An XML document as a tree, within bounds and without a DTD.
 
 Read by expat, not by lxml: lxml keeps every name of an element or attribute it has ever seen for
 the life of the process, so that each hostile request would cost memory that never comes back; and
 expat lets us stop at the first thing too much.
+
+It is read twice, the first time without namespaces. With them expat writes a namespace out for each
+name that has its prefix, before it tells us of any: 256 KB would become gigabytes.
 """
 
 from typing import Final
@@ -13,8 +16,12 @@ from .faults import SoapFault
 
 #: A sendSms envelope has about seven elements; one signed and addressed, about a hundred.
 MAX_ELEMENTS: Final = 2000
+#: Attributes of one element, and of all.
 MAX_ATTRIBUTES: Final = 64
+MAX_ATTRIBUTES_IN_ALL: Final = 2000
 MAX_DEPTH: Final = 64
+#: The longest name of a namespace, in characters. Those of WS-Security have 82.
+MAX_NAMESPACE: Final = 256
 
 
 class Element:
@@ -46,44 +53,77 @@ class Element:
 
 def parse(xml: bytes) -> Element:
     """The root of a document in UTF-8, whatever its declaration says. Raises SoapFault."""
+    _check(xml)
     # The separator is what Clark notation has there; no namespace with it in it gets through.
     parser = expat.ParserCreate("utf-8", "}")
     parser.buffer_text = True
     document = Element("", {})
     open_elements = [document]
-    elements = 0
+    # Of each open element, as expat has it: in pieces.
+    texts: list[list[str]] = [[]]
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal elements
-        elements += 1
-        if (
-            elements > MAX_ELEMENTS
-            or len(attributes) > MAX_ATTRIBUTES
-            or len(open_elements) > MAX_DEPTH
-        ):
-            raise faults.client("The document has too many elements or attributes, or is too deep")
         element = Element("{" + name if "}" in name else name, attributes)
         open_elements[-1].children.append(element)
         open_elements.append(element)
+        texts.append([])
 
     def end(name: str) -> None:
-        open_elements.pop()
+        open_elements.pop().text = "".join(texts.pop())
 
     def text(data: str) -> None:
-        open_elements[-1].text += data
+        texts[-1].append(data)
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
+    _read(parser, xml)
+    return document.children[0]
+
+
+def _check(xml: bytes) -> None:
+    """Raises SoapFault for a document that has too much of anything, or a DTD."""
+    parser = expat.ParserCreate("utf-8")
+    parser.ordered_attributes = True
+    elements = attributes = depth = 0
+
+    def start(name: str, written: list[str]) -> None:
+        nonlocal elements, attributes, depth
+        elements += 1
+        depth += 1
+        count = 0
+        for attribute, value in zip(written[::2], written[1::2], strict=True):
+            if attribute != "xmlns" and not attribute.startswith("xmlns:"):
+                count += 1
+            elif len(value) > MAX_NAMESPACE:
+                raise faults.client("The name of a namespace is too long")
+        attributes += count
+        if (
+            elements > MAX_ELEMENTS
+            or count > MAX_ATTRIBUTES
+            or attributes > MAX_ATTRIBUTES_IN_ALL
+            or depth > MAX_DEPTH
+        ):
+            raise faults.client("The document has too many elements or attributes, or is too deep")
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
 
     def doctype(*declaration: object) -> None:
         raise faults.client("A document type declaration is not allowed")
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end
-    parser.CharacterDataHandler = text
     parser.StartDoctypeDeclHandler = doctype
+    _read(parser, xml)
+
+
+def _read(parser: expat.XMLParserType, xml: bytes) -> None:
     try:
         parser.Parse(xml, True)
     except expat.ExpatError as error:
         raise _ill_formed(error) from None
-    return document.children[0]
 
 
 def _ill_formed(error: expat.ExpatError) -> SoapFault:

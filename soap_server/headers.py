@@ -42,6 +42,10 @@ SECURITY = frozenset(
 )
 
 
+#: The longest MessageID, which every answer repeats, in characters. Stacks write about 45.
+MAX_MESSAGE_ID = 1_000
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addressing:
     """What a request says about where it belongs (WS-Addressing 1.0 core §3)."""
@@ -53,11 +57,13 @@ class Addressing:
 
 
 def addressing(blocks: list[Element]) -> Addressing | None:
-    """The request's addressing, or None when it has none."""
+    """The request's addressing, or None when it has none. Raises SoapFault."""
     ours = [block for block in blocks if block.namespace in ADDRESSING]
     if not ours:
         return None
     message_id = next((block.text.strip() for block in ours if block.local_name == "MessageID"), "")
+    if len(message_id) > MAX_MESSAGE_ID:
+        raise faults.client("The MessageID is too long")
     return Addressing(namespace=ours[0].namespace, message_id=message_id)
 
 

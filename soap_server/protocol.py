@@ -24,11 +24,11 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def escape(text: str) -> str:
     """Text as the content of an element or of a quoted attribute, readable by any parser."""
-    text = NOT_XML.sub("\ufffd", text)
     if text.isalnum():
         return text
     return (
-        text.replace("&", "&amp;")
+        NOT_XML.sub("\ufffd", text)
+        .replace("&", "&amp;")
         .replace("<", "&lt;")
         .replace(">", "&gt;")
         .replace('"', "&quot;")
@@ -36,6 +36,9 @@ def escape(text: str) -> str:
     )
 
 
+#: The most headers that a Fault names as not understood, and the longest name that it has for one,
+#: namespace included. A name may be as long as a request, and there may be thousands.
+MOST_NOT_UNDERSTOOD, LONGEST_NAME = 16, 512
 #: Milliseconds, as WCF has it.
 _TIMESTAMP_HOLDS = 5 * 60 * 1000
 
@@ -214,7 +217,7 @@ def fault(error: SoapFault, exchange: Exchange) -> str:
             f"<soap:Fault><soap:Code><soap:Value>soap:{code}</soap:Value></soap:Code>"
             f'<soap:Reason><soap:Text xml:lang="en">{text}</soap:Text></soap:Reason></soap:Fault>'
         )
-        blocks += [_not_understood(name) for name in error.not_understood]
+        blocks += [_not_understood(name) for name in error.not_understood[:MOST_NOT_UNDERSTOOD]]
         if error.code == "VersionMismatch":
             blocks.append(_UPGRADE)
     return enveloped(content, exchange, blocks)
@@ -228,8 +231,10 @@ _URI = re.compile(
 
 
 def _not_understood(name: str) -> str:
-    """SOAP 1.2 part 1 §5.4.8: the name of a header that is not understood; nothing when a document
-    with that name in it would not be read everywhere."""
+    """SOAP 1.2 part 1 §5.4.8: the name of a header that is not understood; nothing when it is too
+    long, or a document with that name in it would not be read everywhere."""
+    if len(name) > LONGEST_NAME:
+        return ""
     namespace, _, local_name = name.removeprefix("{").rpartition("}")
     if not namespace:
         return f'<soap:NotUnderstood qname="{escape(local_name)}"/>'

@@ -5,7 +5,7 @@ import gzip
 import zlib
 from collections.abc import Callable
 
-from .cases import CALL, FAULT, GOOD, KEY, SOAP12, TEXT, Case, request, whole, with_text
+from .cases import CALL, FAULT, GOOD, KEY, SOAP11, SOAP12, TEXT, Case, request, whole, with_text
 
 MEGABYTE = 1024 * 1024
 
@@ -62,6 +62,23 @@ DOCUMENTS: dict[str, bytes | Callable[[], bytes]] = {
         b"<sendSms", b"<sendSms" + b"".join(b' xmlns:a%d="urn:%d"' % (n, n) for n in range(10_000))
     ).replace(TEXT.encode(), b"<a1:b/>" * 5000),
     "a namespace of 200,000 letters": GOOD.replace(b"urn:sendSmsNow", b"urn:" + b"a" * 200_000),
+    "12,000 names of a namespace of 128 kB": with_text(
+        b'<a xmlns:a="urn:%b">' % (b"x" * 128_000)
+        + (b"<b" + b"".join(b' a:a%d=""' % n for n in range(60)) + b"/>") * 200
+        + b"</a>"
+    ),
+    "1,900 headers that must be understood, of a namespace of 50 kB": GOOD.replace(
+        b"<s:Body>",
+        b'<s:Header xmlns:a="urn:%b">' % (b"x" * 50_000)
+        + b'<a:b s:mustUnderstand="1"/>' * 1900
+        + b"</s:Header><s:Body>",
+    ).replace(SOAP11.encode(), SOAP12.encode()),
+    "a MessageID of 200,000 quotes": GOOD.replace(
+        b"<s:Body>",
+        b'<s:Header><a:MessageID xmlns:a="http://www.w3.org/2005/08/addressing">'
+        + b'"' * 200_000
+        + b"</a:MessageID></s:Header><s:Body>",
+    ),
     "a deep tree": with_text(b"<a>" * 30_000 + b"</a>" * 30_000),
     "a deep tree that never closes": GOOD[:-20] + b"<a>" * 80_000,
     "a wide tree": with_text(b"<a/>" * 60_000),

@@ -24,7 +24,8 @@ from support.soap_face import ENDPOINT, ID, WSDL
 
 from sms_gateway.backend import content_key
 from sms_gateway.codes import Code
-from soap_server.protocol import escape
+from soap_server.headers import MAX_MESSAGE_ID
+from soap_server.protocol import LONGEST_NAME, MOST_NOT_UNDERSTOOD, escape
 
 
 @pytest.fixture
@@ -251,6 +252,16 @@ async def test_a_header_that_must_be_understood_and_is_not_is_a_fault(face, name
         assert listed[0].nsmap["h"] == "urn:x"
 
 
+@pytest.mark.parametrize("name", ["a" * 4, "a" * 100, "a" * 100_000, "é" * 50_000])
+async def test_a_fault_is_short_however_many_headers_there_are_and_however_long(face, name):
+    headers = must(name, namespace="urn:" + "x" * 200) * (150_000 // (len(name.encode()) + 270))
+    answer = await face.post(envelope(header=headers, namespace=SOAP12))
+    assert answer.fault[0] == "MustUnderstand"
+    assert len(answer.body) < 16_384
+    listed = answer.root.findall("soap12:Header/soap12:NotUnderstood", NS)
+    assert len(listed) == (MOST_NOT_UNDERSTOOD if len(name) < LONGEST_NAME else 0)
+
+
 @pytest.mark.parametrize("strange", ["h=ttp://x/", "no uri", "http://a:b:c/", "%", "x", "é:"])
 async def test_a_header_whose_namespace_is_no_uri_is_not_named(face, strange):
     # lxml refuses to read a document with such a namespace in it.
@@ -290,6 +301,16 @@ def addressing(answer: Answer) -> dict[str, str]:
         etree.QName(each).localname: each.text
         for each in answer.root.findall("{*}Header/wsa:*", NS)
     }
+
+
+async def test_an_id_that_is_too_long_to_be_repeated_is_refused(face):
+    header = f'<a:MessageID xmlns:a="{WSA}">%s</a:MessageID>'
+    longest = '"' * MAX_MESSAGE_ID
+    answered = await face.post(envelope(header=header % longest))
+    assert addressing(answered)["RelatesTo"] == longest
+    refused = await face.post(envelope(header=header % (longest + '"')))
+    assert refused.fault == ("Client", "The MessageID is too long")
+    assert len(refused.body) < 1_000
 
 
 async def test_an_addressed_request_is_answered_with_its_id(face):
