@@ -2,7 +2,11 @@
 
 import binascii
 import codecs
+import encodings
+import pkgutil
 import re
+from encodings.aliases import aliases
+from functools import cache
 
 from .unreadable import Unreadable
 
@@ -62,16 +66,31 @@ def decoded(octets: bytes, charset: str) -> str:
     )
     for candidate in candidates:
         try:
-            codec = codecs.lookup(candidate)
-            if codec.name.replace("_", "-") in _NO_CHARSETS:
-                raise LookupError
-            return octets.decode(codec.name)
+            return octets.decode(_codec(candidate))
         except UnicodeDecodeError:
             continue
         except (LookupError, ValueError):
             shown = re.sub(r"[^\w.:-]", "", name, flags=re.ASCII)[:40]
             raise Unreadable(f"the charset {shown!r} is unknown") from None
     raise Unreadable("the text is not in the charset that the mail names")
+
+
+def _codec(charset: str) -> str:
+    """Python's name for a charset; raises LookupError."""
+    # A look-up remembers every name it was asked for, so it is asked only for those that there are.
+    name = encodings.normalize_encoding(charset) if charset.isascii() else ""
+    if name not in _names():
+        raise LookupError
+    codec = codecs.lookup(name).name
+    if codec.replace("_", "-") in _NO_CHARSETS:
+        raise LookupError
+    return codec
+
+
+@cache
+def _names() -> frozenset[str]:
+    """All names by which Python may have a codec, normalised."""
+    return frozenset(aliases).union(each.name for each in pkgutil.iter_modules(encodings.__path__))
 
 
 def unfolded(header: str) -> str:

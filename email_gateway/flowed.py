@@ -7,7 +7,7 @@ def joined(text: str, *, delete_space: bool) -> str:
     `delete_space` is its `delsp`: the space was added and belongs to no text. Quoted lines keep
     their `>`.
     """
-    lines: list[str] = []
+    lines: list[list[str]] = []  # each in pieces: a line may be the whole text
     open_at = -1  # the depth of quotes of the line that goes on; -1 for none
     for line in text.split("\n"):
         content = line.lstrip(">")
@@ -18,8 +18,8 @@ def joined(text: str, *, delete_space: bool) -> str:
         if goes_on and delete_space:
             content = content[:-1]
         if depth == open_at and not signature:
-            lines[-1] += content
+            lines[-1].append(content)
         else:
-            lines.append(">" * depth + " " * bool(depth) + content)
+            lines.append([">" * depth + " " * bool(depth) + content])
         open_at = depth if goes_on else -1
-    return "\n".join(lines)
+    return "\n".join(map("".join, lines))

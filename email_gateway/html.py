@@ -6,6 +6,14 @@ from typing import Any
 
 from lxml import etree
 
+from .unreadable import Unreadable
+
+#: How deep elements may lie in each other. For each end tag that ends nothing the parser looks
+#: through all that are open.
+MAX_DEPTH = 500
+#: What the parser is given at a time, in octets: it does not stop before the end of that.
+PIECE = 16_384
+
 # What begins and ends on a line of its own.
 _BLOCK = re.compile(
     "address|article|aside|blockquote|body|center|d[dlt]|div|fieldset|figcaption|figure|footer|form"
@@ -30,11 +38,17 @@ _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
 def text_of_html(html: str) -> str:
-    """What a reader sees of HTML, each paragraph on a line; cost linear in its length."""
+    """What a reader sees of HTML, each paragraph on a line; cost linear in its length.
+
+    Raises Unreadable.
+    """
     reader: Any = _Reader()
     # A parser with a target builds no tree, to which attributes are added in quadratic time.
     parser = etree.HTMLParser(target=reader, encoding="utf-8", no_network=True)
-    parser.feed(html.encode("utf-8", "replace"))
+    octets = html.encode("utf-8", "replace")
+    # Even of nothing there has to be a piece.
+    for start in range(0, len(octets) + 1, PIECE):
+        parser.feed(octets[start : start + PIECE])
     parser.close()
     text: str = reader.text()
     return text
@@ -59,6 +73,8 @@ class _Reader:
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise Unreadable("the HTML of the mail is nested too deep")
         if self._unseen is not None:
             return
         if _BLOCK.fullmatch(tag):

@@ -29,8 +29,9 @@ class Mail:
 def read(mail: Part) -> Mail:
     """Read a mail; raises Unreadable. The rules for numbers and text are not this face's."""
     subject = unfolded(mail.header("subject")[:MAX_SUBJECT])
+    prefixes = _PREFIXES.match(subject)
     return Mail(
-        recipients=_PREFIXES.sub("", subject, count=1).strip(),
+        recipients=subject[prefixes.end() if prefixes else 0 :].strip(),
         text=own_words(text_of(mail)),
         id=mail.header("message-id").strip(),
     )

@@ -17,6 +17,9 @@ from .unreadable import Unreadable
 
 #: How deep parts may lie in each other, and how many there may be in all.
 MAX_DEPTH, MAX_PARTS = 12, 200
+#: The most semicolons in a header that is looked into: the standard library looks for the quotes
+#: before each anew.
+MAX_PARAMETERS = 64
 #: The most octets in the headers of a mail or part, in the value of one that is looked into, and
 #: in a text with all that it quotes.
 MAX_HEADERS, MAX_HEADER, MAX_TEXT = 131_072, 2_000, 1_000_000
@@ -55,7 +58,8 @@ def part(octets: bytes | memoryview) -> Part:
     headers = BytesHeaderParser().parsebytes(bytes(view[:end]))
     found = Part(headers=headers, body=view[end:])
     for name in ("content-type", "content-disposition", "content-transfer-encoding"):
-        if len(found.header(name)) > MAX_HEADER:
+        value = found.header(name)
+        if len(value) > MAX_HEADER or value.count(";") > MAX_PARAMETERS:
             raise Unreadable(f"the {name} of the mail is too long")
     return found
 
@@ -118,15 +122,17 @@ class _Reader:
 
 
 def _is_attached(mail: Part) -> bool:
-    headers = mail.headers
-    if headers.get_content_disposition() == "attachment":
+    if mail.headers.get_content_disposition() == "attachment":
         return True
-    return headers.get_content_maintype() != "multipart" and headers.get_filename() is not None
+    return mail.headers.get_content_maintype() != "multipart" and (
+        _parameter(mail, "filename", "content-disposition") is not None
+        or _parameter(mail, "name") is not None
+    )
 
 
 def _split(mail: Part) -> Iterator[memoryview]:
     """The parts of a multipart (RFC 2046 §5.1.1), the last also without the line that ends it."""
-    boundary = (mail.headers.get_boundary() or "").encode("utf-8", "surrogateescape").strip()
+    boundary = (_parameter(mail, "boundary") or "").encode("utf-8", "surrogateescape").strip()
     if not boundary:
         raise Unreadable("the parts of the mail have no boundary")
     line = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
@@ -147,16 +153,29 @@ def _text(mail: Part) -> str:
     if len(mail.body) > MAX_TEXT:
         raise Unreadable("the text is too long")
     octets = transferred(bytes(mail.body), mail.header("content-transfer-encoding"))
-    text = decoded(octets, mail.headers.get_content_charset() or "")
+    charset = _parameter(mail, "charset") or ""
+    text = decoded(octets, charset if charset.isascii() else "")
     if mail.type == "text/html":
         return text_of_html(text)
     text = re.sub(r"\r\n?", "\n", text)
-    if _parameter(mail, "format") == "flowed":
-        text = joined(text, delete_space=_parameter(mail, "delsp") == "yes")
+    if _is(mail, "format", "flowed"):
+        text = joined(text, delete_space=_is(mail, "delsp", "yes"))
     return text
 
 
-def _parameter(mail: Part, name: str) -> str:
-    """A parameter of the Content-Type, in lower case."""
-    value = mail.headers.get_param(name)
-    return value.strip().lower() if isinstance(value, str) else ""
+def _is(mail: Part, name: str, value: str) -> bool:
+    return (_parameter(mail, name) or "").strip().lower() == value
+
+
+def _parameter(mail: Part, name: str, header: str = "content-type") -> str | None:
+    """A parameter of a header; None when it is not there. Raises Unreadable.
+
+    One in another charset (RFC 2231 §4) is read as Latin-1, as all that we look for is ASCII. The
+    standard library would read it by any codec of Python's that the mail names: some are slow, some
+    fail, and a name that is none is remembered for ever.
+    """
+    try:
+        value = mail.headers.get_param(name, header=header)
+    except TypeError:  # of the standard library, for a part with a number and one without
+        raise Unreadable(f"the {header} of the mail is broken") from None
+    return value[2] if isinstance(value, tuple) else value

@@ -5,7 +5,7 @@ import re
 # The words of mail programs in English, French, Dutch and German.
 _ATTRIBUTION = re.compile(
     r"(?:on|le|op|am)\s.*(?:\bwrote|\ba écrit|\bschreef\b.*|\bschrieb\b.*)\s?:"
-    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}\s.*<.*@.*>\s?:",
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}\s[^<]*<[^@]*@.*>\s?:",
     re.IGNORECASE,
 )
 _MAY_INTRODUCE = re.compile(r"\s*(?:(?:on|le|op|am)\s|[0-9]{4}-)", re.IGNORECASE)

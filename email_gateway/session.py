@@ -175,7 +175,7 @@ class Connection(SMTP):
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         try:
             return super()._getaddr(arg)
-        except (IndexError, ValueError):  # of the standard library's parser
+        except Exception:  # the standard library's parser stumbles in many ways
             return None, None
 
     def _timeout_cb(self) -> None:

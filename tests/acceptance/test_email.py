@@ -432,6 +432,7 @@ def test_a_client_that_makes_mistake_after_mistake_is_sent_away(face: MailFace) 
         b"MAIL FROM:<\r\n",
         b"MAIL FROM:<" + b"(" * 400 + b">\r\n",
         b"MAIL FROM:<\xff@\xff>\r\n",
+        b"MAIL FROM:<a@[aaa\r\nMAIL FROM:<a@[\t\r\n",
         b"MAIL FROM:<a@b> SIZE=99999999999999999999\r\n",
         b"MAIL FROM:<a@b> BODY=BINARYMIME\r\n",
         b"RCPT TO:<a@b>\r\nDATA\r\n",
