@@ -309,10 +309,10 @@ def _cleaned(note: str) -> str:
 def _seconds(retry_after: str) -> int:
     """Retry-After in seconds, whichever form it has (RFC 9110, section 10.2.3); at least one."""
     try:
-        wait = float(int(retry_after))
+        wait: float = int(retry_after)
     except ValueError:
         try:
             wait = parsedate_to_datetime(retry_after).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             wait = 1
     return int(min(max(wait, 1), _LONGEST_WAIT))

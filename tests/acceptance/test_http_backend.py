@@ -294,7 +294,15 @@ async def test_an_odd_answer_is_code_30_and_never_success(answer):
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("120", 120), ("0", 1), ("-5", 1), ("soon", 1), ("999999999", 3600)],
+    [
+        ("120", 120),
+        ("0", 1),
+        ("-5", 1),
+        ("soon", 1),
+        ("999999999", 3600),
+        ("9" * 400, 3600),
+        ("Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", 1),
+    ],
 )
 async def test_503_says_when_to_try_again(header, seconds):
     answer = http(b"", "503 Service Unavailable", f"Retry-After: {header}")
