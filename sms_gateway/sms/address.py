@@ -59,6 +59,10 @@ def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
 
     Text that is too long is refused before it is read: the cost is bounded.
     """
+    return _parse_again(text, region) if len(text) <= _SHORT else _parse(text, region)
+
+
+def _parse(text: str, region: str | None) -> tuple[Address, ...]:
     if len(text) > MAX_LENGTH:
         if sum(map(text.count, ",;\n")) >= MAX_NUMBERS:
             raise TooManyNumbers(f"there are more than {MAX_NUMBERS} numbers")
@@ -69,8 +73,7 @@ def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
     found: dict[str, Address] = {}
     for position, piece in enumerate(pieces, 1):
         try:
-            read = _read_again if len(piece) <= _ONE_NUMBER else _read
-            for address in read(piece, region):
+            for address in _read(piece, region):
                 found[address.number] = address
         except _Unreadable as reason:
             which = f"number {position} of {len(pieces)}" if len(pieces) > 1 else "the number"
@@ -78,6 +81,11 @@ def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
     if len(found) > MAX_NUMBERS:
         raise TooManyNumbers(f"there are more than {MAX_NUMBERS} numbers")
     return tuple(found.values())
+
+
+# The same numbers come again and again, and what people write for one is short.
+_parse_again = lru_cache(maxsize=8_192)(_parse)
+_SHORT = 64
 
 
 class _Unreadable(Exception):
@@ -98,18 +106,18 @@ def _read(piece: str, region: str | None) -> tuple[Address, ...]:
     return tuple(addresses)
 
 
-# The same numbers come again and again, and what people write for one is short.
-_read_again = lru_cache(maxsize=8_192)(_read)
-_ONE_NUMBER = 32
-
-
 def _groups(words: list[str], region: str | None) -> list[list[str]]:
     """The words in groups, each but the first beginning with an international prefix."""
-    groups = [words[:1]]
-    for word in words[1:]:
+    groups: list[list[str]] = [[]]
+    numbers = False  # whether each word of the last group is a number
+    for word in words:
         # 00 may also stand in the middle of a number.
-        if word.startswith("+") or (word.startswith("00") and _split(groups[-1], region)):
+        if groups[-1] and (
+            word.startswith("+")
+            or (word.startswith("00") and (numbers or _whole(groups[-1], region) is not None))
+        ):
             groups.append([])
+        numbers = (numbers or not groups[-1]) and _resolve(word, region) is not None
         groups[-1].append(word)
     return groups
 
@@ -120,15 +128,15 @@ def _split(words: list[str], region: str | None) -> list[Address]:
     for word in words:
         address = _resolve(word, region)
         if address is None:
-            break
+            whole = _whole(words, region)
+            return [whole] if whole is not None else []
         addresses.append(address)
-    else:
-        return addresses
-    if 1 < len(words) <= _MAX_WORDS:
-        whole = _resolve("".join(words), region)
-        if whole is not None:
-            return [whole]
-    return []
+    return addresses
+
+
+def _whole(words: list[str], region: str | None) -> Address | None:
+    """All words together as one number."""
+    return _resolve("".join(words), region) if 1 < len(words) <= _MAX_WORDS else None
 
 
 def _resolve(written: str, region: str | None) -> Address | None:

@@ -42,6 +42,11 @@ _REQUESTS: dict[str, tuple[Callable[[], bytes] | bytes, dict[str, str], tuple[in
         {},
         (REFUSED,),
     ),
+    "numbers before hundreds of words that begin with 00": (
+        GOOD_FORM.replace(b"%2B" + NUMBER.encode(), b"320494000000+" * 96 + b"1" + b"+00" * 416),
+        {},
+        (REFUSED,),
+    ),
     "a number of letters of all alphabets": (
         GOOD_FORM.replace(NUMBER.encode(), "٣٢٤٩٤¹²³".encode()),
         {},
