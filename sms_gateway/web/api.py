@@ -157,10 +157,22 @@ def _answer_soon(
     except params.Unusable as error:
         then(_unusable(error, query, headers))
         return None
-    answer = partial(_packed, operation, method, headers, fields)
-    if send_soon(*_sending(fields), key, lambda reply: then(answer(reply))):
+    recipients, message, apikey = _sending(fields)
+    answer = partial(_tell, then, operation, method, headers, fields)
+    if send_soon(recipients, message, apikey, key, answer):
         return None
     return _called(backend, operation, method, headers, fields, key)
+
+
+def _tell(
+    then: Callable[[Response], None],
+    operation: Operation,
+    method: str,
+    headers: Mapping[bytes, bytes],
+    fields: Fields,
+    answer: Answer,
+) -> None:
+    then(_packed(operation, method, headers, fields, answer))
 
 
 def _is_post_of_calls(operation: Operation, method: str, headers: Mapping[bytes, bytes]) -> bool:

@@ -6,9 +6,10 @@ are joined, by comma, whether they come as `recipients`, `recipients[]` or `reci
 """
 
 import asyncio
-import codecs
 import json
 from collections.abc import Iterable, Mapping
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
@@ -22,6 +23,8 @@ from ..shared_calls import MOST_CALLS
 NAMES = frozenset({"apikey", "recipients", "message", "id", "after", "limit", "before", "format"})
 # As they nearly always come.
 _PLAIN = {name.encode(): name for name in NAMES}
+# `in` looks for an octet as a number first: for bytes it makes an exception and drops it.
+(_PERCENT,) = b"%"
 _NUMBERS = frozenset({"recipients", "after", "limit"})
 #: The largest request body, in bytes. Four numbers and the longest text, every character of it
 #: percent-escaped, are a tenth of that.
@@ -44,6 +47,9 @@ CHARSETS = frozenset([
     "iso8859-9", "iso8859-15", "koi8-r", "koi8-u", "mac-roman", "gb18030", "gbk", "big5",
     "shift_jis", "euc_jp", "euc_kr",
 ])  # fmt: skip
+# By Python's names of their modules. A table, as a look-up remembers every name it was asked for.
+_CODECS = {normalize_encoding(name): name for name in CHARSETS}
+_CODECS |= dict.fromkeys(("ascii", "latin_1"), _WESTERN)
 
 
 class Unusable(Exception):
@@ -89,7 +95,7 @@ def check_encoding(headers: Mapping[bytes, bytes]) -> None:
 
 def parse_body(content_type: bytes, body: bytes) -> dict[str, str]:
     """The parameters in a body. A body without a type, or of type text/plain, is a form."""
-    media_type, options = parse_options_header(content_type)
+    media_type, options = _options_again(content_type)
     if media_type == b"application/json" or media_type.endswith(b"+json"):
         return parse_json(body)
     if media_type == b"multipart/form-data":
@@ -102,6 +108,9 @@ def parse_body(content_type: bytes, body: bytes) -> dict[str, str]:
     raise Unusable(415, "The body is neither a form nor JSON")
 
 
+_options_again = lru_cache(maxsize=64)(parse_options_header)
+
+
 def parse_form(raw: bytes, charset: bytes = b"") -> dict[str, str]:
     """The parameters in an urlencoded form or query (URL Standard, section 5.1)."""
     if raw.count(b"&") >= MAX_FIELDS:
@@ -109,12 +118,20 @@ def parse_form(raw: bytes, charset: bytes = b"") -> dict[str, str]:
     fields: dict[str, str] = {}
     for pair in raw.replace(b"+", b" ").split(b"&"):
         name, _, value = pair.partition(b"=")
-        if b"%" in value:
-            value = unquote_to_bytes(value)
-        known = _PLAIN.get(name) or _decode(unquote_to_bytes(name))
-        _add(fields, known, _decode(value, charset))
+        if _PERCENT in value:
+            value = _unquoted_again(value) if len(value) <= _SHORT else unquote_to_bytes(value)
+        known = _PLAIN.get(name)
+        if known is None or known in fields:
+            _add(fields, _decode(unquote_to_bytes(name)), _decode(value, charset))
+        else:
+            fields[known] = _decode(value, charset)
     fields.pop("", None)
     return fields
+
+
+# The same numbers come again and again, and their sign is written as %2B.
+_unquoted_again = lru_cache(maxsize=8_192)(unquote_to_bytes)
+_SHORT = 64
 
 
 def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[str, str]:
@@ -212,14 +229,10 @@ def _decode(raw: bytes, charset: bytes = b"") -> str:
 @lru_cache(maxsize=64)
 def _codec(charset: bytes) -> str:
     try:
-        codec = codecs.lookup(charset.decode("ascii")).name
+        name = normalize_encoding(charset.decode("ascii").lower())
+        return _CODECS[aliases.get(name, name)]
     except (LookupError, ValueError):
         raise Unusable(415, "The charset is not known") from None
-    if codec in ("ascii", "iso8859-1"):
-        return _WESTERN
-    if codec not in CHARSETS:
-        raise Unusable(415, "The charset is not known")
-    return codec
 
 
 def _parts(body: bytes, boundary: bytes) -> Iterable[tuple[dict[bytes, bytes], bytes]]:

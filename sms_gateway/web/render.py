@@ -164,8 +164,13 @@ def response(answer: Answer, json: bool, *, status: int = 200, headers: Headers 
     if reply.retry_after:
         status = 503
         headers = (*headers, (b"retry-after", b"%d" % reply.retry_after))
-    length = (b"content-length", b"%d" % len(body))
-    return status, (*(_JSON if json else _XML), length, *headers), body
+    return status, _headers(json, len(body), headers), body
+
+
+# Nearly all answers have equal headers.
+@lru_cache(maxsize=256)
+def _headers(json: bool, length: int, more: Headers) -> Headers:
+    return (*(_JSON if json else _XML), (b"content-length", b"%d" % length), *more)
 
 
 def not_sent(note: str) -> Reply:

@@ -1,6 +1,7 @@
 """What a request says, in every form in which it may say it."""
 
 import codecs
+import encodings
 import json
 from contextlib import suppress
 from urllib.parse import quote_plus, urlencode
@@ -87,6 +88,9 @@ def test_names_without_a_value_and_values_without_a_name_do_no_harm():
         (b"Zo%C3%AB", b"ISO-8859-1", "ZoÃ«"),
         (b"Zo%C3%AB", b"utf-8", "Zoë"),
         (b"Zo%C3%AB", b"UTF8", "Zoë"),
+        (b"Zo%EB", b"ISO_8859-1:1987", "Zoë"),
+        (b"Zo%EB", b"US-ASCII", "Zoë"),
+        (b"Zo%EB", b"Windows 1252", "Zoë"),
         (b"%A4", b"iso-8859-15", "€"),
         (b"%BB%E6%E1%EC%E2", b"ISO-8859-7", "»ζαμβ"),
         (b"%CF%F0%E8%E2%E5%F2", b"windows-1251", "Привет"),
@@ -102,6 +106,13 @@ def test_a_charset_that_is_none_is_refused(charset):
     with pytest.raises(Unusable) as caught:
         parse_form(b"message=x", charset)
     assert caught.value.status == 415
+
+
+def test_a_charset_that_is_none_is_not_remembered():
+    for n in range(100):
+        with pytest.raises(Unusable):
+            parse_form(b"message=x", b"venusian-%d" % n)
+    assert not [name for name in encodings._cache if "venusian" in name]
 
 
 def test_text_that_is_not_in_the_charset_it_names_is_refused():
