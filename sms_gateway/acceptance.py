@@ -12,7 +12,7 @@ from .routes import TEST, Route, Routes
 from .sms.address import Address, BadAddress, TooManyNumbers, parse_recipients
 from .sms.encoding import Encoding
 from .sms.ids import new_id
-from .sms.segments import BadText, Segments, count, validate_text
+from .sms.segments import BadText, Segments, count, measure
 from .store import accounts as account_statements
 from .store import intake, stops
 
@@ -72,8 +72,7 @@ class Acceptance:
             raise Refused(Code.KEY_DISABLED)
         try:
             addresses = parse_recipients(recipients, self._region)
-            validate_text(message)
-            segments = count(message)
+            segments = measure(message)
         except TooManyNumbers:
             raise Refused(Code.TOO_MANY if account.multi else Code.NOT_MULTIPLE) from None
         except (BadAddress, BadText) as bad:
@@ -88,14 +87,14 @@ class Acceptance:
         parts = [self._parts(message, segments, route) for route in routes]
         now = self._clock()
         return Request(
-            account=account,
-            message_id=new_id(now),
-            recipients=tuple(zip(addresses, routes, parts, strict=True)),
-            text=message,
-            encoding=segments.encoding,
-            parts=segments.parts,
-            repeat=repeat,
-            now=now,
+            account,
+            new_id(now),
+            tuple(zip(addresses, routes, parts, strict=True)),
+            message,
+            segments.encoding,
+            segments.parts,
+            repeat,
+            now,
         )
 
     def _parts(self, message: str, segments: Segments, route: Route) -> int:
@@ -112,8 +111,11 @@ class Acceptance:
 
     def worth(self, account: Account, route: Route) -> int:
         """How long a message is worth delivering, milliseconds: the least that anybody says."""
-        limits = (self._validity, account.validity, route.validity)
-        return min(limit for limit in limits if limit is not None)
+        worth = self._validity
+        for limit in (account.validity, route.validity):
+            if limit is not None and limit < worth:
+                worth = limit
+        return worth
 
     def route(self, account: Account, address: Address) -> Route:
         """The way out for a number; raises Refused when the account may not send there."""
@@ -196,7 +198,16 @@ class Acceptance:
         intake.add_messages(
             connection,
             [
-                (r.message_id, r.account.id, r.account.sender, r.text, r.encoding, r.parts, r.now)
+                (
+                    r.message_id,
+                    r.account.id,
+                    r.account.sender,
+                    r.text,
+                    # SQLite's driver takes a detour for whatever is not exactly a str.
+                    r.encoding.value,
+                    r.parts,
+                    r.now,
+                )
                 for r in requests
             ],
         )

@@ -77,6 +77,9 @@ def _within(alphabet: DefaultAlphabet) -> re.Pattern[str]:
     return re.compile(f"[{re.escape(''.join(characters))}]*+")
 
 
+#: Matches a text of characters that take one septet each.
+ONE_SEPTET_EACH: Final = re.compile(f"[{re.escape(_DEFAULT.replace(chr(ESCAPE), ''))}]++")
+
 _WITHIN = {alphabet: _within(alphabet) for alphabet in get_args(DefaultAlphabet)}
 
 

@@ -7,11 +7,11 @@ import threading
 _lock = threading.Lock()
 # The time and the counter of the last id: 48 bits of milliseconds, then 12 bits.
 _last = 0
-# Drawn from the system many at a time: asking it gives the interpreter to whoever waits for it.
-_drawn: list[int] = []
+# The last 16 digits of ids to come: variant and rand_b. They are drawn from the system many at a
+# time, as asking it gives the interpreter to whoever waits for it.
+_drawn: list[str] = []
 
 _COUNTER_BITS = 12
-_RANDOM_BITS = 62
 _DRAW = struct.Struct("256Q")
 
 
@@ -25,10 +25,11 @@ def new_id(now_ms: int) -> str:
     with _lock:
         _last = now = max(now_ms << _COUNTER_BITS, _last + 1)
         if not _drawn:
-            _drawn.extend(_DRAW.unpack(os.urandom(_DRAW.size)))
-        random = _drawn.pop() >> (64 - _RANDOM_BITS)
-    time, counter = now >> _COUNTER_BITS, now & (1 << _COUNTER_BITS) - 1
-    return f"{time << 80 | 0x7 << 76 | counter << 64 | 0b10 << _RANDOM_BITS | random:032x}"
+            numbers = _DRAW.unpack(os.urandom(_DRAW.size))
+            _drawn.extend([f"{0b10 << 62 | number >> 2:x}" for number in numbers])
+        random = _drawn.pop()
+    digits = f"{now:015x}"
+    return f"{digits[:12]}7{digits[12:]}{random}"
 
 
 def first_id(now_ms: int) -> str:

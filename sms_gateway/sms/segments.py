@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from .encoding import (
     CARRIED,
     ESCAPE,
     EXTENSION,
+    ONE_SEPTET_EACH,
     UNCARRIED,
     DefaultAlphabet,
     Encoding,
@@ -80,6 +82,15 @@ class Concatenation(NamedTuple):
     number: int
 
 
+def measure(text: str) -> Segments:
+    """`count` of a text that `validate_text` lets pass; raises BadText."""
+    # What most texts are needs one look.
+    if ONE_SEPTET_EACH.fullmatch(text) and not text.isspace():
+        return _segments(Encoding.GSM7, len(text))
+    validate_text(text)
+    return count(text)
+
+
 def validate_text(text: str) -> None:
     """Raise BadText for a text that is empty or that XML cannot carry."""
     if not text or text.isspace():
@@ -106,11 +117,22 @@ def count(text: str, alphabet: DefaultAlphabet = "gsm7") -> Segments:
         raise _too_long(encoding)
     pairs = len(_PAIRS[encoding].findall(text))
     units = len(text) + pairs
+    # Only where a pair would be split does a part end before it is full.
+    if pairs and units > single:
+        parts = len(_cut(text, encoding))
+        return Segments(encoding=encoding, units=units, parts=parts, per_part=part)
+    return _segments(encoding, units)
+
+
+@lru_cache(maxsize=1024)
+def _segments(encoding: Encoding, units: int) -> Segments:
+    """What so many units take when no pair of them would be split."""
+    _, single, part = LIMITS[encoding]
     if units <= single:
         return Segments(encoding=encoding, units=units, parts=1, per_part=single)
-    # Only where a pair would be split does a part end before it is full.
-    parts = len(_cut(text, encoding)) if pairs else -(-units // part)
-    return Segments(encoding=encoding, units=units, parts=parts, per_part=part)
+    if units > MAX_PARTS * part:
+        raise _too_long(encoding)
+    return Segments(encoding=encoding, units=units, parts=-(-units // part), per_part=part)
 
 
 def segment(text: str, encoding: Encoding) -> tuple[str, ...]:
