@@ -178,7 +178,7 @@ def _measure_latency(results: Results, size: Size, folder: Path, capacity: float
         ("one client, a call", one.call, "SOAP, on one connection, p50"),
         ("one client, refused before the store", one.refused, "the same without a key"),
         ("one client, added by the store", one.commits(), "the difference"),
-        ("plain transaction", one.plain, "the same rows by sqlite3 alone, synced"),
+        ("plain transaction", one.plain, "the same rows by sqlite3 alone, at that pace, synced"),
     ):
         _keep(results, name, [value * 1e3 for value in values], "ms", note, wrong=one.wrong)
     slow = tail.measure(

@@ -22,7 +22,8 @@ class Single:
     call: list[float] = field(default_factory=list)
     #: The same request without a key, which is refused before the store is asked.
     refused: list[float] = field(default_factory=list)
-    #: The rows of one message in a transaction of their own, by sqlite3, nothing around it.
+    #: The rows of one message in a transaction of their own, by sqlite3, nothing around it, at the
+    #: pace at which a client calls.
     plain: list[float] = field(default_factory=list)
     wrong: int = 0
 
@@ -49,7 +50,7 @@ def measure(folder: Path, *, rounds: int, seconds: float) -> Single:
                 turn(contender, folder, seconds=seconds, connections=1)
                 for contender in (soap, refused)
             ]
-            transaction = median(_transactions(plain / "sms.sqlite3", 300))
+            transaction = median(_transactions(plain / "sms.sqlite3", 300, pause=taken[1].p50))
             if number:
                 measured.call.append(taken[0].p50)
                 measured.refused.append(taken[1].p50)
@@ -63,12 +64,17 @@ def measure(folder: Path, *, rounds: int, seconds: float) -> Single:
     return measured
 
 
-def _transactions(database: Path, count: int) -> list[float]:
+def _transactions(database: Path, count: int, *, pause: float) -> list[float]:
+    """How long each takes, seconds; before each is a pause, as between the calls of a client.
+
+    A disk and a processor that had nothing to do for a moment take longer.
+    """
     times = []
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         for _ in range(count):
+            time.sleep(pause)
             now = time.time_ns()
             id = f"{now:032x}"
             began = time.perf_counter()

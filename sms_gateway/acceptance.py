@@ -83,13 +83,15 @@ class Acceptance:
             raise Refused(Code.NOT_MULTIPLE)
         if len(addresses) > MAX_RECIPIENTS:
             raise Refused(Code.TOO_MANY)
-        routes = [self.route(account, address) for address in addresses]
-        parts = [self._parts(message, segments, route) for route in routes]
+        leaving = []
+        for address in addresses:
+            route = self.route(account, address)
+            leaving.append((address, route, self._parts(message, segments, route)))
         now = self._clock()
         return Request(
             account,
             new_id(now),
-            tuple(zip(addresses, routes, parts, strict=True)),
+            tuple(leaving),
             message,
             segments.encoding,
             segments.parts,

@@ -90,8 +90,8 @@ def _head(written: bytes) -> Head | None:
     what, query = line.groups(b"")
     length = headers.get(b"content-length")
     if length is None:
-        length = b"0"
-    elif what.startswith(b"GET ") or not _LENGTH.fullmatch(length) or int(length) > MOST_BODY:
+        return Head(what, query, headers, 0)
+    if what.startswith(b"GET ") or not _LENGTH.fullmatch(length) or int(length) > MOST_BODY:
         return None
     return Head(what, query, headers, int(length))
 

@@ -113,18 +113,20 @@ _options_again = lru_cache(maxsize=64)(parse_options_header)
 
 def parse_form(raw: bytes, charset: bytes = b"") -> dict[str, str]:
     """The parameters in an urlencoded form or query (URL Standard, section 5.1)."""
-    if raw.count(b"&") >= MAX_FIELDS:
+    pairs = raw.replace(b"+", b" ").split(b"&")
+    if len(pairs) > MAX_FIELDS:
         raise Unusable(400, "Too many parameters")
     fields: dict[str, str] = {}
-    for pair in raw.replace(b"+", b" ").split(b"&"):
+    for pair in pairs:
         name, _, value = pair.partition(b"=")
         if _PERCENT in value:
             value = _unquoted_again(value) if len(value) <= _SHORT else unquote_to_bytes(value)
+        text = value.decode() if value.isascii() and not charset else _decode(value, charset)
         known = _PLAIN.get(name)
         if known is None or known in fields:
-            _add(fields, _decode(unquote_to_bytes(name)), _decode(value, charset))
+            _add(fields, _decode(unquote_to_bytes(name)), text)
         else:
-            fields[known] = _decode(value, charset)
+            fields[known] = text
     fields.pop("", None)
     return fields
 
