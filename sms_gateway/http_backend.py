@@ -86,16 +86,31 @@ class HttpBackend:
         self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
     ) -> Reply:
         """See `Backend.sendsms`."""
-        call = Call(
-            recipients=recipients,
-            message=message,
-            apikey=apikey,
+        return await self._calls.send(self._call(recipients, message, apikey, idempotency_key))
+
+    def sendsms_soon(
+        self,
+        recipients: str,
+        message: str,
+        apikey: str,
+        idempotency_key: str,
+        then: Callable[[Reply], None],
+    ) -> bool:
+        """See `SendSoon`: in company."""
+        if not self._calls.may_share():
+            return False
+        self._calls.share(self._call(recipients, message, apikey, idempotency_key), then)
+        return True
+
+    def _call(self, recipients: str, message: str, apikey: str, idempotency_key: str) -> Call:
+        return Call(
+            recipients,
+            message,
+            apikey,
             # Whatever the first one came to, the key keeps a second from sending again.
-            idempotency_key=_header_safe(idempotency_key)
-            or ORDERED_KEY + new_id(time.time_ns() // 1_000_000),
-            deadline=self._deadline(),
+            _header_safe(idempotency_key) or ORDERED_KEY + new_id(time.time_ns() // 1_000_000),
+            self._deadline(),
         )
-        return await self._calls.send(call)
 
     async def _alone(self, call: Call) -> Reply:
         form = {"recipients": call.recipients, "message": call.message, "apikey": call.apikey}
@@ -232,7 +247,7 @@ class HttpBackend:
 
     def _deadline(self) -> float:
         """When what begins now is to have ended, by the loop's clock."""
-        return asyncio.get_running_loop().time() + self._timeout
+        return self._calls.now() + self._timeout
 
     async def _in_time(
         self, work: Awaitable[_Result], deadline: float, failed: Callable[[Reply], _Result]

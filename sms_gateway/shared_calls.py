@@ -1,10 +1,10 @@
 """Calls that wait at the same time share one request, as messages share one commit."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .backend import Reply
 from .codes import Code
@@ -41,10 +41,6 @@ class Call(NamedTuple):
         )
 
 
-#: The reply to a call, or None: it is to be sent by itself.
-_Place = asyncio.Future[Reply | None]
-
-
 class SharedCalls:
     """Sends calls, one after the other or many in one request.
 
@@ -71,15 +67,40 @@ class SharedCalls:
         self._waited_for = 0.0
         self._waiting: dict[_Place, Call] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, call: Call) -> Reply:
         """The reply to a call; what shares a request has its reply when the first of them is to
         have it."""
-        if self.is_possible and self._is_busy():
+        if self.may_share():
             reply = await self._in_company(call)
             if reply is not None:
                 return reply
+        return await self._by_itself(call)
+
+    def share(self, call: Call, then: Callable[[Reply], None]) -> None:
+        """Send a call in company, while that `may_share`, and call `then` with the reply."""
+        self._join(_Promise(self, call, then), call)
+
+    def may_share(self) -> bool:
+        """Whether a request is under way that is worth waiting for, and the next may be shared."""
+        return self.is_possible and self._latest is not None and self.now() < self._waited_for
+
+    def now(self) -> float:
+        """The time by the loop's clock."""
+        # To ask for the loop is a call of the system, for each message, up to Python 3.11.
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop.time()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do work in a task that `aclose` ends."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _by_itself(self, call: Call) -> Reply:
         latest = self._sent()
         try:
             return await self._alone(call)
@@ -92,26 +113,29 @@ class SharedCalls:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _is_busy(self) -> bool:
-        """Whether a request is under way that is worth waiting for."""
-        return self._latest is not None and asyncio.get_running_loop().time() < self._waited_for
-
     async def _in_company(self, call: Call) -> Reply | None:
-        loop = asyncio.get_running_loop()
-        place: _Place = loop.create_future()
-        self._waiting[place] = call
-        if len(self._waiting) >= MOST_CALLS:
-            self._send_next()
-        elif self._timer is None:
-            self._timer = loop.call_at(self._waited_for, self._send_next)
+        place: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        self._join(place, call)
         try:
             return await place
         finally:
             self._waiting.pop(place, None)
 
+    def _join(self, place: "_Place", call: Call) -> None:
+        self._waiting[place] = call
+        if len(self._waiting) >= MOST_CALLS:
+            self._send_next()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(self._waited_for, self._send_next)
+
+    async def tell(self, call: Call, then: Callable[[Reply], None]) -> None:
+        """Send a call by itself, and call `then` with the reply."""
+        then(await self._by_itself(call))
+
     def _sent(self) -> object:
         self._latest = latest = object()
-        self._waited_for = asyncio.get_running_loop().time() + PATIENCE
+        self._waited_for = self.now() + PATIENCE
         return latest
 
     def _answered(self, latest: object) -> None:
@@ -128,14 +152,12 @@ class SharedCalls:
         if len(places) == 1:
             places[0].set_result(None)
         elif places:
-            task = asyncio.create_task(self._send(self._sent(), places, body, deadline))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self.begin(self._send(self._sent(), places, body, deadline))
         if self._waiting:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_at(self._waited_for, self._send_next)
 
-    def _take(self) -> tuple[list[_Place], bytes, float]:
+    def _take(self) -> "tuple[list[_Place], bytes, float]":
         """The calls of the next request, its body, and the first one's deadline."""
         places: list[_Place] = []
         written: list[str] = []
@@ -154,7 +176,7 @@ class SharedCalls:
         return places, f"[{','.join(written)}]".encode("ascii"), deadline
 
     async def _send(
-        self, latest: object, places: Sequence[_Place], body: bytes, deadline: float
+        self, latest: object, places: "Sequence[_Place]", body: bytes, deadline: float
     ) -> None:
         replies: Sequence[Reply | None] = [Reply(Code.INTERNAL)] * len(places)
         try:
@@ -166,3 +188,28 @@ class SharedCalls:
             for _ in range(ROUNDS):
                 await asyncio.sleep(0)
             self._answered(latest)
+
+
+class _Promise:
+    """The place of a call for whose reply nobody waits in a task."""
+
+    __slots__ = ("call", "calls", "then")
+
+    def __init__(self, calls: SharedCalls, call: Call, then: Callable[[Reply], None]) -> None:
+        self.calls = calls
+        self.call = call
+        self.then = then
+
+    def done(self) -> bool:
+        """Nobody gives it up."""
+        return False
+
+    def set_result(self, reply: Reply | None) -> None:
+        if reply is not None:
+            self.then(reply)
+        else:
+            self.calls.begin(self.calls.tell(self.call, self.then))
+
+
+#: Takes the reply to a call, or None: it is to be sent by itself.
+_Place = asyncio.Future[Reply | None] | _Promise

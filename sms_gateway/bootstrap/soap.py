@@ -14,7 +14,7 @@ def soap_app(settings: Settings, backend: str) -> ASGIApp:
     """The SOAP face in front of a remote gateway, `backend` being its URL; SettingsError for a
     wrong one."""
     remote = _remote(settings, backend)
-    soap = soap_server.SoapApp(remote, settings.external_url())
+    soap = soap_server.SoapApp(remote, settings.external_url(), send_soon=remote.sendsms_soon)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

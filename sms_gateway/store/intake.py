@@ -62,6 +62,9 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
+# SQLite's driver takes a detour for bytes, as for all that might have to be adapted.
+_Blob = bytearray
+
 _REPEATS = """
     SELECT id, content_hash, message_id, sent FROM idempotency
     WHERE created_at > ? AND id IN (...)
@@ -72,7 +75,8 @@ def accepted_before(
     connection: Connection, ids: Collection[bytes], now: int
 ) -> dict[bytes, Accepted]:
     """What was accepted under these keys (see `repeat_id`) in the last 24 hours."""
-    rows = run(connection, with_marks(_REPEATS, len(ids)), (now - REMEMBERED, *ids))
+    blobs = map(_Blob, ids)
+    rows = run(connection, with_marks(_REPEATS, len(ids)), (now - REMEMBERED, *blobs))
     return {
         id: Accepted(content_hash=content_hash, message_id=message_id, sent=sent)
         for id, content_hash, message_id, sent in rows
@@ -84,7 +88,6 @@ _REMEMBER = """
     ON CONFLICT (id) DO UPDATE SET content_hash = excluded.content_hash,
         message_id = excluded.message_id, sent = excluded.sent, created_at = excluded.created_at
         WHERE old.created_at <= excluded.created_at - ?
-    RETURNING id
 """
 
 
@@ -97,8 +100,11 @@ def remember(connection: Connection, repeats: Mapping[bytes, Accepted], now: int
     values = [
         value
         for id, first in sorted(repeats.items())
-        for value in (id, first.content_hash, first.message_id, first.sent, now)
+        for value in (_Blob(id), _Blob(first.content_hash), first.message_id, first.sent, now)
     ]
     statement = with_marks(_REMEMBER, len(repeats), "(?, ?, ?, ?, ?)")
-    recorded = run(connection, statement, (*values, REMEMBERED))
+    if connection.dialect.name == "sqlite":  # who writes is alone
+        later(connection, statement, (*values, REMEMBERED))
+        return {*repeats}
+    recorded = run(connection, statement + " RETURNING id", (*values, REMEMBERED))
     return {id for (id,) in recorded}

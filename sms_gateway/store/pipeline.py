@@ -135,7 +135,7 @@ def _text(value: Any) -> str:
             if "\0" in value:  # where the driver would end it
                 raise DataError("a text cannot contain NUL")
             return value
-        case bytes():
+        case bytes() | bytearray():
             return "\\x" + value.hex()
         case list():
             return "{" + ",".join(map(_element, value)) + "}"

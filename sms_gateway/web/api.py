@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..backend import Backend, Reply, SendSoon
+from ..backend import Backend, Reply, SendSoon, never_soon
 from ..codes import Code
 from ..shared_calls import MEDIA_TYPE
 from . import params
@@ -131,7 +131,7 @@ async def _answer(
     body: bytes,
 ) -> Response:
     if _is_post_of_calls(operation, method, headers):
-        return await _answer_many(backend, query, headers, body)
+        return await _answer_many(backend, never_soon, query, headers, body)
     try:
         fields, key = _read(operation, method, query, headers, body)
     except params.Unusable as error:
@@ -150,7 +150,9 @@ def _answer_soon(
     then: Callable[[Response], None],
 ) -> Coroutine[Any, Any, Response] | None:
     """The same as `Quick` has it."""
-    if not operation.sends or _is_post_of_calls(operation, method, headers):
+    if _is_post_of_calls(operation, method, headers):
+        return _answer_many(backend, send_soon, query, headers, body)
+    if not operation.sends:
         return _answer(backend, operation, method, query, headers, body)
     try:
         fields, key = _read(operation, method, query, headers, body)
@@ -222,7 +224,11 @@ def _packed(
 
 
 async def _answer_many(
-    backend: Backend, query: bytes, headers: Mapping[bytes, bytes], body: bytes
+    backend: Backend,
+    send_soon: SendSoon,
+    query: bytes,
+    headers: Mapping[bytes, bytes],
+    body: bytes,
 ) -> Response:
     """The answer to many calls in one request, each of which is treated as if it came alone."""
     try:
@@ -230,20 +236,61 @@ async def _answer_many(
         calls = params.parse_calls(body)
     except params.Unusable as error:
         return _unusable(error, query, headers)
-    return many(await asyncio.gather(*[_one_of_many(backend, call) for call in calls]))
+    replies = _Replies(len(calls))
+    for number, call in enumerate(calls):
+        tell = partial(replies.tell, number)
+        try:
+            fields, key = _call(call)
+        except params.Unusable as error:
+            tell(not_sent(error.why))
+            continue
+        recipients, message, apikey = _sending(fields)
+        if not send_soon(recipients, message, apikey, key, tell):
+            replies.wait_for(_told(backend, fields, key, tell))
+    return many(await replies.all())
 
 
-async def _one_of_many(backend: Backend, call: object) -> Reply:
+class _Replies:
+    """The replies to many calls, as they come."""
+
+    def __init__(self, count: int) -> None:
+        self._replies = [Reply(Code.INTERNAL)] * count
+        self._missing = count
+        self._complete = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def tell(self, number: int, reply: Reply) -> None:
+        """This is the reply to a call."""
+        self._replies[number] = reply
+        self._missing -= 1
+        if not self._missing:
+            self._complete.set()
+
+    def wait_for(self, telling: Coroutine[Any, Any, None]) -> None:
+        """What takes a task to be told."""
+        self._tasks.append(asyncio.get_running_loop().create_task(telling))
+
+    async def all(self) -> Sequence[Reply]:
+        """All of them."""
+        if self._missing:
+            await self._complete.wait()
+        return self._replies
+
+
+def _call(call: object) -> tuple[Fields, str]:
+    """The parameters of one of many calls, and its idempotency key. Raises Unusable."""
+    if not isinstance(call, dict):
+        raise params.Unusable(400, "The call is not a JSON object")
+    fields = params.named(call)
+    key = fields.get("idempotency_key")
+    return fields, "" if key is None else _checked(key)
+
+
+async def _told(backend: Backend, fields: Fields, key: str, tell: Callable[[Reply], None]) -> None:
     try:
-        if not isinstance(call, dict):
-            raise params.Unusable(400, "The call is not a JSON object")
-        fields = params.named(call)
-        key = fields.get("idempotency_key")
-        return await _sendsms(backend, fields, "" if key is None else _checked(key))
-    except params.Unusable as error:
-        return not_sent(error.why)
+        tell(await _sendsms(backend, fields, key))
     except Exception as error:
-        return _unforeseen(report(error))
+        tell(_unforeseen(report(error)))
 
 
 def _media_type(headers: Mapping[bytes, bytes]) -> bytes:
