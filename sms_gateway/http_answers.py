@@ -34,6 +34,12 @@ _NUMBERS = frozenset({"error", "sent", "next", "parts", "part"})
 _LISTS = {"messages": "message", "deliveries": "delivery", "steps": "step"}
 
 
+# What our own servers answer to many calls when all is well, as nearly all answers are: it is read
+# so in a fifth of the time of JSON.
+_SENT = re.compile(rb'\{"error": 0, "sent": ([1-4]), "id": "([0-9a-f]{32})"\}')
+_ALL_SENT = re.compile(rb"\[%b(?:, %b)*\]" % (_SENT.pattern, _SENT.pattern))
+
+
 class OddAnswer(Exception):
     """An answer that is no reply; the text says what is odd about it and quotes nothing."""
 
@@ -72,6 +78,10 @@ def read_replies(answer: Answer, count: int) -> list[Reply]:
         return [Reply(Code.INTERNAL, retry_after=_seconds(answer.retry_after))] * count
     if answer.status != 200:
         raise OddAnswer(f"its status is {answer.status}")
+    if _ALL_SENT.fullmatch(answer.body):
+        found = _SENT.findall(answer.body)
+        if len(found) == count:
+            return [Reply(Code.SENT, int(sent), id.decode()) for sent, id in found]
     items = _json(answer.body)
     if not isinstance(items, list) or len(items) != count:
         raise OddAnswer("it has not one reply for each call")

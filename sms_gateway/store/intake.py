@@ -88,6 +88,7 @@ _REMEMBER = """
     ON CONFLICT (id) DO UPDATE SET content_hash = excluded.content_hash,
         message_id = excluded.message_id, sent = excluded.sent, created_at = excluded.created_at
         WHERE old.created_at <= excluded.created_at - ?
+    RETURNING id
 """
 
 
@@ -103,8 +104,5 @@ def remember(connection: Connection, repeats: Mapping[bytes, Accepted], now: int
         for value in (_Blob(id), _Blob(first.content_hash), first.message_id, first.sent, now)
     ]
     statement = with_marks(_REMEMBER, len(repeats), "(?, ?, ?, ?, ?)")
-    if connection.dialect.name == "sqlite":  # who writes is alone
-        later(connection, statement, (*values, REMEMBERED))
-        return {*repeats}
-    recorded = run(connection, statement + " RETURNING id", (*values, REMEMBERED))
+    recorded = run(connection, statement, (*values, REMEMBERED))
     return {id for (id,) in recorded}
