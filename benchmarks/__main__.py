@@ -43,8 +43,6 @@ class Size:
     keys: Sequence[int]
     #: Seconds after which the run gives up.
     longest: int
-    #: Whether a round that does not count goes first.
-    warm_up: bool = True
 
 
 SIZES = {
@@ -59,7 +57,6 @@ SIZES = {
     # As much as shows that everything works.
     "tiny": Size(
         rounds=1, seconds=1, deliveries=0, starts=0, memory=0, rows=(), keys=(), longest=60,
-        warm_up=False,
     ),
 }  # fmt: skip
 
@@ -128,7 +125,6 @@ def _measure(results: Results, size: Size, names: Iterable[str], folder: Path) -
             count=size.rounds,
             seconds=size.seconds,
             connections=CONNECTIONS,
-            warm_up=size.warm_up,
         )
         for contender in contenders:
             results["contenders"][contender.name] = {

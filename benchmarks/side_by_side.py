@@ -14,11 +14,10 @@ def rounds(
     count: int,
     seconds: float,
     connections: int = 32,
-    warm_up: bool = True,
 ) -> dict[str, list[Turn]]:
     """The turns of each contender, by its name; a round that warms them up does not count."""
     turns: dict[str, list[Turn]] = {contender.name: [] for contender in contenders}
-    for number in range(0 if warm_up else 1, count + 1):
+    for number in range(count + 1):
         for contender in contenders:
             taken = turn(
                 contender, folder, seconds=seconds if number else 1, connections=connections
