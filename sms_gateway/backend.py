@@ -145,19 +145,15 @@ class Backend(Protocol):
         ...
 
 
-#: Takes a message as `Backend.sendsms` does, but needs no task: given recipients, message, apikey,
-#: idempotency key and what is to be called with the reply, at once or later. False when it is not
-#: taken in this way; then `sendsms` is to be awaited.
-SendSoon = Callable[[str, str, str, str, Callable[[Reply], None]], bool]
+#: What `Backend.sendsms` is given: recipients, message, apikey and idempotency key.
+Sending = tuple[str, str, str, str]
+#: Takes a message as `Backend.sendsms` does, but needs no task: it is given what is to be called
+#: with the reply, at once or later. False when it does not take it so, and `sendsms` is to be
+#: awaited.
+SendSoon = Callable[[Sending, Callable[[Reply], None]], bool]
 
 
-def never_soon(
-    recipients: str,
-    message: str,
-    apikey: str,
-    idempotency_key: str,
-    then: Callable[[Reply], None],
-) -> bool:
+def never_soon(sending: Sending, then: Callable[[Reply], None]) -> bool:
     """The `SendSoon` of a backend that has none."""
     return False
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from .backend import Backend, Inbox, MessageStatus, Reply, SendSoon, never_soon
+from .backend import Backend, Inbox, MessageStatus, Reply, Sending, SendSoon, never_soon
 from .codes import Code
 
 _Answer = TypeVar("_Answer")
@@ -34,18 +34,11 @@ class Deadline:
             _TOO_LATE,
         )
 
-    def sendsms_soon(
-        self,
-        recipients: str,
-        message: str,
-        apikey: str,
-        idempotency_key: str,
-        then: Callable[[Reply], None],
-    ) -> bool:
+    def sendsms_soon(self, sending: Sending, then: Callable[[Reply], None]) -> bool:
         """See `SendSoon`."""
         call = _Promise(then, self._calls)
         self._begin(call)
-        if self._send_soon(recipients, message, apikey, idempotency_key, call.keep):
+        if self._send_soon(sending, call.keep):
             return True
         del self._calls[call]
         return False

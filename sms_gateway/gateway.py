@@ -18,6 +18,7 @@ from .backend import (
     MessageStatus,
     ReceivedMessage,
     Reply,
+    Sending,
     Step,
 )
 from .codes import Code
@@ -88,15 +89,9 @@ class Gateway:
         except Exception as error:
             return _failure(error)
 
-    def sendsms_soon(
-        self,
-        recipients: str,
-        message: str,
-        apikey: str,
-        idempotency_key: str,
-        then: Callable[[Reply], None],
-    ) -> bool:
+    def sendsms_soon(self, sending: Sending, then: Callable[[Reply], None]) -> bool:
         """See `SendSoon`: by an account in memory, unless that may be the reason for a refusal."""
+        recipients, message, apikey, idempotency_key = sending
         account = self._accounts.get((_account_of_key, apikey))
         if account is None:
             return False
@@ -104,8 +99,7 @@ class Gateway:
         try:
             repeat = repeat_of(account, idempotency_key, recipients, message)
             request = self._rules.check(account, recipients, message, repeat)
-            done = partial(self._tell, recipients, message, apikey, idempotency_key, then)
-            self._commits.put(request, done)
+            self._commits.put(request, partial(self._tell, sending, then))
         except Refused:
             return False
         except Exception as error:
@@ -113,13 +107,7 @@ class Gateway:
         return True
 
     def _tell(
-        self,
-        recipients: str,
-        message: str,
-        apikey: str,
-        idempotency_key: str,
-        then: Callable[[Reply], None],
-        result: Reply | Exception | None,
+        self, sending: Sending, then: Callable[[Reply], None], result: Reply | Exception | None
     ) -> None:
         """Tell what became of a message that was sent soon."""
         if isinstance(result, Reply):
@@ -128,19 +116,12 @@ class Gateway:
             then(_failure(result))
         else:
             # The copy in memory is out of date, so that nothing was done.
-            sending = self._send_anew(recipients, message, apikey, idempotency_key, then)
-            task = asyncio.get_running_loop().create_task(sending)
+            task = asyncio.get_running_loop().create_task(self._send_anew(sending, then))
             self._anew.add(task)
             task.add_done_callback(self._anew.discard)
 
-    async def _send_anew(
-        self,
-        recipients: str,
-        message: str,
-        apikey: str,
-        idempotency_key: str,
-        then: Callable[[Reply], None],
-    ) -> None:
+    async def _send_anew(self, sending: Sending, then: Callable[[Reply], None]) -> None:
+        recipients, message, apikey, idempotency_key = sending
         then(await self.sendsms(recipients, message, apikey, idempotency_key=idempotency_key))
 
     async def knows(self, address: str) -> bool:

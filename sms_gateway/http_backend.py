@@ -12,7 +12,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from . import __version__
-from .backend import ORDERED_KEY, Inbox, MessageStatus, Reply
+from .backend import ORDERED_KEY, Inbox, MessageStatus, Reply, Sending
 from .codes import Code
 from .http_answers import (
     Answer,
@@ -88,18 +88,11 @@ class HttpBackend:
         """See `Backend.sendsms`."""
         return await self._calls.send(self._call(recipients, message, apikey, idempotency_key))
 
-    def sendsms_soon(
-        self,
-        recipients: str,
-        message: str,
-        apikey: str,
-        idempotency_key: str,
-        then: Callable[[Reply], None],
-    ) -> bool:
+    def sendsms_soon(self, sending: Sending, then: Callable[[Reply], None]) -> bool:
         """See `SendSoon`: in company."""
         if not self._calls.may_share():
             return False
-        self._calls.share(self._call(recipients, message, apikey, idempotency_key), then)
+        self._calls.share(self._call(*sending), then)
         return True
 
     def _call(self, recipients: str, message: str, apikey: str, idempotency_key: str) -> Call:

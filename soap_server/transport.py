@@ -10,7 +10,7 @@ from spyne import Application, MethodContext
 from spyne.server import ServerBase
 
 import wsdl
-from sms_gateway.backend import Backend, Reply, SendSoon, never_soon
+from sms_gateway.backend import Backend, Reply, Sending, SendSoon, never_soon
 
 from . import compat, decode, faults, forms, versions
 from .decode import single_byte
@@ -27,8 +27,6 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 #: Status, headers and body.
 Response = tuple[int, Headers, bytes]
-#: A form, and the parameters of `sendSms` with the idempotency key last.
-_PlainCall = tuple[forms.Form, str, str, str, str]
 
 ENDPOINT = "/sendsms/soap/"
 WSDL = "/sendsms/wsdl/sendSmsNow.wsdl"
@@ -111,9 +109,8 @@ class SoapApp:
         call = self._plain_call(headers, body)
         if call is None:
             return self.by_spyne(headers, body)
-        form, recipients, message, apikey, key = call
-        answer = partial(_filled, headers, form, then)
-        if self._send_soon(recipients, message, apikey, key, answer):
+        form, sending = call
+        if self._send_soon(sending, partial(_filled, headers, form, then)):
             return None
         return self._answer_quickly(headers, *call)
 
@@ -124,7 +121,9 @@ class SoapApp:
         call = self._plain_call(headers, body)
         return None if call is None else self._answer_quickly(headers, *call)
 
-    def _plain_call(self, headers: Mapping[bytes, bytes], body: bytes) -> _PlainCall | None:
+    def _plain_call(
+        self, headers: Mapping[bytes, bytes], body: bytes
+    ) -> tuple[forms.Form, Sending] | None:
         if b"content-encoding" in headers or not forms.is_plain(headers.get(b"content-type", b"")):
             return None
         read = self._forms.read(body)
@@ -132,21 +131,14 @@ class SoapApp:
             return None
         form, recipients, message, apikey = read
         key = apikey.strip() or _basic_password(headers)
-        return form, recipients, message, key, _idempotency_key(headers)
+        return form, (recipients, message, key, _idempotency_key(headers))
 
     async def _answer_quickly(
-        self,
-        headers: Mapping[bytes, bytes],
-        form: forms.Form,
-        recipients: str,
-        message: str,
-        apikey: str,
-        idempotency_key: str,
+        self, headers: Mapping[bytes, bytes], form: forms.Form, sending: Sending
     ) -> Response:
-        sending = self._backend.sendsms(
-            recipients, message, apikey, idempotency_key=idempotency_key
-        )
-        return _reported(headers, form, await answered(sending, itself))
+        recipients, message, apikey, key = sending
+        reply = self._backend.sendsms(recipients, message, apikey, idempotency_key=key)
+        return _reported(headers, form, await answered(reply, itself))
 
     async def by_spyne(self, headers: Mapping[bytes, bytes], body: bytes) -> Response:
         """The same whatever it is."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..backend import Backend, Reply, SendSoon, never_soon
+from ..backend import Backend, Reply, Sending, SendSoon, never_soon
 from ..codes import Code
 from ..shared_calls import MEDIA_TYPE
 from . import params
@@ -32,11 +32,12 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def _sendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Reply]:
-    return backend.sendsms(*_sending(fields), idempotency_key=key)
+    recipients, message, apikey, key = _sending(fields, key)
+    return backend.sendsms(recipients, message, apikey, idempotency_key=key)
 
 
-def _sending(fields: Fields) -> tuple[str, str, str]:
-    return fields.get("recipients", ""), fields.get("message", ""), fields.get("apikey", "")
+def _sending(fields: Fields, key: str) -> Sending:
+    return fields.get("recipients", ""), fields.get("message", ""), fields.get("apikey", ""), key
 
 
 def _resendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
@@ -159,9 +160,8 @@ def _answer_soon(
     except params.Unusable as error:
         then(_unusable(error, query, headers))
         return None
-    recipients, message, apikey = _sending(fields)
     answer = partial(_tell, then, operation, method, headers, fields)
-    if send_soon(recipients, message, apikey, key, answer):
+    if send_soon(_sending(fields, key), answer):
         return None
     return _called(backend, operation, method, headers, fields, key)
 
@@ -244,8 +244,7 @@ async def _answer_many(
         except params.Unusable as error:
             tell(not_sent(error.why))
             continue
-        recipients, message, apikey = _sending(fields)
-        if not send_soon(recipients, message, apikey, key, tell):
+        if not send_soon(_sending(fields, key), tell):
             replies.wait_for(_told(backend, fields, key, tell))
     return many(await replies.all())
 

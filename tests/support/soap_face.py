@@ -12,6 +12,7 @@ from sms_gateway.backend import (
     MessageStatus,
     ReceivedMessage,
     Reply,
+    Sending,
     Step,
 )
 from sms_gateway.codes import Code
@@ -76,20 +77,13 @@ class RecordingBackend:
     ) -> Reply:
         return self._send(recipients, message, apikey, idempotency_key)
 
-    def sendsms_soon(
-        self,
-        recipients: str,
-        message: str,
-        apikey: str,
-        idempotency_key: str,
-        then: Callable[[Reply], None],
-    ) -> bool:
+    def sendsms_soon(self, sending: Sending, then: Callable[[Reply], None]) -> bool:
         """See `SendSoon`; what fails is left to `sendsms`, and so is every other thing."""
-        if apikey == "fails":
+        if sending[2] == "fails":
             return False
         self._last_was_soon = not self._last_was_soon
         if self._last_was_soon:
-            then(self._send(recipients, message, apikey, idempotency_key))
+            then(self._send(*sending))
         return self._last_was_soon
 
     def _send(self, recipients: str, message: str, apikey: str, idempotency_key: str) -> Reply:

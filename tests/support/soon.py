@@ -20,6 +20,6 @@ class Soon:
     ) -> Reply:
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         call = recipients, message, apikey
-        if self._backend.sendsms_soon(*call, idempotency_key, reply.set_result):
+        if self._backend.sendsms_soon((*call, idempotency_key), reply.set_result):
             return await reply
         return await self._backend.sendsms(*call, idempotency_key=idempotency_key)

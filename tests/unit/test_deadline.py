@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from sms_gateway.backend import Reply
+from sms_gateway.backend import Reply, Sending
 from sms_gateway.codes import Code
 from sms_gateway.deadline import Deadline
 
@@ -80,17 +80,10 @@ async def test_a_client_that_leaves_is_not_answered_for() -> None:
 class SlowSoon(Slow):
     """Keeps what it is to call with the reply."""
 
-    def sendsms_soon(
-        self,
-        recipients: str,
-        message: str,
-        apikey: str,
-        idempotency_key: str,
-        then: Callable[[Reply], None],
-    ) -> bool:
-        self.given = (recipients, message, apikey, idempotency_key)
+    def sendsms_soon(self, sending: Sending, then: Callable[[Reply], None]) -> bool:
+        self.given = sending
         self.then = then
-        return apikey == "known"
+        return sending[2] == "known"
 
 
 @pytest.fixture
@@ -102,7 +95,7 @@ async def test_without_a_task_a_call_is_answered_for_once(slow: SlowSoon) -> Non
     backend = Deadline(slow, timedelta(milliseconds=10), send_soon=slow.sendsms_soon)
     replies: asyncio.Queue[Reply] = asyncio.Queue()
     for _ in range(3):
-        assert backend.sendsms_soon("32494000000", "Hello", "known", "once", replies.put_nowait)
+        assert backend.sendsms_soon(("32494000000", "Hello", "known", "once"), replies.put_nowait)
         assert slow.given == ("32494000000", "Hello", "known", "once")
         assert await replies.get() == Reply(Code.TIMED_OUT)
         slow.then(Reply(Code.SENT, 1, "0" * 32))  # too late
@@ -112,7 +105,7 @@ async def test_without_a_task_a_call_is_answered_for_once(slow: SlowSoon) -> Non
 async def test_without_a_task_a_reply_in_time_is_passed_on(slow: SlowSoon) -> None:
     backend = Deadline(slow, timedelta(milliseconds=10), send_soon=slow.sendsms_soon)
     replies: list[Reply] = []
-    assert backend.sendsms_soon("", "", "known", "", replies.append)
+    assert backend.sendsms_soon(("", "", "known", ""), replies.append)
     slow.then(Reply(Code.SENT, 1, "0" * 32))
     assert replies == [Reply(Code.SENT, 1, "0" * 32)]
     await asyncio.sleep(0.03)
@@ -122,6 +115,6 @@ async def test_without_a_task_a_reply_in_time_is_passed_on(slow: SlowSoon) -> No
 async def test_a_call_that_is_not_taken_without_a_task_is_not_answered_for(slow: SlowSoon) -> None:
     backend = Deadline(slow, timedelta(milliseconds=10), send_soon=slow.sendsms_soon)
     replies: list[Reply] = []
-    assert not backend.sendsms_soon("", "", "unknown", "", replies.append)
+    assert not backend.sendsms_soon(("", "", "unknown", ""), replies.append)
     await asyncio.sleep(0.03)
     assert replies == []

@@ -394,7 +394,7 @@ async def test_whose_key_is_known_is_answered_without_a_task(store: Store) -> No
     replies: list[Reply] = []
 
     def sent_soon(recipients: str) -> bool:
-        return gateway.sendsms_soon(recipients, "hi", key, "", replies.append)
+        return gateway.sendsms_soon((recipients, "hi", key, ""), replies.append)
 
     assert not sent_soon(BELGIAN)
     assert (await gateway.sendsms(BELGIAN, "hi", key)).error is Code.SENT
