@@ -14,6 +14,7 @@ from sqlalchemy import select
 from support import odd_remote, running
 from support.odd_remote import Answer, Asked, Remote, cut, reset, says, silence
 from support.serving import Server, serve
+from support.soon import Soon
 
 from sms_gateway import shared_calls
 from sms_gateway.backend import Reply
@@ -47,8 +48,19 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_calls, "PATIENCE", 600.0)
 
 
-def backend_at(url: str, timeout: float = 60) -> AbstractAsyncContextManager[HttpBackend]:
-    return aclosing(HttpBackend(url, timeout=timeout))
+@pytest.fixture(autouse=True, params=["awaited", "soon"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How calls are sent: what is sent soon differs where it is in company only."""
+    if request.param == "soon":
+        monkeypatch.setitem(globals(), "_on_its_way", Soon)
+
+
+def _on_its_way(backend: HttpBackend) -> HttpBackend | Soon:
+    return backend
+
+
+def backend_at(url: str, timeout: float = 60) -> AbstractAsyncContextManager[HttpBackend | Soon]:
+    return aclosing(_on_its_way(HttpBackend(url, timeout=timeout)))
 
 
 @contextmanager
@@ -398,6 +410,8 @@ def held(until: threading.Event, answer: Answer) -> Answer:
     return answer_then
 
 
+# Who is called back does not give up.
+@pytest.mark.parametrize("way", ["awaited"], indirect=True)
 @pytest.mark.usefixtures("patient")
 async def test_who_gives_up_takes_nobody_along() -> None:
     go_on = threading.Event()

@@ -19,7 +19,12 @@ class Soon:
         self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
     ) -> Reply:
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def tell(told: Reply) -> None:
+            if not reply.done():  # by a caller that has given up
+                reply.set_result(told)
+
         call = recipients, message, apikey
-        if self._backend.sendsms_soon((*call, idempotency_key), reply.set_result):
+        if self._backend.sendsms_soon((*call, idempotency_key), tell):
             return await reply
         return await self._backend.sendsms(*call, idempotency_key=idempotency_key)
