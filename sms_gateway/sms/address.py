@@ -1,8 +1,8 @@
 """Telephone numbers as people write them, to E.164."""
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from . import numbering
 
@@ -21,7 +21,8 @@ _REMOVE_FORMATTING = dict.fromkeys(map(ord, _FORMATTING))
 _WRITTEN = re.compile(rf"[0-9+\s{re.escape(_FORMATTING)}]*+")
 # Words that can be one number together: 00 or +, and digits.
 _MAX_WORDS = 2 + numbering.MAX_WRITTEN
-_NUMBER = re.compile(r"(?P<international>\+|00)?+(?P<digits>[0-9]+)")
+# What makes it international, and its digits.
+_NUMBER = re.compile(r"(\+|00)?+([0-9]+)")
 
 
 class BadAddress(ValueError):
@@ -32,8 +33,7 @@ class TooManyNumbers(BadAddress):
     """There are more than MAX_NUMBERS numbers in the text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(NamedTuple):
     """A telephone number that is valid in its country's numbering plan."""
 
     #: E.164 with the plus sign.
@@ -59,7 +59,9 @@ def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
 
     Text that is too long is refused before it is read: the cost is bounded.
     """
-    return _parse_again(text, region) if len(text) <= _SHORT else _parse(text, region)
+    # Nearly always it is one number without formatting, and there is only one way to read that.
+    address = _resolve(text, region)
+    return _parse(text, region) if address is None else (address,)
 
 
 def _parse(text: str, region: str | None) -> tuple[Address, ...]:
@@ -83,16 +85,15 @@ def _parse(text: str, region: str | None) -> tuple[Address, ...]:
     return tuple(found.values())
 
 
-# The same numbers come again and again, and what people write for one is short.
-_parse_again = lru_cache(maxsize=8_192)(_parse)
-_SHORT = 64
-
-
 class _Unreadable(Exception):
     """What is wrong with one piece of the text, as the rest of a sentence."""
 
 
-def _read(piece: str, region: str | None) -> tuple[Address, ...]:
+def _read(piece: str, region: str | None) -> Sequence[Address]:
+    # As in `parse_recipients`: there may be several of this kind.
+    address = _resolve(piece, region)
+    if address is not None:
+        return (address,)
     if not _WRITTEN.fullmatch(piece):
         raise _Unreadable("has a letter or sign that telephone numbers do not have")
     words = piece.translate(_REMOVE_FORMATTING).split()
@@ -103,7 +104,7 @@ def _read(piece: str, region: str | None) -> tuple[Address, ...]:
             if not numbers:
                 raise _Unreadable("is not a valid telephone number; write it with its country code")
             addresses += numbers
-    return tuple(addresses)
+    return addresses
 
 
 def _groups(words: list[str], region: str | None) -> list[list[str]]:
@@ -143,10 +144,11 @@ def _resolve(written: str, region: str | None) -> Address | None:
     match = _NUMBER.fullmatch(written)
     if match is None:
         return None
-    found = numbering.international(match["digits"])
-    if found is None and region is not None and match["international"] is None:
-        found = numbering.national(match["digits"], region)
-    return Address(number=found[0], country=found[1]) if found is not None else None
+    prefix, digits = match.groups()
+    found = numbering.international(digits)
+    if found is None and region is not None and prefix is None:
+        found = numbering.national(digits, region)
+    return None if found is None else Address(*found)
 
 
 def mask(number: str) -> str:

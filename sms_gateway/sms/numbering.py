@@ -8,7 +8,7 @@ here once, when a number of its country is first seen.
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import phonenumbers
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberFormat
@@ -74,12 +74,19 @@ def _plan(calling_code: str, country: str) -> Plan:
 
 def calling_code(digits: str) -> str:
     """The calling code that an international number (digits only) begins with; empty for none."""
+    code, _ = _behind(digits[:3])
+    return code
+
+
+@cache
+def _behind(digits: str) -> tuple[str, tuple[Plan, ...]]:
+    """The calling code that up to three digits begin with, and the plans behind it."""
     # None begins with 0, none is longer than three digits and none begins another.
     if digits and digits[0] != "0":
         for length in (1, 2, 3):
-            if plans(code := digits[:length]):
-                return code
-    return ""
+            if countries := plans(code := digits[:length]):
+                return code, countries
+    return "", ()
 
 
 def countries_of(prefix: str) -> dict[str, str]:
@@ -121,11 +128,10 @@ def international(digits: str) -> tuple[str, str] | None:
     `digits` is the calling code and the number; a trunk prefix between them ("32 (0) 494") is
     left out of the result.
     """
-    code = calling_code(digits)
+    code, countries = _behind(digits[:3])
     if not code or len(digits) > MAX_WRITTEN:
         return None
     significant = digits[len(code) :]
-    countries = plans(code)
     trunk = countries[0].trunk
     if trunk is not None and (prefix := trunk.match(significant)) and prefix.end():
         # Which numbers keep such a beginning, and what replaces it, is libphonenumber's affair.
@@ -143,6 +149,8 @@ def national(digits: str, region: str) -> tuple[str, str] | None:
     return _parse(digits, region) if len(digits) <= MAX_WRITTEN else None
 
 
+# Ten times as slow as looking into a plan, and the same numbers come again and again.
+@lru_cache(maxsize=8_192)
 def _parse(text: str, region: str | None) -> tuple[str, str] | None:
     try:
         number = phonenumbers.parse(text, region)

@@ -21,10 +21,6 @@ from ..shared_calls import MOST_CALLS
 
 #: All parameters that some path of the API takes.
 NAMES = frozenset({"apikey", "recipients", "message", "id", "after", "limit", "before", "format"})
-# As they nearly always come.
-_PLAIN = {name.encode(): name for name in NAMES}
-# `in` looks for an octet as a number first: for bytes it makes an exception and drops it.
-(_PERCENT,) = b"%"
 _NUMBERS = frozenset({"recipients", "after", "limit"})
 #: The largest request body, in bytes. Four numbers and the longest text, every character of it
 #: percent-escaped, are a tenth of that.
@@ -113,27 +109,34 @@ _options_again = lru_cache(maxsize=64)(parse_options_header)
 
 def parse_form(raw: bytes, charset: bytes = b"") -> dict[str, str]:
     """The parameters in an urlencoded form or query (URL Standard, section 5.1)."""
+    plain = _plain_form(raw) if raw.isascii() and not charset else None
+    if plain is not None:
+        return plain
     pairs = raw.replace(b"+", b" ").split(b"&")
     if len(pairs) > MAX_FIELDS:
         raise Unusable(400, "Too many parameters")
     fields: dict[str, str] = {}
     for pair in pairs:
-        name, _, value = pair.partition(b"=")
-        if _PERCENT in value:
-            value = _unquoted_again(value) if len(value) <= _SHORT else unquote_to_bytes(value)
-        text = value.decode() if value.isascii() and not charset else _decode(value, charset)
-        known = _PLAIN.get(name)
-        if known is None or known in fields:
-            _add(fields, _decode(unquote_to_bytes(name)), text)
-        else:
-            fields[known] = text
+        name, _, value = map(unquote_to_bytes, pair.partition(b"="))
+        _add(fields, _decode(name), _decode(value, charset))
     fields.pop("", None)
     return fields
 
 
-# The same numbers come again and again, and their sign is written as %2B.
-_unquoted_again = lru_cache(maxsize=8_192)(unquote_to_bytes)
-_SHORT = 64
+def _plain_form(raw: bytes) -> dict[str, str] | None:
+    """The same of a form as nearly all are: each parameter comes once, by its plain name."""
+    fields: dict[str, str] = {}
+    for pair in raw.decode().replace("+", " ").split("&", len(NAMES)):
+        name, _, value = pair.partition("=")
+        if name not in NAMES or name in fields:
+            return None
+        if "%" in value:
+            # That of a number's sign is the only escape in most requests; none begins with a sign.
+            value = value.replace("%2B", "+")
+            if "%" in value:
+                value = _decode(unquote_to_bytes(value))
+        fields[name] = value
+    return fields
 
 
 def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[str, str]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from urllib.parse import quote_plus, urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sms_gateway.web.params import (
@@ -27,6 +27,22 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 def test_a_form_is_read_as_it_was_written(fields):
     if len(fields) <= MAX_FIELDS:
         assert parse_form(urlencode(fields).encode()) == fields
+
+
+forms = st.lists(
+    st.sampled_from([
+        "recipients", "message", "apikey", "recipients[]", "x", "%72ecipients", "=", "&", "+", "%",
+        "%2", "%2B", "%2b", "%25", "2B", "B", "%26", "%3D", "%0D", "%C3%A9", "1", " ",
+    ]),
+    max_size=12,
+).map("".join)  # fmt: skip
+
+
+@given(forms)
+@example("message=%%2B41&recipients=%252B%2%2B5")
+def test_a_form_is_read_alike_whether_it_is_plain_or_names_its_charset(form):
+    with suppress(Unusable):
+        assert parse_form(form.encode(), b"utf-8") == parse_form(form.encode())
 
 
 @given(st.dictionaries(st.sampled_from(["recipients", "message", "apikey", "format"]), texts))
