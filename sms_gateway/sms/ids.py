@@ -11,9 +11,12 @@ _last = 0
 _drawn: list[str] = []
 
 _COUNTER_BITS = 12
+_MOST_IN_A_MILLISECOND = (1 << _COUNTER_BITS) - 1
+_VERSION = 7 << _COUNTER_BITS
 _DRAWN_AT_ONCE = 256
-# The two highest bits of the first of these digits are the variant, 10.
-_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+# The two highest bits of each 64 are the variant, 10.
+_VARIANT = int("8000000000000000" * _DRAWN_AT_ONCE, 16)
+_RANDOM = int("3fffffffffffffff" * _DRAWN_AT_ONCE, 16)
 
 
 def new_id(now_ms: int) -> str:
@@ -26,12 +29,11 @@ def new_id(now_ms: int) -> str:
     with _lock:
         _last = now = max(now_ms << _COUNTER_BITS, _last + 1)
         if not _drawn:
-            digits = os.urandom(8 * _DRAWN_AT_ONCE).hex()
-            places = range(0, len(digits), 16)
-            _drawn.extend([_VARIANT[digits[at]] + digits[at + 1 : at + 16] for at in places])
+            digits = f"{int.from_bytes(os.urandom(8 * _DRAWN_AT_ONCE)) & _RANDOM | _VARIANT:x}"
+            _drawn.extend([digits[at : at + 16] for at in range(0, len(digits), 16)])
         random = _drawn.pop()
-    digits = f"{now:015x}"
-    return f"{digits[:12]}7{digits[12:]}{random}"
+    time, counter = now >> _COUNTER_BITS, now & _MOST_IN_A_MILLISECOND
+    return (time << 16 | _VERSION | counter).to_bytes(8).hex() + random
 
 
 def first_id(now_ms: int) -> str:

@@ -36,6 +36,8 @@ def test_ids_grow_whatever_the_clock_does():
     assert ids == sorted(ids)
     assert len(set(ids)) == len(ids)
     assert all(uuid.UUID(id).version == 7 for id in ids)
+    assert all(uuid.UUID(id).variant == uuid.RFC_4122 for id in ids)
+    assert len({id[16:] for id in ids}) == len(ids)
 
 
 def test_more_ids_than_the_counter_holds_run_ahead_of_the_clock():
