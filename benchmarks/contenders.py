@@ -1,5 +1,6 @@
 """What a server under measurement is, and one turn of it."""
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ class Turn:
 
 def turn(contender: Contender, folder: Path, *, seconds: float, connections: int = 32) -> Turn:
     """Drive a contender for so long."""
+    # What those before it left for the disk to write is theirs; one that syncs would wait for it.
+    os.sync()
     user, system = cpu_seconds(contender.roots)
     answers: Answers = drive(
         contender.port, contender.request, folder, seconds=seconds, connections=connections

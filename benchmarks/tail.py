@@ -1,5 +1,6 @@
 """The slowest answers when the server is half busy."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def measure(folder: Path, *, capacity: float, rounds: int, seconds: float) -> Ta
     with ours.on_sqlite(folder / "web") as (soap, _):
         paced.drive(soap.port, soap.request, per_second=200, seconds=1)
         for number in range(rounds):
+            os.sync()  # what others left for the disk to write
             disk = single.syncs(folder)
             came = paced.drive(
                 soap.port, soap.request, per_second=measured.per_second, seconds=seconds
