@@ -57,7 +57,7 @@ def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
     3. each word that begins with + begins a number, so does one that begins with 00 where the
        words before it are complete, and 1 or 2 holds from each such word to the next.
 
-    Text that is too long is refused before it is read: the cost is bounded.
+    Text that is too long is refused before it is taken apart: the cost is bounded.
     """
     # Nearly always it is one number without formatting, and there is only one way to read that.
     address = _resolve(text, region)
