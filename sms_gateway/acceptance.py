@@ -1,12 +1,13 @@
 """The rules of accepting a message: what is checked, in which order, and what is stored."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from .accounts import Account
-from .backend import Reply
+from .backend import ID_KEY, Reply
 from .codes import MAX_RECIPIENTS, Code
 from .routes import TEST, Route, Routes
 from .sms.address import Address, BadAddress, TooManyNumbers, parse_recipients
@@ -35,8 +36,11 @@ class Request(NamedTuple):
     text: str
     encoding: Encoding
     parts: int
-    #: What its idempotency key and its content are stored as; None when no key came.
+    #: What its idempotency key and its content are stored as; None when no key came, or one that
+    #: is its id.
     repeat: tuple[bytes, bytes] | None
+    #: Whether its idempotency key is its id.
+    is_named: bool
     #: Unix milliseconds.
     now: int
 
@@ -65,7 +69,7 @@ class Acceptance:
         account: Account,
         recipients: str,
         message: str,
-        repeat: tuple[bytes, bytes] | None,
+        idempotency_key: str,
     ) -> Request:
         """Everything that can be told without the transaction, in the order of the contract."""
         if not account.enabled:
@@ -88,14 +92,16 @@ class Acceptance:
             route = self.route(account, address)
             leaving.append((address, route, self._parts(message, segments, route)))
         now = self._clock()
+        name = _name(idempotency_key, now) if idempotency_key else ""
         return Request(
             account,
-            new_id(now),
+            name or new_id(now),
             tuple(leaving),
             message,
             segments.encoding,
             segments.parts,
-            repeat,
+            _repeat(account, idempotency_key, recipients, message) if not name else None,
+            bool(name),
             now,
         )
 
@@ -143,6 +149,8 @@ class Acceptance:
         now = self._clock()
         keys = {r.repeat[0] for r in requests if r.repeat is not None}
         before = intake.accepted_before(connection, keys, now) if keys else {}
+        names = {r.message_id for r in requests if r.is_named}
+        named = intake.accepted_as(connection, names) if names else {}
         stopped = _stopped(connection, requests)
 
         replies: list[Reply | None] = []
@@ -156,12 +164,16 @@ class Acceptance:
                 replies.append(None)
                 continue
             if request.repeat is not None:
-                id, content = request.repeat
-                first = before.get(id) or repeats.get(id)
+                key, content = request.repeat
+                first = before.get(key) or repeats.get(key)
                 if first is not None:
-                    replies.append(again(first, content))
+                    replies.append(_again(first, content))
                     continue
-            if request.message_id in stopped:
+            id = request.message_id
+            if id in named:
+                replies.append(_again_named(id, named[id], _content(request)))
+                continue
+            if id in stopped:
                 replies.append(Reply(Code.NOT_SENT, note=STOPPED))
                 continue
             if account.rate is not None:
@@ -174,27 +186,56 @@ class Acceptance:
                     replies.append(Reply(Code.TOO_FAST, note=limit_words(account)))
                     continue
                 busy_until[account.id] = charged
-            replies.append(Reply(Code.SENT, len(request.recipients), request.message_id))
+            replies.append(Reply(Code.SENT, len(request.recipients), id))
             accepted.append(request)
             if request.repeat is not None:
-                repeats[id] = intake.Accepted(
+                repeats[key] = intake.Accepted(
                     content_hash=content,
-                    message_id=request.message_id,
+                    message_id=id,
                     sent=len(request.recipients),
                 )
+            elif request.is_named:
+                named[id] = _content(request)
         # Between reading the repeats and recording them another process may have been first.
         taken = repeats.keys() - intake.remember(connection, repeats, now) if repeats else ()
         if taken:
             lost = intake.accepted_before(connection, taken, now)
             for number, request in enumerate(requests):
                 if request.repeat is not None and request.repeat[0] in lost:
-                    replies[number] = again(lost[request.repeat[0]], request.repeat[1])
+                    replies[number] = _again(lost[request.repeat[0]], request.repeat[1])
             accepted = [r for r in accepted if r.repeat is None or r.repeat[0] not in lost]
         if accepted:
             self._insert(connection, accepted)
         if busy_until:
             account_statements.charge(connection, busy_until)
         return replies
+
+    def before(
+        self,
+        connection: Connection,
+        account: Account,
+        recipients: str,
+        message: str,
+        idempotency_key: str,
+    ) -> Reply | None:
+        """The reply to a request's first copy, if that one was accepted."""
+        now = self._clock()
+        if name := _name(idempotency_key, now):
+            named = intake.accepted_as(connection, [name]).get(name)
+            if named is None:
+                return None
+            try:
+                addresses = parse_recipients(recipients, self._region)
+            except (BadAddress, TooManyNumbers):
+                return _ANOTHER
+            numbers = tuple([address.number for address in addresses])
+            return _again_named(name, named, intake.Content(account.id, message, numbers))
+        repeat = _repeat(account, idempotency_key, recipients, message)
+        if repeat is None:
+            return None
+        key, content = repeat
+        first = intake.accepted_before(connection, [key], now).get(key)
+        return None if first is None else _again(first, content)
 
     def _insert(self, connection: Connection, requests: Sequence[Request]) -> None:
         intake.add_messages(
@@ -253,7 +294,22 @@ def _too_long(parts: int, most: int) -> str:
     return f"The message is too long: {parts} parts, at most {most}"
 
 
-def repeat_of(
+_NAME = re.compile(ID_KEY + "([0-9a-f]{12})(7[0-9a-f]{3}[89ab][0-9a-f]{15})")
+
+
+def _name(idempotency_key: str, now: int) -> str:
+    """The id that a key names its message; empty when it names none.
+
+    An id tells its time. One that is wrong by more than a day makes the key one like any other:
+    what is old is looked for, and erased, by its id.
+    """
+    named = _NAME.fullmatch(idempotency_key)
+    if named is None or abs(int(named[1], 16) - now) > intake.REMEMBERED:
+        return ""
+    return named[1] + named[2]
+
+
+def _repeat(
     account: Account, idempotency_key: str, recipients: str, message: str
 ) -> tuple[bytes, bytes] | None:
     """What a request's idempotency key and its content are stored as; None without a key."""
@@ -263,11 +319,26 @@ def repeat_of(
     return intake.repeat_id(account.id, idempotency_key), content
 
 
-def again(first: intake.Accepted, content_hash: bytes) -> Reply:
+def _again(first: intake.Accepted, content_hash: bytes) -> Reply:
     """The first reply once more, unless the key came back with something else."""
     if first.content_hash != content_hash:
-        return Reply(Code.NOT_SENT, note="This idempotency key was used before for another message")
+        return _ANOTHER
     return Reply(Code.SENT, sent=first.sent, id=first.message_id)
+
+
+def _again_named(name: str, first: intake.Content, content: intake.Content) -> Reply:
+    """The same for a key that is the message's id."""
+    if not first.is_repeated_by(content):
+        return _ANOTHER
+    return Reply(Code.SENT, sent=len(first.recipients), id=name)
+
+
+_ANOTHER = Reply(Code.NOT_SENT, note="This idempotency key was used before for another message")
+
+
+def _content(request: Request) -> intake.Content:
+    numbers = tuple([address.number for address, _, _ in request.recipients])
+    return intake.Content(request.account.id, request.text, numbers)
 
 
 def limit_words(account: Account) -> str:

@@ -10,9 +10,9 @@ from .codes import Code
 #: The most messages that one `getsms` hands out.
 MOST_RECEIVED = 1_000
 
-#: What an idempotency key that a face draws begins with; a UUIDv7 in 32 hex digits follows.
-#: A database keeps such keys in the order of their times, which costs it less than any other.
-ORDERED_KEY = "sendsmsnow-"
+#: What an idempotency key begins with that names its message: the id follows, a UUIDv7 drawn by a
+#: face in 32 hex digits. The message itself is the record of such a key, which needs no other.
+ID_KEY = "sendsmsnow-"
 
 
 class Reply(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from .acceptance import STOPPED, Acceptance, Refused, Request, again, limit_words, repeat_of
+from .acceptance import STOPPED, Acceptance, Refused, Request, limit_words
 from .accounts import Account, key_hash
 from .backend import (
     MOST_RECEIVED,
@@ -25,7 +25,7 @@ from .codes import Code
 from .log import error_facts
 from .routes import Routes
 from .sms.address import parse_recipients
-from .store import GroupCommit, QueueFull, Store, erase, history, inbox, intake, resend, stops
+from .store import GroupCommit, QueueFull, Store, erase, history, inbox, resend, stops
 from .store import accounts as account_statements
 
 log = logging.getLogger(__name__)
@@ -97,8 +97,7 @@ class Gateway:
             return False
         assert self._commits is not None, "start() comes first"
         try:
-            repeat = repeat_of(account, idempotency_key, recipients, message)
-            request = self._rules.check(account, recipients, message, repeat)
+            request = self._rules.check(account, recipients, message, idempotency_key)
             self._commits.put(request, partial(self._tell, sending, then))
         except Refused:
             return False
@@ -247,11 +246,10 @@ class Gateway:
         """See `PageBackend.check`."""
         try:
             account = await self._load(_by_key(apikey))
-            repeat = repeat_of(account, idempotency_key, recipients, message)
             try:
-                request = self._rules.check(account, recipients, message, repeat)
+                request = self._rules.check(account, recipients, message, idempotency_key)
             except Refused as refused:
-                return await self._refusal(account, repeat, refused)
+                return await self._refusal(account, recipients, message, idempotency_key, refused)
             return await asyncio.to_thread(self._try_out, request)
         except Exception as error:
             return _failure(error)
@@ -335,12 +333,13 @@ class Gateway:
             fresh = account is None
             if account is None:
                 account = await self._load(credential)
-            repeat = repeat_of(account, idempotency_key, recipients, message)
             try:
-                request = self._rules.check(account, recipients, message, repeat)
+                request = self._rules.check(account, recipients, message, idempotency_key)
             except Refused as refused:
                 if fresh:
-                    return await self._refusal(account, repeat, refused)
+                    return await self._refusal(
+                        account, recipients, message, idempotency_key, refused
+                    )
             else:
                 reply = await self._commits.submit(request)
                 if reply is not None:
@@ -365,19 +364,22 @@ class Gateway:
         return account
 
     async def _refusal(
-        self, account: Account, repeat: tuple[bytes, bytes] | None, refused: Refused
+        self,
+        account: Account,
+        recipients: str,
+        message: str,
+        idempotency_key: str,
+        refused: Refused,
     ) -> Reply:
         """The reply to a refused request: that of its first copy, if that one was accepted."""
-        if repeat is None or refused.reply.error is Code.KEY_DISABLED:
+        if not idempotency_key or refused.reply.error is Code.KEY_DISABLED:
             return refused.reply
-        id, content = repeat
 
-        def read() -> intake.Accepted | None:
+        def read() -> Reply | None:
             with self._store.read() as connection:
-                return intake.accepted_before(connection, [id], self._clock()).get(id)
+                return self._rules.before(connection, account, recipients, message, idempotency_key)
 
-        first = await asyncio.to_thread(read)
-        return refused.reply if first is None else again(first, content)
+        return await asyncio.to_thread(read) or refused.reply
 
 
 def _by_key(apikey: str) -> _Credential:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from . import __version__
-from .backend import ORDERED_KEY, Inbox, MessageStatus, Reply, Sending
+from .backend import ID_KEY, Inbox, MessageStatus, Reply, Sending
 from .codes import Code
 from .http_answers import (
     Answer,
@@ -101,7 +101,7 @@ class HttpBackend:
             message,
             apikey,
             # Whatever the first one came to, the key keeps a second from sending again.
-            _header_safe(idempotency_key) or ORDERED_KEY + new_id(time.time_ns() // 1_000_000),
+            _header_safe(idempotency_key) or ID_KEY + new_id(time.time_ns() // 1_000_000),
             self._deadline(),
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 
@@ -38,7 +38,10 @@ class Store:
         else:
             self.engine = _postgresql_engine(parsed)
         #: What is raised when no statement can be at fault: no space, no server, no answer.
-        self.unavailable = (OperationalError, self.engine.dialect.loaded_dbapi.OperationalError)
+        driver = self.engine.dialect.loaded_dbapi
+        self.unavailable = (OperationalError, driver.OperationalError)
+        #: What is raised, too, when another process was first with what may be there once only.
+        self.outrun = (IntegrityError, driver.IntegrityError)
 
     @property
     def is_sqlite(self) -> bool:

@@ -56,6 +56,7 @@ class GroupCommit(Generic[Item, Result]):
         limit: int,
     ) -> None:
         self._unavailable = store.unavailable
+        self._outrun = store.outrun
         self._writer = Writer(store)
         #: That of the event loop's thread.
         self._own_writer = Writer(store, wait=False) if store.is_sqlite else None
@@ -135,15 +136,17 @@ class GroupCommit(Generic[Item, Result]):
             self._loop.call_soon_threadsafe(self._go_on, batch, results)
         self._writer.close()
 
-    def _commit(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+    def _commit(self, items: Sequence[Item], *, again: bool = True) -> Sequence[Result | Exception]:
         try:
             return self._once(self._writer, items)
         except Exception as error:
-            if len(items) == 1 or isinstance(error, self._unavailable):
+            alone = len(items) == 1 and not (again and isinstance(error, self._outrun))
+            if alone or isinstance(error, self._unavailable):
                 log.error("commit failed", extra={"items": len(items), **error_facts(error)})
                 return [error] * len(items)
-        # One bad item must not take its neighbours with it.
-        return [result for item in items for result in self._commit([item])]
+        # One bad item must not take its neighbours with it; what came second sees the first now.
+        again = len(items) > 1
+        return [result for item in items for result in self._commit([item], again=again)]
 
     def _once(self, writer: Writer, items: Sequence[Item]) -> Sequence[Result]:
         began = time.monotonic()

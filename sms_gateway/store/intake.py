@@ -1,14 +1,12 @@
 """Statements of the accept path: messages, their deliveries, and the record of repeats."""
 
 import hashlib
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from ..backend import ORDERED_KEY
 from ..sms.message import State
 from .bulk import insert_rows, later, run, with_marks
 from .tables import delivery, message
@@ -42,19 +40,8 @@ class Accepted:
 
 
 def repeat_id(account_id: int, idempotency_key: str) -> bytes:
-    """What an idempotency key of an account is stored as.
-
-    Of keys that begin with their time the ids do, too: what is written one after the other then
-    has its place in few pages of the database.
-    """
-    id = digest(f"{account_id} {idempotency_key}")
-    ordered = _ORDERED.fullmatch(idempotency_key)
-    return bytes.fromhex(ordered[1]) + id[:-_TIME] if ordered else id
-
-
-# A UUIDv7 begins with 48 bits of time.
-_TIME = 6
-_ORDERED = re.compile(ORDERED_KEY + "([0-9a-f]{12})[0-9a-f]{20}")
+    """What an idempotency key of an account is stored as."""
+    return digest(f"{account_id} {idempotency_key}")
 
 
 def digest(text: str) -> bytes:
@@ -106,3 +93,40 @@ def remember(connection: Connection, repeats: Mapping[bytes, Accepted], now: int
     statement = with_marks(_REMEMBER, len(repeats), "(?, ?, ?, ?, ?)")
     recorded = run(connection, statement, (*values, REMEMBERED))
     return {id for (id,) in recorded}
+
+
+class Content(NamedTuple):
+    """What a message has to have in common with another of its name to be a repeat of it."""
+
+    account_id: int
+    text: str
+    #: In E.164 with the plus sign, in their order.
+    recipients: tuple[str, ...]
+    #: Whether texts or numbers are erased; they are empty then.
+    erased: bool = False
+
+    def is_repeated_by(self, other: "Content") -> bool:
+        """What is erased may have been anything."""
+        if self.erased:
+            alike = self.account_id == other.account_id
+            return alike and len(self.recipients) == len(other.recipients)
+        return self == other
+
+
+_NAMED = """
+    SELECT message.id, account_id, text, erased_at, recipient
+    FROM message JOIN delivery ON delivery.message_id = message.id
+    WHERE message.id IN (...) ORDER BY delivery.id
+"""
+
+
+def accepted_as(connection: Connection, ids: Collection[str]) -> dict[str, Content]:
+    """What was accepted under these ids."""
+    found: dict[str, Content] = {}
+    for id, account_id, text, erased_at, recipient in run(
+        connection, with_marks(_NAMED, len(ids)), [*ids]
+    ):
+        recipients = (*found[id].recipients, recipient) if id in found else (recipient,)
+        erased = erased_at is not None or "" in recipients
+        found[id] = Content(account_id, text, recipients, erased)
+    return found
