@@ -84,9 +84,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         _Arbiter(self).run()
 
     def load(self) -> Any:
-        app = self._make_app()
-        garbage.freeze()
-        return app
+        with garbage.passed_over():
+            return self._make_app()
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .. import __version__
+from .. import __version__, garbage
 from .ending import exit_status
 from .options import CONFIG
 
@@ -39,7 +39,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f".{COMMANDS[cmd_name]}", __package__)
+        with garbage.passed_over():
+            module = importlib.import_module(f".{COMMANDS[cmd_name]}", __package__)
         command: click.Command = getattr(module, cmd_name)
         return command
 

@@ -105,8 +105,9 @@ def web(ctx: click.Context, /, config: Path | None, **options: str | None) -> No
 
 
 def _web(settings: Settings, listener: socket.socket) -> NoReturn:
-    from .. import server
-    from ..bootstrap.web import web_app
+    with garbage.passed_over():
+        from .. import server
+        from ..bootstrap.web import web_app
 
     with database.opened(settings):
         pass  # so that what is missing is told once, here, and not by each process
@@ -123,8 +124,9 @@ def soap(ctx: click.Context, /, config: Path | None, backend: str, **options: st
 
     It stands in front of a remote gateway's HTTP API, and needs no database.
     """
-    from .. import server
-    from ..bootstrap.soap import check_backend, soap_app
+    with garbage.passed_over():
+        from .. import server
+        from ..bootstrap.soap import check_backend, soap_app
 
     settings = settings_of(ctx, config, **options)
     if settings.workers is None:  # no database to be right for
@@ -150,9 +152,10 @@ def worker(ctx: click.Context, /, config: Path | None) -> None:
 
 
 def _worker(settings: Settings) -> None:
-    import uvloop
+    with garbage.passed_over():
+        import uvloop
 
-    from ..bootstrap.worker import make_worker
+        from ..bootstrap.worker import make_worker
 
     with database.opened(settings) as store:
         uvloop.run(_until_stopped(make_worker(settings, store).run()))
@@ -175,7 +178,8 @@ def mail(ctx: click.Context, /, config: Path | None) -> None:
 
 
 def _mail(settings: Settings, listener: socket.socket) -> None:
-    from ..bootstrap.mail import take_mail
+    with garbage.passed_over():
+        from ..bootstrap.mail import take_mail
 
     with database.opened(settings) as store:
         # Not uvloop: aiosmtpd upgrades connections to TLS by asyncio's own means.
@@ -183,7 +187,6 @@ def _mail(settings: Settings, listener: socket.socket) -> None:
 
 
 async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    garbage.freeze()
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from xml.sax.saxutils import escape, quoteattr
 
 from starlette.requests import Request
@@ -19,7 +20,7 @@ class CountryPages:
 
     def __init__(self, site: Site, routes: Sequence[carriers.Route]) -> None:
         self._site = site
-        self._open = carriers.reachable_countries(routes)
+        self._routes = routes
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/countries", self.show)]
@@ -45,6 +46,11 @@ class CountryPages:
                 "search": search,
             },
         )
+
+    @cached_property
+    def _open(self) -> frozenset[str]:
+        # When it is asked for first: it reads the numbering plans of all the world.
+        return carriers.reachable_countries(self._routes)
 
     def _state(self, country: Country) -> str:
         return "open" if country.code in self._open else "closed"
