@@ -41,7 +41,8 @@ def child(folder: str, behaviour: str) -> int:
             time.sleep(0.01)
         return 2
     while True:
-        time.sleep(60)
+        # Not for long: a signal that comes just before a sleep does not end it.
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":
