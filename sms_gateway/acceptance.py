@@ -92,7 +92,10 @@ class Acceptance:
             route = self.route(account, address)
             leaving.append((address, route, self._parts(message, segments, route)))
         now = self._clock()
-        name = _name(idempotency_key, now) if idempotency_key else ""
+        name, repeat = "", None
+        if idempotency_key:
+            name = _name(idempotency_key, now)
+            repeat = None if name else _repeat(account, idempotency_key, recipients, message)
         return Request(
             account,
             name or new_id(now),
@@ -100,7 +103,7 @@ class Acceptance:
             message,
             segments.encoding,
             segments.parts,
-            _repeat(account, idempotency_key, recipients, message) if not name else None,
+            repeat,
             bool(name),
             now,
         )
@@ -230,10 +233,7 @@ class Acceptance:
                 return _ANOTHER
             numbers = tuple([address.number for address in addresses])
             return _again_named(name, named, intake.Content(account.id, message, numbers))
-        repeat = _repeat(account, idempotency_key, recipients, message)
-        if repeat is None:
-            return None
-        key, content = repeat
+        key, content = _repeat(account, idempotency_key, recipients, message)
         first = intake.accepted_before(connection, [key], now).get(key)
         return None if first is None else _again(first, content)
 
@@ -311,10 +311,8 @@ def _name(idempotency_key: str, now: int) -> str:
 
 def _repeat(
     account: Account, idempotency_key: str, recipients: str, message: str
-) -> tuple[bytes, bytes] | None:
-    """What a request's idempotency key and its content are stored as; None without a key."""
-    if not idempotency_key:
-        return None
+) -> tuple[bytes, bytes]:
+    """What a request's idempotency key and its content are stored as."""
     content = intake.digest(f"{len(recipients)}:{recipients}{message}")
     return intake.repeat_id(account.id, idempotency_key), content
 
