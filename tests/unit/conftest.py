@@ -1,11 +1,32 @@
 """Fixtures of the tests of a part."""
 
-import pytest
-from support.books import Books
+from collections.abc import AsyncIterator
 
+import pytest
+from support.accepting import ROUTES
+from support.books import Books
+from support.clock import Clock
+from support.soon import Soon
+
+from sms_gateway.gateway import Gateway
 from sms_gateway.store import Store
 
 
 @pytest.fixture
 def books(store: Store) -> Books:
     return Books(store)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["awaited", "soon"])
+async def gateway(
+    request: pytest.FixtureRequest, store: Store, clock: Clock
+) -> AsyncIterator[Gateway | Soon]:
+    started = Gateway(store, ROUTES, max_parts=3, clock=clock)
+    await started.start()
+    yield Soon(started) if request.param == "soon" else started
+    await started.aclose()

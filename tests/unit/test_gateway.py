@@ -1,72 +1,23 @@
-"""The rules of accepting: codes in their order, limits, repeats, and what is stored."""
+"""The rules of accepting: codes in their order, limits, and what is stored."""
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from support import accounts as support
+from support.accepting import BELGIAN, BRITISH, FOUR, FRENCH, ROUTES, change, rows
 from support.clock import Clock
 from support.soon import Soon
 
 from sms_gateway import gateway as gateway_module
 from sms_gateway.accounts import Rate
-from sms_gateway.backend import ID_KEY, Reply
+from sms_gateway.backend import Reply
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
-from sms_gateway.routes import Route, Routes
-from sms_gateway.sms.ids import new_id
-from sms_gateway.sms.message import State
-from sms_gateway.store import Store, accounts, erase, intake, tables
-
-BELGIAN = "0032494000000"
-ITALIAN = "+393331234567"
-FRENCH = "+33612345678"
-BRITISH = "447400123456"
-FOUR = "32494000000,32494000001,32494000002,32494000003"
-
-NOW = 1_800_014_400_123
-
-ROUTES = Routes(
-    [
-        Route(prefix="32", upstreams=("a",)),
-        Route(prefix="33", upstreams=("b",), closed=True),
-        Route(prefix="39", upstreams=("a",)),
-    ]
-)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["awaited", "soon"])
-async def gateway(
-    request: pytest.FixtureRequest, store: Store, clock: Clock
-) -> AsyncIterator[Gateway | Soon]:
-    started = Gateway(store, ROUTES, max_parts=3, clock=clock)
-    await started.start()
-    yield Soon(started) if request.param == "soon" else started
-    await started.aclose()
-
-
-def rows(store: Store) -> tuple[int, int, int]:
-    """How many messages, deliveries and records of repeats are stored."""
-    with store.read() as connection:
-        counts = [
-            connection.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in (tables.message, tables.delivery, tables.idempotency)
-        ]
-    return counts[0], counts[1], counts[2]
-
-
-def change(store: Store, **options: Any) -> None:
-    with store.write() as connection:
-        assert accounts.change(connection, "acme", **options)
+from sms_gateway.store import Store, erase, tables
 
 
 async def test_an_accepted_message_is_stored_with_its_delivery(
@@ -218,186 +169,6 @@ async def test_a_test_key_goes_to_the_sandbox_wherever_the_number_is(
     assert (await gateway.sendsms(BRITISH, "hi", key)).error is Code.SENT
     with store.read() as connection:
         assert connection.execute(select(tables.delivery.c.route)).scalar_one() == "test"
-
-
-async def test_a_repeat_gets_the_first_reply_and_sends_nothing(
-    gateway: Gateway, store: Store, clock: Clock
-) -> None:
-    key, _ = support.create(store)
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
-    clock.pass_(hours=23)
-    again = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
-    assert again == first
-    assert rows(store) == (1, 1, 1)
-
-
-async def test_a_repeat_at_once_is_not_counted_against_the_limit(
-    gateway: Gateway, store: Store
-) -> None:
-    key, _ = support.create(store)
-    replies = await asyncio.gather(
-        *(gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once") for _ in range(20))
-    )
-    assert {r.error for r in replies} == {Code.SENT}
-    assert len({r.id for r in replies}) == 1
-    assert rows(store) == (1, 1, 1)
-
-
-@pytest.mark.parametrize("named", [False, True], ids=["key", "id"])
-async def test_two_processes_know_each_others_repeats(
-    store: Store, database: str, clock: Clock, named: bool
-) -> None:
-    key, _ = support.create(store, rate=None)
-    stores = [Store(database), Store(database)]
-    gateways = [Gateway(opened, ROUTES, clock=clock) for opened in stores]
-    for gateway in gateways:
-        await gateway.start()
-    keys = [ID_KEY + new_id(NOW) if named else f"k{n}" for n in range(20)]
-    replies = await asyncio.gather(
-        *(
-            gateways[n % 2].sendsms(BELGIAN, "hi", key, idempotency_key=keys[n // 6])
-            for n in range(120)
-        )
-    )
-    for gateway, opened in zip(gateways, stores, strict=True):
-        await gateway.aclose()
-        opened.close()
-    assert {r.error for r in replies} == {Code.SENT}
-    assert rows(store) == (20, 20, 0 if named else 20)
-    assert len({r.id for r in replies}) == 20
-
-
-async def test_an_idempotency_key_with_other_content_is_refused(
-    gateway: Gateway, store: Store
-) -> None:
-    key, _ = support.create(store, rate=None)
-    await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
-    reply = await gateway.sendsms(BELGIAN, "ho", key, idempotency_key="once")
-    assert (reply.error, reply.sent, reply.id) == (Code.NOT_SENT, 0, "")
-    assert "idempotency key" in reply.sentence
-    assert rows(store) == (1, 1, 1)
-
-
-def test_what_an_idempotency_key_is_stored_as_does_not_change() -> None:
-    # What is in databases has to be found again.
-    plain = hashlib.sha256(b"7 once").digest()
-    assert intake.repeat_id(7, "once") == plain
-    for odd in ("sendsmsnow-", "sendsmsnow-" + "g" * 32, "sendsmsnow-" + "0" * 33, "0" * 32):
-        assert intake.repeat_id(7, odd) == hashlib.sha256(f"7 {odd}".encode()).digest()
-
-
-async def test_a_key_may_be_the_id_of_its_message(
-    gateway: Gateway, store: Store, clock: Clock
-) -> None:
-    key, _ = support.create(store)
-    id = new_id(NOW)
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id)
-    assert first == Reply(Code.SENT, 1, id)
-    # The limit of one a minute does not count repeats.
-    again = [gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id) for _ in range(10)]
-    assert set(await asyncio.gather(*again)) == {first}
-    clock.pass_(hours=23)
-    change(store, countries=frozenset({"IT"}))
-    assert await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id) == first
-    assert rows(store) == (1, 1, 0)
-
-
-async def test_copies_that_come_together_are_accepted_once(gateway: Gateway, store: Store) -> None:
-    key, _ = support.create(store, rate=None)
-    ids = [new_id(NOW) for _ in range(5)]
-    replies = await asyncio.gather(
-        *(gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id) for id in ids * 4)
-    )
-    assert replies == [Reply(Code.SENT, 1, id) for id in ids * 4]
-    assert rows(store) == (5, 5, 0)
-
-
-async def test_an_id_belongs_to_one_message(gateway: Gateway, store: Store) -> None:
-    one, _ = support.create(store, "one", rate=None, multi=True)
-    other, _ = support.create(store, "other", rate=None)
-    once = ID_KEY + new_id(NOW)
-    first = await gateway.sendsms(f"{BELGIAN},{ITALIAN}", "hi", one, idempotency_key=once)
-    assert (first.error, first.sent) == (Code.SENT, 2)
-    for recipients, message, key in (
-        (f"{BELGIAN},{ITALIAN}", "hi", other),
-        (f"{BELGIAN},{ITALIAN}", "ho", one),
-        (f"{ITALIAN},{BELGIAN}", "hi", one),
-        (BELGIAN, "hi", one),
-        (BRITISH, "hi", one),
-        ("nobody", "hi", one),
-    ):
-        refused = await gateway.sendsms(recipients, message, key, idempotency_key=once)
-        assert (refused.error, refused.sent, refused.id) == (Code.NOT_SENT, 0, "")
-        assert "idempotency key" in refused.sentence
-    assert rows(store) == (1, 2, 0)
-
-
-async def test_what_was_erased_is_not_sent_again(
-    gateway: Gateway, store: Store, clock: Clock
-) -> None:
-    key, _ = support.create(store, rate=None)
-    erased, forgotten = (ID_KEY + new_id(NOW) for _ in range(2))
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=erased)
-    second = await gateway.sendsms(ITALIAN, "hi", key, idempotency_key=forgotten)
-    with store.write() as connection:
-        connection.execute(update(tables.delivery).values(state=State.DELIVERED))
-    assert (await gateway.deletesms(key, id=first.id)).error is Code.SENT
-    with store.write() as connection:
-        erase.forget(connection, ITALIAN, NOW)
-    assert await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=erased) == first
-    assert await gateway.sendsms(ITALIAN, "hi", key, idempotency_key=forgotten) == second
-    assert rows(store) == (2, 2, 0)
-
-
-@pytest.mark.parametrize("wrong", [-25 * 3_600_000, 25 * 3_600_000])
-async def test_an_id_that_tells_a_wrong_time_is_a_key_like_any_other(
-    gateway: Gateway, store: Store, wrong: int
-) -> None:
-    key, _ = support.create(store, rate=None)
-    id = f"{NOW + wrong:012x}7000{'8':0<16}"
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id)
-    assert first.id != id
-    assert await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id) == first
-    assert rows(store) == (1, 1, 1)
-
-
-async def test_an_idempotency_key_belongs_to_its_account(gateway: Gateway, store: Store) -> None:
-    one, _ = support.create(store, "one")
-    other, _ = support.create(store, "other")
-    first = await gateway.sendsms(BELGIAN, "hi", one, idempotency_key="once")
-    second = await gateway.sendsms(BELGIAN, "hi", other, idempotency_key="once")
-    assert first.id != second.id
-
-
-async def test_an_idempotency_key_is_free_again_after_a_day(
-    gateway: Gateway, store: Store, clock: Clock
-) -> None:
-    key, _ = support.create(store)
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
-    clock.pass_(hours=24, seconds=1)
-    second = await gateway.sendsms(BELGIAN, "other", key, idempotency_key="once")
-    assert second.error is Code.SENT
-    assert second.id != first.id
-    assert rows(store) == (2, 2, 1)
-
-
-async def test_a_refusal_is_not_remembered(gateway: Gateway, store: Store, clock: Clock) -> None:
-    key, _ = support.create(store)
-    await gateway.sendsms(BELGIAN, "first", key)
-    refused = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
-    assert refused.error is Code.TOO_FAST
-    clock.pass_(minutes=1)
-    accepted = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
-    assert accepted.error is Code.SENT
-
-
-async def test_a_repeat_is_answered_even_if_the_country_was_closed_meanwhile(
-    gateway: Gateway, store: Store
-) -> None:
-    key, _ = support.create(store)
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
-    change(store, countries=frozenset({"IT"}))
-    assert await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once") == first
 
 
 @pytest.mark.parametrize("way", [lambda gateway: gateway, Soon], ids=["awaited", "soon"])
