@@ -16,10 +16,15 @@ hypothesis.settings.register_profile("sendsmsnow", deadline=None, derandomize=Tr
 hypothesis.settings.load_profile("sendsmsnow")
 
 
+def pytest_sessionfinish() -> None:
+    databases.remove_server()
+
+
 @pytest.fixture(params=databases.KINDS)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a fresh database; each test runs on every kind."""
-    return databases.fresh_url(request.param, tmp_path)
+    with databases.fresh(request.param, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_a_round_beside_a_peer_is_measured_checked_and_told(tmp_path: Path) -> N
 
 
 def test_an_acknowledged_message_that_is_not_stored_is_seen(bench: Any, tmp_path: Path) -> None:
-    missing: Callable[[set[str]], int] = bench.ours.keeper(databases.fresh_url("sqlite", tmp_path))
+    missing: Callable[[set[str]], int] = bench.ours.keeper(databases.fresh_sqlite(tmp_path))
     assert missing({"0198c0de00007000800000000000abcd"}) == 1
 
 

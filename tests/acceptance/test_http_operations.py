@@ -23,9 +23,12 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
 @pytest.fixture(scope="module", params=databases.KINDS)
-def config(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def config(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("gateway")
-    return whole_gateway.settings_file(folder, databases.fresh_url(request.param, folder))
+    with databases.fresh(request.param, folder) as url:
+        yield whole_gateway.settings_file(folder, url)
 
 
 @pytest.fixture(scope="module")

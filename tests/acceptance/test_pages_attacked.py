@@ -26,7 +26,7 @@ EVIL = "<img src=x onerror=alert(1)>\"'</td>"
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("gateway")
-    with serve(folder, databases.fresh_url("sqlite", folder)) as running:
+    with serve(folder, databases.fresh_sqlite(folder)) as running:
         yield running
 
 

@@ -68,7 +68,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     relay.start()
     settings = {"smtp_relay": f"smtp://127.0.0.1:{port}", "mail_from": "SMS <sms@example.com>"}
     try:
-        with serve(folder, databases.fresh_url("sqlite", folder), **settings) as gateway:
+        with serve(folder, databases.fresh_sqlite(folder), **settings) as gateway:
             yield World(gateway, mailbox)
     finally:
         relay.stop()

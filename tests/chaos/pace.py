@@ -46,9 +46,9 @@ async def _measure(kind: str, options: str, parts: int) -> float:
         (f"+3247{n:07}", f"message {n}" + (" and so on" * 36 if n % 4 == 0 else ""))
         for n in range(parts * 4 // 6)
     )
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, databases.fresh(kind, Path(name)) as url:
         folder = Path(name)
-        store = Store(databases.fresh_url(kind, folder))
+        store = Store(url)
         await accept(store, messages)
         with start_smsc(folder, latency=_LATENCY) as smsc:
             async with working(store, f"{smsc.url}?{options}"):
@@ -68,3 +68,4 @@ def _speed(smsc: Smsc) -> float:
 if __name__ == "__main__":
     for chosen in sys.argv[1:] or databases.KINDS:
         uvloop.run(main(chosen))
+    databases.remove_server()

@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def gateway(folder: Path) -> Iterator[running.Running]:
-    with running.serve(folder, databases.fresh_url("sqlite", folder)) as started:
+    with running.serve(folder, databases.fresh_sqlite(folder)) as started:
         yield started
 
 

@@ -151,7 +151,7 @@ def proxy(
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Running]:
     folder = tmp_path_factory.mktemp("gateway")
-    database = databases.fresh_url("sqlite", folder)
+    database = databases.fresh_sqlite(folder)
     with running.serve(folder, database, public_url=f"https://{NAME}") as started:
         yield started
 
@@ -309,7 +309,7 @@ def test_who_guesses_keys_is_not_taken_for_others_whatever_is_claimed(proxy: Pro
 def test_only_the_configured_proxies_are_believed(
     proxies: str, believed: bool, tmp_path: Path
 ) -> None:
-    database = databases.fresh_url("sqlite", tmp_path)
+    database = databases.fresh_sqlite(tmp_path)
     with running.serve(tmp_path, database, proxies=proxies) as direct:
 
         def ask(*request: Any, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:

@@ -30,7 +30,7 @@ IDS = [f"{stack.name}, {way}" for stack, way in CALLS]
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Running]:
     folder = tmp_path_factory.mktemp("interop")
-    with running.serve(folder, databases.fresh_url("sqlite", folder)) as started:
+    with running.serve(folder, databases.fresh_sqlite(folder)) as started:
         yield started
 
 
