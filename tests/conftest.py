@@ -1,5 +1,6 @@
 """Fixtures that many tests share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from sms_gateway.store import Store
 # what `tox -e fuzz` is for.
 hypothesis.settings.register_profile("sendsmsnow", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("sendsmsnow")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are processors: a third of the time, a test waits for something."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 def pytest_sessionfinish() -> None:
