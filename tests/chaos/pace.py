@@ -68,4 +68,3 @@ def _speed(smsc: Smsc) -> float:
 if __name__ == "__main__":
     for chosen in sys.argv[1:] or databases.KINDS:
         uvloop.run(main(chosen))
-    databases.remove_server()

@@ -24,11 +24,9 @@ _END_OTHERS = (
     "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid != pg_backend_pid()"
 )
-_EMPTY = "; ".join(
-    [
-        *(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)),
-        "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'",
-    ]
+_EMPTY = (
+    "".join(f"DELETE FROM {table.name}; " for table in reversed(metadata.sorted_tables))
+    + "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
 )
 _SHAPE = (
     "SELECT string_agg(attrelid::regclass || '.' || attname, ' ' ORDER BY attrelid, attnum)"
