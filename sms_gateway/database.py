@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from .failure import Failure
 from .settings import Settings, SettingsError
-from .store import Store, migrate, pending_migration
+from .store import Store, database_file, migrate, pending_migration
 
 
 @contextmanager
@@ -40,15 +39,13 @@ def migrated(settings: Settings) -> str | None:
 @contextmanager
 def _open(settings: Settings, *, create: bool) -> Iterator[Store]:
     url = settings.database_url.get_secret_value()
-    if settings.is_sqlite:
-        file = Path(url.removeprefix("sqlite:///").partition("?")[0])
-        if create:
-            with _told(settings):
-                file.parent.mkdir(parents=True, exist_ok=True)
-        elif not file.exists():
-            raise Failure(f"there is no database {file}; run sendsmsnow migrate")
     try:
+        file = database_file(url)
+        if file is not None and not create and not file.exists():
+            raise Failure(f"there is no database {file}; run sendsmsnow migrate")
         with _told(settings):
+            if file is not None and create:
+                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             store = Store(url)
     except (ArgumentError, ValueError):
         raise SettingsError(f"database_url = {str(settings.database_url)!r} is no URL") from None

@@ -16,12 +16,12 @@ from typing import Any, NoReturn
 
 import click
 
-from .. import database, garbage, processes
+from .. import database, file_modes, garbage, processes
 from ..bootstrap.ways_out import check
 from ..failure import Failure
 from ..settings import Settings, SettingsError, split_address
 from .ending import exit_status
-from .options import CONFIG, listening, logging_to, settings_of
+from .options import CONFIG, config_of, listening, logging_to, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +36,21 @@ def serve(ctx: click.Context, /, config: Path | None, **options: str | None) -> 
     Migrates the database, then runs web, worker and, where mail_bind says so, mail as one
     family. A process that dies is restarted; Ctrl-C stops all of them.
     """
-    settings = settings_of(ctx, config, **options)
-    logging_to(settings)
+    settings = _begin(ctx, config, **options)
     check(settings)
     mail_listener = nullcontext() if settings.mail_bind is None else listen(settings.mail_bind)
     with listen(settings.bind) as listener, mail_listener as mails:
         settings = at_its_port(settings, listener)
         migrate_and_tell(settings)
         ctx.exit(processes.supervise(family(settings, listener, mails)))
+
+
+def _begin(ctx: click.Context, config: Path | None, **options: str | None) -> Settings:
+    """The settings of a command that opens the database for long, and its log."""
+    settings = settings_of(ctx, config, **options)
+    logging_to(settings)
+    file_modes.tell_of_exposed(settings, config_of(ctx, config))
+    return settings
 
 
 def family(
@@ -98,8 +105,7 @@ def web(ctx: click.Context, /, config: Path | None, **options: str | None) -> No
 
     It answers SOAP, the HTTP API and the pages; a worker is needed elsewhere.
     """
-    settings = settings_of(ctx, config, **options)
-    logging_to(settings)
+    settings = _begin(ctx, config, **options)
     with listen(settings.bind) as listener:
         _web(at_its_port(settings, listener), listener)
 
@@ -146,8 +152,7 @@ def worker(ctx: click.Context, /, config: Path | None) -> None:
 
     It hands messages to the carriers and takes in their receipts.
     """
-    settings = settings_of(ctx, config)
-    logging_to(settings)
+    settings = _begin(ctx, config)
     _worker(settings)
 
 
@@ -169,8 +174,7 @@ def mail(ctx: click.Context, /, config: Path | None) -> None:
 
     Mails that come in at mail_bind become SMS; a worker is needed elsewhere.
     """
-    settings = settings_of(ctx, config)
-    logging_to(settings)
+    settings = _begin(ctx, config)
     if settings.mail_bind is None:
         raise SettingsError("mail_bind is not set: it says where mails come in")
     with listen(settings.mail_bind) as listener:
@@ -205,8 +209,7 @@ def migrate(ctx: click.Context, /, config: Path | None) -> None:
 
     It is made where there is none.
     """
-    settings = settings_of(ctx, config)
-    logging_to(settings)
+    settings = _begin(ctx, config)
     version = database.migrated(settings)
     click.echo(f"{settings.database_url}: " + (f"now at {version}" if version else "up to date"))
 

@@ -1,7 +1,7 @@
 """Typed settings: defaults < TOML file < SENDSMSNOW_* environment < command line."""
 
 from .reference import in_force, reference
-from .sources import ENV_CONFIG, ENV_PREFIX, Given, SettingsError, given, load
+from .sources import ENV_CONFIG, ENV_PREFIX, Given, SettingsError, config_file, given, load
 from .table import DEFAULT_UPSTREAM, TEST_UPSTREAM, Settings
 from .values import SecretUrl, masked, milliseconds, split_address
 
@@ -14,6 +14,7 @@ __all__ = [
     "SecretUrl",
     "Settings",
     "SettingsError",
+    "config_file",
     "given",
     "in_force",
     "load",

@@ -56,8 +56,7 @@ def given(
     are None count as not set. SettingsError for a file that cannot be read and for names of no
     setting.
     """
-    if config is None and environ.get(ENV_CONFIG):
-        config = Path(environ[ENV_CONFIG])
+    config = config_file(config, environ)
     found: dict[str, Given] = {}
     for name, value in _read_toml(config).items() if config else ():
         _check_name(name, Settings.model_fields, str(config))
@@ -75,6 +74,11 @@ def given(
         if value is not None:
             found[name] = Given(value, "--" + name)
     return found
+
+
+def config_file(config: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file with the settings: `config`, or the one that SENDSMSNOW_CONFIG names."""
+    return config or (Path(environ[ENV_CONFIG]) if environ.get(ENV_CONFIG) else None)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -1,7 +1,15 @@
 """What is kept: tables, one statement per function, group commit and migrations."""
 
-from .engine import Store, database_url
+from .engine import Store, database_file, database_url
 from .group_commit import GroupCommit, QueueFull
 from .migrate import migrate, pending_migration
 
-__all__ = ["GroupCommit", "QueueFull", "Store", "database_url", "migrate", "pending_migration"]
+__all__ = [
+    "GroupCommit",
+    "QueueFull",
+    "Store",
+    "database_file",
+    "database_url",
+    "migrate",
+    "pending_migration",
+]

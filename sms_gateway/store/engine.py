@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -22,6 +23,16 @@ def database_url(url: str) -> URL:
     return parsed
 
 
+def database_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for a database that is not one file."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    if not parsed.database or parsed.database == ":memory:":
+        raise ValueError("the database is a file: sqlite:///path/to/file")
+    return Path(parsed.database)
+
+
 class Store:
     """A database opened by one process. Open it after forking."""
 
@@ -30,11 +41,13 @@ class Store:
         # SQLite has one writer at a time; processes that wait in its own busy handler starve
         # each other for seconds, while the system's file lock hands over at once.
         self._write_lock: _FileLock | None = None
-        if parsed.get_backend_name() == "sqlite":
-            if not parsed.database or parsed.database == ":memory:":
-                raise ValueError("the database is a file: sqlite:///path/to/file")
+        file = database_file(url)
+        if file is not None:
+            # Made here, as its owner's alone: SQLite lets everybody read what it makes. Its log
+            # and the log's index get the permissions of the file.
+            os.close(_private(file))
             self.engine = _sqlite_engine(parsed)
-            self._write_lock = _FileLock(parsed.database + ".lock")
+            self._write_lock = _FileLock(Path(f"{file}.lock"))
         else:
             self.engine = _postgresql_engine(parsed)
         #: What is raised when no statement can be at fault: no space, no server, no answer.
@@ -183,12 +196,17 @@ def _postgresql_engine(url: URL) -> Engine:
     return engine
 
 
+def _private(path: Path) -> int:
+    """A file opened to be read and written, and made for its owner alone where it is not there."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 class _FileLock:
     """An exclusive lock between all threads of all processes that name the same file."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: Path) -> None:
         self._thread_lock = threading.Lock()
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = _private(path)
 
     @contextmanager
     def held(self, *, wait: bool) -> Iterator[None]:
