@@ -1,3 +1,3 @@
 """The SMS gateway behind the faces: rules, store, worker, upstreams and the HTTP face."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
