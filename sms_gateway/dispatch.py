@@ -26,6 +26,8 @@ _WORKS = {
     Outcome.REFUSED: True,
     Outcome.RETRY: False,
     Outcome.UNANSWERED: False,
+    # A full handset is no fault of the carrier; that it takes messages for others is not said.
+    Outcome.BUSY: None,
     Outcome.NOT_WRITTEN: None,
 }
 

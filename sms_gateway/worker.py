@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from .busy import BusyNumbers
 from .dispatch import Dispatch
 from .ledger import (
     Beat,
@@ -53,16 +54,25 @@ class _Attempt:
     delivery: Delivery
     waiting_for: set[int]
     answers: list[Answer] = field(default_factory=list)
+    #: When its number may be tried again, Unix ms; 0 while nothing says that it is busy.
+    busy_until: int = 0
 
 
 def settle(
-    delivery: Delivery, answers: list[Answer], *, upstream: str, resend: bool, now: int
+    delivery: Delivery,
+    answers: list[Answer],
+    *,
+    upstream: str,
+    resend: bool,
+    now: int,
+    busy_until: int = 0,
 ) -> Settled:
     """How an attempt ended whose parts have all been answered.
 
     A refusal of one part is a refusal of the whole. What may have been written is uncertain,
     unless the route prefers a possible second copy. Otherwise the missing parts are tried
-    again, after a pause that doubles from one second to five minutes.
+    again, after a pause that doubles from one second to five minutes; `busy_until` is the end of
+    that of its number.
     """
     outcomes = {answer.outcome for answer in answers}
     due = now
@@ -81,6 +91,11 @@ def settle(
         state = State.QUEUED
         pause = min(1_000 << min(delivery.attempt - 1, 20), _LONGEST_PAUSE)
         due = now + int(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spread, not secrecy
+        due = max(due, busy_until)
+        reason = "to be tried again"
+    elif Outcome.BUSY in outcomes:
+        state = State.QUEUED
+        due = max(now, busy_until)
         reason = "to be tried again"
     elif Outcome.NOT_WRITTEN in outcomes:
         state = State.QUEUED
@@ -235,6 +250,7 @@ class _Counter:
         self._poll = poll
         self._loop = asyncio.get_running_loop()
         self._attempts: dict[int, _Attempt] = {}
+        self._busy = BusyNumbers()
         #: Deliveries whose attempts have ended, which the store may not know yet.
         self._unwritten: set[int] = set()
         self._writing: set[asyncio.Task[None]] = set()
@@ -259,7 +275,14 @@ class _Counter:
             held = frozenset(self._attempts.keys() | self._unwritten) if unsure else None
             claim = asyncio.ensure_future(
                 self._commits.submit(
-                    Claim(upstream=name, parts=room, now=_now(), shares=shares, held=held)
+                    Claim(
+                        upstream=name,
+                        parts=room,
+                        now=_now(),
+                        shares=shares,
+                        held=held,
+                        hold=self._busy.hold,
+                    )
                 )
             )
             try:
@@ -304,6 +327,11 @@ class _Counter:
             self._write(LateAnswer(upstream=self.upstream.name, answer=answer, now=now))
             return
         self._dispatch.answered(self.upstream.name, answer.outcome, self._loop.time())
+        number = attempt.delivery.recipient
+        if answer.outcome is Outcome.BUSY:
+            attempt.busy_until = self._busy.refused(number, now, attempt.delivery.attempt)
+        elif answer.outcome in (Outcome.ACCEPTED, Outcome.REFUSED):
+            self._busy.answered(number)
         attempt.waiting_for.discard(answer.part)
         attempt.answers.append(answer)
         if not attempt.waiting_for:
@@ -315,6 +343,7 @@ class _Counter:
                 upstream=self.upstream.name,
                 resend=attempt.delivery.route in self._resending,
                 now=now,
+                busy_until=attempt.busy_until,
             )
             self._write(settled)
 

@@ -89,6 +89,7 @@ class Ledger:
             worker=self._worker,
             parts=claim.parts - sum(len(pending_parts(delivery)) for delivery in forgotten),
             now=claim.now,
+            hold=claim.hold,
         )
         taken = forgotten + fresh
         complete = [delivery for delivery in taken if not pending_parts(delivery)]
@@ -216,6 +217,7 @@ def _part_row(answer: Answer, upstream: str) -> tuple[int, int, str, str]:
 _EVENTS = {
     Outcome.ACCEPTED: "submitted",
     Outcome.RETRY: "put off",
+    Outcome.BUSY: "put off",
     Outcome.REFUSED: "refused",
     Outcome.UNANSWERED: "not answered",
     Outcome.NOT_WRITTEN: "not written",

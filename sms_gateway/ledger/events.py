@@ -1,6 +1,6 @@
 """What can happen at a worker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..routes import Share
@@ -25,6 +25,8 @@ class Claim:
     #: After a claim of which nobody knows whether it was committed: all that this upstream knows
     #: to be claimed. What else the worker holds comes with the result.
     held: frozenset[int] | None = None
+    #: Until when a delivery to a number has to wait, by number and time (Unix ms); 0: it goes.
+    hold: Callable[[str, int], int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ class Verdict(StrEnum):
     RETRY = "retry"
     #: Not so fast: worth another try, and everything is to go slower.
     SLOW_DOWN = "slow down"
+    #: Not to this number now; not so fast, where many different numbers meet it.
+    FULL = "full"
     #: Not this message, ever.
     REFUSED = "refused"
     #: Not this account: a bind fails until somebody changes a setting; a message may wait for that.
@@ -61,9 +63,9 @@ STATUSES = {
         Status(0x0F, "invalid system id", Verdict.LOCKED_OUT),
         Status(0x11, "cancel SM failed", Verdict.REFUSED),
         Status(0x13, "replace SM failed", Verdict.REFUSED),
-        # Some SMSCs mean the queue of the account, some that of the handset; slower is right for
-        # the first and harmless for the second.
-        Status(0x14, "message queue full", Verdict.SLOW_DOWN),
+        # SMSCs mean the queue of a handset as often as that of the account. Which of the two it is
+        # shows in how many different numbers meet it.
+        Status(0x14, "message queue full", Verdict.FULL),
         Status(0x15, "invalid service type", Verdict.REFUSED),
         Status(0x33, "invalid number of destinations", Verdict.REFUSED),
         Status(0x34, "invalid distribution list name", Verdict.REFUSED),
@@ -71,7 +73,9 @@ STATUSES = {
         Status(0x42, "invalid submit with replace request", Verdict.REFUSED),
         Status(0x43, "invalid esm_class field data", Verdict.REFUSED),
         Status(0x44, "cannot submit to distribution list", Verdict.REFUSED),
-        # No reason given: sent for a database that is away as well as for a blocked number.
+        # No reason given: sent for a database that is away as well as for a blocked number. Like
+        # 0x64, 0xFE, 0xFF and what vendors have of their own it never speaks of load, so that the
+        # rate stays as it is.
         Status(0x45, "submit failed", Verdict.RETRY),
         Status(0x48, "invalid source address TON", Verdict.REFUSED),
         Status(0x49, "invalid source address NPI", Verdict.REFUSED),

@@ -1,6 +1,6 @@
 """Statements of the queue: claim what is due, record what became of it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,39 +71,55 @@ def claim(
     worker: int,
     parts: int,
     now: int,
+    hold: Callable[[str, int], int] | None = None,
 ) -> list[Delivery]:
     """Take what is due of these shares for an upstream that has room for so many parts.
 
     A delivery with more parts than there is room for is taken only when it is the first, so
     that nothing is claimed that is not written at once. What comes in its route's quiet hours is
-    put off instead.
+    put off instead, and so is what `hold` says has to wait for its number.
     """
     taken: list[Any] = []
-    waiting: list[tuple[int, int]] = []
     room = parts
     for share in shares:
         left = room if share.most is None else min(room, share.most)
-        if left <= 0:
-            continue
-        before = len(taken)
-        for row in _due(connection, share, upstream, now=now, most=left):
-            until = share.route.quiet and share.route.quiet.until(row.recipient, now)
-            if until:
-                waiting.append((row.id, until))
-                continue
-            if (row.parts > room and taken) or (row.parts > left and len(taken) > before):
+        most, ours = left, len(taken)
+        for _ in range(_LOOKS if left > 0 else 0):
+            waiting: list[tuple[int, int, str]] = []
+            known = {row.id for row in taken[ours:]}
+            for row in _due(connection, share, upstream, now=now, most=most):
+                if row.id in known:
+                    continue
+                until = share.route.quiet and share.route.quiet.until(row.recipient, now)
+                if until:
+                    waiting.append((row.id, until, "quiet hours"))
+                    continue
+                if (row.parts > room and taken) or (row.parts > left and len(taken) > ours):
+                    break
+                # Last, as what is not held may be the one delivery that tries its number.
+                until = hold(row.recipient, now) if hold is not None else 0
+                if until:
+                    waiting.append((row.id, until, "the number is busy"))
+                    continue
+                taken.append(row)
+                left -= row.parts
+                room -= row.parts
+            if not waiting:
                 break
-            taken.append(row)
-            left -= row.parts
-            room -= row.parts
-    if waiting:
-        _put_off(connection, waiting, now)
+            _put_off(connection, waiting, now)
+            most = _MORE
     if not taken:
         return []
     ids = [(row.id,) for row in taken]
     _TAKE.run(connection, ids, worker, upstream)
     _RECORD_TAKE.run(connection, ids, now, upstream)
     return _deliveries(connection, [(row, row.attempts + 1) for row in taken])
+
+
+#: Where deliveries were put off others are looked for, so that ten thousand to one busy number do
+#: not stand before all that may go: so many times, and at so many rows. A look puts off at most
+#: 100 deliveries, which keeps its transaction short.
+_LOOKS, _MORE = 4, 100
 
 
 def _due(
@@ -126,12 +142,12 @@ _PUT_OFF = (
 )
 
 
-def _put_off(connection: Connection, waiting: Sequence[tuple[int, int]], now: int) -> None:
-    """Let deliveries (id, until when) wait for the end of quiet hours."""
-    connection.execute(_PUT_OFF, [{"delivery_id": id, "until": until} for id, until in waiting])
+def _put_off(connection: Connection, waiting: Sequence[tuple[int, int, str]], now: int) -> None:
+    """Let deliveries (id, until when, why) wait."""
+    connection.execute(_PUT_OFF, [{"delivery_id": id, "until": until} for id, until, _ in waiting])
     record_steps(
         connection,
-        [(id, now, 0, "put off", f"quiet hours until {moment(until)}") for id, until in waiting],
+        [(id, now, 0, "put off", f"{why} until {moment(until)}") for id, until, why in waiting],
     )
 
 

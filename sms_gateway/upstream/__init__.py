@@ -48,6 +48,9 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     #: Refused for now (throttled, queue full, system error): worth another try.
     RETRY = "retry"
+    #: Refused for now because of this number (its handset's queue is full): what goes to it is put
+    #: off, and nothing is said about the carrier.
+    BUSY = "busy"
     #: Refused for good (bad number, bad sender, no credit for this destination).
     REFUSED = "refused"
     #: Written, and no answer came: nobody knows.

@@ -24,6 +24,7 @@ from ..smpp.pdu import BindTransceiver, SubmitSm
 from ..smpp.session import Session, State
 from ..smpp.status import Status, Verdict
 from . import Answer, Delivery, Outcome, Sink, pending_parts
+from .full_queues import FullQueues
 from .pace import Pace
 from .smpp_inbox import Inbox
 from .smpp_link import Link
@@ -36,6 +37,7 @@ _OUTCOMES = {
     Verdict.OK: Outcome.ACCEPTED,
     Verdict.RETRY: Outcome.RETRY,
     Verdict.SLOW_DOWN: Outcome.RETRY,
+    Verdict.FULL: Outcome.BUSY,
     # Once somebody has put the account right the message can still go.
     Verdict.LOCKED_OUT: Outcome.RETRY,
     Verdict.REFUSED: Outcome.REFUSED,
@@ -50,6 +52,7 @@ class _Part(NamedTuple):
     delivery_id: int
     attempt: int
     number: int
+    recipient: str
 
 
 class SmppUpstream:
@@ -61,6 +64,7 @@ class SmppUpstream:
         self._options = options
         self._tls = _tls_context(options)
         self._pace = Pace(options.rate)
+        self._full_queues = FullQueues()
         self._sink: Sink | None = None
         self._link: Link[_Part] | None = None
         self._stopping = False
@@ -278,12 +282,19 @@ class SmppUpstream:
             self._answered(part, Outcome.NOT_WRITTEN, reason)
 
     def _note_answer(self, event: Answered[_Part]) -> None:
-        status = event.status
-        if status.verdict is Verdict.SLOW_DOWN and self._pace.slow_down(self._now()):
+        status, part, now = event.status, event.ticket, self._now()
+        outcome = _OUTCOMES[status.verdict]
+        slower = status.verdict is Verdict.SLOW_DOWN
+        if status.verdict is Verdict.FULL:
+            slower = self._full_queues.is_bind_full(part.recipient, now)
+            outcome = Outcome.RETRY if slower else outcome
+        elif not slower:
+            self._full_queues.accepted(part.recipient, now)
+        if slower and self._pace.slow_down(now):
             facts = {"upstream": self.name, "status": str(status), "rate": self._pace.rate}
             log.warning("slowed down", extra=facts)
         reason = "" if status.verdict is Verdict.OK else str(status)
-        self._answered(event.ticket, _OUTCOMES[status.verdict], reason, event.message_id)
+        self._answered(part, outcome, reason, event.message_id)
 
     def _answered(self, part: _Part, outcome: Outcome, reason: str, smsc_id: str = "") -> None:
         assert self._sink is not None
@@ -311,7 +322,7 @@ class SmppUpstream:
 
     def _is_locked_out(self) -> bool:
         """The bind was refused for a reason that does not pass of itself."""
-        passing = (Verdict.RETRY, Verdict.SLOW_DOWN)
+        passing = (Verdict.RETRY, Verdict.SLOW_DOWN, Verdict.FULL)
         return self._refusal is not None and self._refusal.verdict not in passing
 
     def _until_paced(self) -> float | None:
@@ -325,7 +336,7 @@ class SmppUpstream:
 
 
 def _part(delivery: Delivery, number: int) -> _Part:
-    return _Part(delivery.id, delivery.attempt, number)
+    return _Part(delivery.id, delivery.attempt, number, delivery.recipient)
 
 
 def _tls_context(options: SmppOptions) -> ssl.SSLContext | None:

@@ -24,6 +24,7 @@ from sms_gateway.upstream.smpp_options import options_from_url
 
 ACCEPTED, RETRY, REFUSED = Outcome.ACCEPTED, Outcome.RETRY, Outcome.REFUSED
 UNANSWERED, NOT_WRITTEN = Outcome.UNANSWERED, Outcome.NOT_WRITTEN
+BUSY = Outcome.BUSY
 
 _accounts = itertools.count(1)
 
@@ -95,7 +96,7 @@ async def bound(smsc: Smsc, **options: Any) -> AsyncIterator[Bind]:
     [
         ("Hello", [ACCEPTED], ""),
         ("#throttled", [RETRY], "0x00000058 throttling error"),
-        ("#queue-full", [RETRY], "0x00000014 message queue full"),
+        ("#queue-full", [BUSY], "0x00000014 message queue full"),
         ("#system-error", [RETRY], "0x00000008 system error"),
         ("#invalid-destination", [REFUSED], "0x0000000b invalid destination address"),
         ("#vendor", [RETRY], "0x000004ff vendor-specific error"),

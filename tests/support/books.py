@@ -1,5 +1,6 @@
 """What a worker writes about, and what became of it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import func, select
@@ -30,6 +31,7 @@ HOUR = 3_600_000
 LEASE = 15_000
 ACCEPTED, RETRY, REFUSED = Outcome.ACCEPTED, Outcome.RETRY, Outcome.REFUSED
 UNANSWERED, NOT_WRITTEN = Outcome.UNANSWERED, Outcome.NOT_WRITTEN
+BUSY = Outcome.BUSY
 
 ROUTES = Routes(
     [
@@ -102,8 +104,16 @@ class Books:
         with self.store.write() as connection:
             return self.ledger.apply(connection, events)[-1]
 
-    def claim(self, parts: int = 100, upstream: str = "a", now: int = NOW) -> list[Delivery]:
-        claimed: list[Delivery] = self.write(Claim(upstream=upstream, parts=parts, now=now))
+    def claim(
+        self,
+        parts: int = 100,
+        upstream: str = "a",
+        now: int = NOW,
+        hold: Callable[[str, int], int] | None = None,
+    ) -> list[Delivery]:
+        claimed: list[Delivery] = self.write(
+            Claim(upstream=upstream, parts=parts, now=now, hold=hold)
+        )
         return claimed
 
     def settle(
@@ -128,7 +138,10 @@ class Books:
             if number not in delivery.accepted
         ]
         resend = delivery.route in ROUTES.resending()
-        return settle(delivery, answers, upstream="a", resend=resend, now=now)
+        busy_until = now + 7 * SECOND if BUSY in outcomes else 0
+        return settle(
+            delivery, answers, upstream="a", resend=resend, now=now, busy_until=busy_until
+        )
 
     def receipt(
         self,
@@ -146,6 +159,14 @@ class Books:
             found = history.of_message(connection, id)
         assert found is not None
         return found.state
+
+    def delivery(self, id: str) -> Any:
+        """The only delivery of a message, with its journal."""
+        with self.store.read() as connection:
+            found = history.of_message(connection, id)
+        assert found is not None
+        (delivery,) = found.deliveries
+        return delivery
 
     def steps(self, id: str) -> list[str]:
         with self.store.read() as connection:

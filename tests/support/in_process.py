@@ -21,9 +21,9 @@ ROUTES = Routes([Route(prefix="", upstreams=("carrier",))])
 _AT_ONCE = 500
 
 
-async def accept(store: Store, messages: Iterable[tuple[str, str]]) -> None:
+async def accept(store: Store, messages: Iterable[tuple[str, str]], *, name: str = "acme") -> None:
     """Accept (recipient, text) pairs, all of which have to be acceptable."""
-    key, _ = accounts.create(store, rate=None)
+    key, _ = accounts.create(store, name=name, rate=None)
     gateway = Gateway(store, ROUTES)
     await gateway.start()
     work = iter(messages)

@@ -37,7 +37,7 @@ def test_an_upstream_that_fails_with_everything_is_left_for_the_next(outcome) ->
     assert (prefixes(books, "a", GRACE), prefixes(books, "b", GRACE)) == ([], ["32"])
 
 
-@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.NOT_WRITTEN])
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.NOT_WRITTEN, Outcome.BUSY])
 def test_an_answer_for_good_and_none_at_all_are_no_failures(outcome) -> None:
     books = dispatch(ORDERED)
     fail(books, "a", outcome)
@@ -66,6 +66,17 @@ def test_a_trial_for_which_there_is_nothing_to_send_may_be_made_again() -> None:
     fail(books, "a")
     assert prefixes(books, "a", GRACE + 1) == ["32"]
     assert prefixes(books, "a", GRACE + 1) == ["32"]
+
+
+def test_a_trial_that_meets_a_busy_number_is_made_again_with_another() -> None:
+    books = dispatch(ORDERED)
+    fail(books, "a")
+    shares = books.shares("a", 10, GRACE + 1)
+    books.claimed("a", shares, [a_delivery(route="32")], GRACE + 1)
+    assert books.shares("a", 10, GRACE + 1) == []
+    books.answered("a", Outcome.BUSY, GRACE + 1)
+    assert prefixes(books, "a", GRACE + 1) == ["32"]
+    assert books.left(GRACE + 1) == ["a"]
 
 
 def test_a_route_has_at_most_its_window_under_way() -> None:

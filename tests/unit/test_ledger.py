@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import select, update
 from support.books import (
     ACCEPTED,
+    BUSY,
     HOUR,
     LEASE,
     NOT_WRITTEN,
@@ -17,6 +18,7 @@ from support.books import (
     submitted,
 )
 
+from sms_gateway.busy import BusyNumbers
 from sms_gateway.ledger import (
     Beat,
     Claim,
@@ -60,6 +62,35 @@ def test_an_expired_delivery_is_not_claimed(books: Books) -> None:
     assert books.claim(now=NOW + HOUR) == []
 
 
+def test_what_goes_to_a_busy_number_is_put_off_and_says_until_when(books: Books) -> None:
+    busy = BusyNumbers()
+    until = busy.refused("+32494000000", NOW)
+    held = [books.accept() for _ in range(30)]
+    free = [books.accept("+32494000001") for _ in range(5)]
+    # All of those that wait stand before these in the queue.
+    assert [d.message_id for d in books.claim(parts=3, hold=busy.hold)] == free[:3]
+    assert {books.state(id) for id in held} == {State.QUEUED}
+    step = books.delivery(held[0]).steps[-1]
+    assert step.event == "put off"
+    assert step.detail.startswith("the number is busy until ")
+    assert books.delivery(held[0]).due_at == until
+    assert [d.message_id for d in books.claim(hold=busy.hold)] == free[3:]
+    # One of them tries; the others wait for what becomes of it.
+    (tried,) = books.claim(now=until, hold=busy.hold)
+    assert tried.message_id == held[0]
+    busy.answered(tried.recipient)
+    assert len(books.claim(now=until + 2_000, hold=busy.hold)) == 29
+
+
+def test_one_busy_number_does_not_stand_before_all_others(books: Books) -> None:
+    busy = BusyNumbers()
+    busy.refused("+32494000000", NOW)
+    for _ in range(250):
+        books.accept()
+    free = books.accept("+32494000001")
+    assert [d.message_id for d in books.claim(parts=1, hold=busy.hold)] == [free]
+
+
 # -- how attempts end --
 
 
@@ -69,10 +100,14 @@ def test_an_expired_delivery_is_not_claimed(books: Books) -> None:
         ([ACCEPTED], State.SUBMITTED, State.SUBMITTED),
         ([ACCEPTED, ACCEPTED], State.SUBMITTED, State.SUBMITTED),
         ([RETRY], State.QUEUED, State.QUEUED),
+        ([BUSY], State.QUEUED, State.QUEUED),
         ([NOT_WRITTEN], State.QUEUED, State.QUEUED),
         ([REFUSED], State.FAILED, State.FAILED),
         ([UNANSWERED], State.UNCERTAIN, State.QUEUED),
         ([ACCEPTED, RETRY], State.QUEUED, State.QUEUED),
+        ([ACCEPTED, BUSY], State.QUEUED, State.QUEUED),
+        ([BUSY, REFUSED], State.FAILED, State.FAILED),
+        ([BUSY, UNANSWERED], State.UNCERTAIN, State.QUEUED),
         ([ACCEPTED, REFUSED], State.FAILED, State.FAILED),
         ([REFUSED, UNANSWERED], State.FAILED, State.FAILED),
         ([ACCEPTED, UNANSWERED], State.UNCERTAIN, State.QUEUED),

@@ -220,3 +220,12 @@ def test_a_url_that_is_wrong_is_told_without_the_key(url: str, reason: str) -> N
     with pytest.raises(ValueError, match=re.escape(reason)) as caught:
         options_from_url(url)
     assert "secret" not in str(caught.value)
+
+
+async def test_what_is_refused_for_now_to_one_recipient_slows_nobody(other, sink) -> None:
+    upstream = relay(other)
+    async with running(upstream, sink):
+        for _ in range(20):
+            assert (await outcome(upstream, sink, "#code-30 hello"))[0] is Outcome.RETRY
+            assert (await outcome(upstream, sink, "hello"))[0] is Outcome.ACCEPTED
+        assert upstream.free() == 10

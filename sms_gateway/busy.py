@@ -1,0 +1,79 @@
+"""Numbers to which a carrier takes nothing for now, such as a handset whose queue is full.
+
+```
+ unknown ──refused──► put off ──its pause is over──► one delivery tries ──accepted──► unknown
+                         ▲                                  │
+                         └────────── refused: a longer pause ┘
+```
+"""
+
+import random
+
+#: The pauses of a number, in milliseconds: they double from the first to the longest.
+_FIRST, _LONGEST = 1_000, 300_000
+#: How many numbers are remembered. A hundred octets each, and one per cent of a million messages.
+_MOST = 10_000
+
+
+class BusyNumbers:
+    """What goes to a busy number is put off, longer each time, and then one delivery tries.
+
+    Times are Unix milliseconds.
+    """
+
+    def __init__(self, *, most: int = _MOST) -> None:
+        """Of more than `most` numbers the one that was refused longest ago is forgotten."""
+        self._most = most
+        self._numbers: dict[str, _Busy] = {}
+
+    def refused(self, number: str, now: int, attempt: int = 1) -> int:
+        """Nothing was taken to this number for now; returns when it may be tried again.
+
+        `attempt`: the delivery's own, which outlives this process.
+        """
+        busy = self._numbers.pop(number, None) or _Busy()
+        if busy.is_tried or now >= busy.until:
+            busy.times = max(busy.times + 1, attempt)
+            busy.until = now + busy.pause()
+            busy.is_tried = False
+        # Otherwise it was under way when the number was put off, and is no news.
+        self._numbers[number] = busy
+        if len(self._numbers) > self._most:
+            del self._numbers[next(iter(self._numbers))]
+        return busy.until
+
+    def answered(self, number: str) -> None:
+        """Something else was said about a part to this number: it is busy no longer."""
+        if self._numbers:
+            self._numbers.pop(number, None)
+
+    def hold(self, number: str, now: int) -> int:
+        """Until when a delivery to this number has to wait; 0 when it may try now.
+
+        When the pause of a busy number is over the first that asks may try. Those that ask after it
+        wait for what becomes of that, at most for another pause.
+        """
+        busy = self._numbers.get(number) if self._numbers else None
+        if busy is None:
+            return 0
+        if now < busy.until:
+            return busy.until
+        busy.until = now + busy.pause()
+        busy.is_tried = True
+        return 0
+
+
+class _Busy:
+    """What is known of one number."""
+
+    __slots__ = ("is_tried", "times", "until")
+
+    def __init__(self) -> None:
+        #: How many times in a row it was refused, and until when it is put off.
+        self.times = self.until = 0
+        #: One delivery is on its way to see.
+        self.is_tried = False
+
+    def pause(self) -> int:
+        pause = min(_FIRST << min(self.times - 1, 20), _LONGEST)
+        return int(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spread, not secrecy
