@@ -112,14 +112,14 @@ class Dispatch:
         if lane is not None:
             lane.under_way -= len(pending_parts(delivery))
 
-    def noticed(self, upstream: str, *, bound: bool, now: float) -> None:
-        """An upstream is bound, or is not."""
+    def noticed(self, upstream: str, *, bound: bool, now: float, why: str = "") -> None:
+        """An upstream is bound, or is not, and `why`."""
         breaker = self._breakers[upstream]
         if bound:
             breaker.present(now)
         else:
             breaker.absent(now)
-        self._tell(upstream, "bound" if bound else "not bound", now)
+        self._tell(upstream, "bound" if bound else why or "not bound", now)
 
     def left(self, now: float) -> list[str]:
         """The upstreams that others stand in for."""

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import re
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -65,11 +66,13 @@ class HttpBackend:
         timeout: float,
         connect_timeout: float | None = None,
         keep_connections: bool = True,
+        tls: ssl.SSLContext | None = None,
+        tls_name: str = "",
     ) -> None:
         """`url` is the server's, with or without the path /sendsms/; ValueError for what is no
         http or https URL. `timeout`: seconds until code 6, the repetition included;
         `connect_timeout`: how many of them a connection may take. Without `keep_connections` each
-        request has its own.
+        request has its own. `tls`, `tls_name`: see `Client`.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -77,7 +80,9 @@ class HttpBackend:
         if parts.query or parts.fragment or parts.username or parts.password:
             raise ValueError("may have no query, fragment or credentials")
         base = parts._replace(path=parts.path.rstrip("/").removesuffix("/sendsms"))
-        self._client = Client(base, _HEADERS, connect_timeout=connect_timeout)
+        self._client = Client(
+            base, _HEADERS, connect_timeout=connect_timeout, tls=tls, tls_name=tls_name
+        )
         self._timeout = timeout
         self._keep_connections = keep_connections
         self._calls = SharedCalls(self._alone, self._together)
@@ -256,6 +261,8 @@ class HttpBackend:
             return failed(Reply(Code.NOT_SENT, note="The text has characters that do not exist"))
         except OddAnswer as error:
             log.warning("odd answer of the backend", extra={"reason": str(error)})
+        except Unreached as error:
+            log.warning("backend not reached", extra={"why": error.trouble.what})
         except Exception as error:
             log.warning("backend not reached", extra={"error": type(error).__name__})
         return failed(Reply(Code.INTERNAL))

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from typing import cast
 from urllib.parse import SplitResult, quote
 
+from .client_tls import client_context
+from .connect_errors import CERTIFICATE_REFUSED, CERTIFICATE_WANTED, Stage, Trouble, explain
+from .connecting import ConnectError, Host
 from .http_answers import Answer, OddAnswer
 
 #: The most connections at a time; who comes then waits for one.
@@ -33,6 +36,10 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*+(?:;.*)?", re.DOTALL)
 class Unreached(Exception):
     """There is no connection: nothing was written."""
 
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(str(trouble))
+        self.trouble = trouble
+
 
 class CutOff(Exception):
     """The connection ended before its answer did: nobody knows what became of the request."""
@@ -42,16 +49,28 @@ class Client:
     """Posts to the paths of a server, each time on a connection that is free, or a new one."""
 
     def __init__(
-        self, url: SplitResult, headers: Mapping[str, str], *, connect_timeout: float | None
+        self,
+        url: SplitResult,
+        headers: Mapping[str, str],
+        *,
+        connect_timeout: float | None,
+        tls: ssl.SSLContext | None = None,
+        tls_name: str = "",
     ) -> None:
         """`url` is http or https, and its path goes before each; `headers` are sent each time.
 
-        `connect_timeout`: the seconds that opening a connection may take. UnicodeError for a name
-        that no host has.
+        `connect_timeout`: the seconds that opening a connection may take. `tls`, `tls_name`: what
+        https is spoken with, and the name in the server's certificate, where they are not as
+        usual. UnicodeError for a name that no host has.
         """
         assert url.hostname is not None
-        self._host, self._port = url.hostname, url.port
-        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        is_tls = url.scheme == "https"
+        self._host = Host(
+            url.hostname,
+            url.port or (443 if is_tls else 80),
+            tls=(tls or client_context()) if is_tls else None,
+            tls_name=tls_name,
+        )
         self._path = quote(url.path, safe="/%:@!$&'()*+,;=~")
         host = url.netloc.encode("idna").decode("ascii")
         lines = {"Host": host, **headers}
@@ -112,15 +131,13 @@ class Client:
         return None
 
     async def _opened(self) -> "_Connection":
-        port = self._port or (443 if self._tls else 80)
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._connect_timeout):
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(loop), self._host, port, ssl=self._tls
-                )
-        except OSError as error:
-            raise Unreached(type(error).__name__) from error
+            connection, _ = await self._host.connect(
+                lambda: _Connection(loop), self._connect_timeout
+            )
+        except ConnectError as error:
+            raise Unreached(error.trouble) from error
         return connection
 
 
@@ -135,7 +152,10 @@ class _Connection(asyncio.Protocol):
         #: Done when more has come, or nothing will.
         self._waiting: asyncio.Future[None] | None = None
         self._is_asked = False
+        self._is_heard = False
         self._goes_on = True
+        #: Why the server let us in no further than to TLS.
+        self._refusal: Trouble | None = None
         self._idle_since = 0.0
 
     def is_free(self) -> bool:
@@ -151,9 +171,9 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     async def ask(self, request: bytes, longest: int) -> Answer:
-        """The answer to a request. Raises CutOff and OddAnswer."""
+        """The answer to a request. Raises Unreached, CutOff and OddAnswer."""
         if self._transport is None:
-            raise CutOff
+            raise self._gone()
         self._is_asked = True
         self._transport.write(request)
         status, fields = await self._head()
@@ -237,9 +257,12 @@ class _Connection(asyncio.Protocol):
         del self._data[:length]
         return found
 
+    def _gone(self) -> Exception:
+        return CutOff() if self._refusal is None else Unreached(self._refusal)
+
     async def _more(self) -> None:
         if self._transport is None:
-            raise CutOff
+            raise self._gone()
         self._waiting = self._loop.create_future()
         await self._waiting
 
@@ -254,6 +277,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._data += data
+        self._is_heard = True
         if self._is_asked:
             self._wake()
         else:
@@ -261,6 +285,12 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        if isinstance(error, ssl.SSLError) and not self._is_heard:
+            # In TLS 1.3 a server looks at our certificate when the handshake is over for us, and
+            # at what we have written only when it likes that (RFC 8446, section 4.4.4).
+            trouble = explain(error, Stage.TLS)
+            if trouble in (CERTIFICATE_WANTED, CERTIFICATE_REFUSED):
+                self._refusal = trouble
         self._wake()
 
 

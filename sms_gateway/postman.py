@@ -12,6 +12,7 @@ from email.utils import formatdate, make_msgid
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from .connect_errors import explain
 from .log import error_facts
 from .sessions import new_token, token_hash
 from .signup import LINK_LASTS
@@ -127,8 +128,11 @@ class Postman:
             status = max(code for code, _ in error.recipients.values())
             failure = f"the relay refused the address ({status})"
             again_at = None if status >= 500 else self._later(request)
-        except (OSError, smtplib.SMTPException) as error:
+        except smtplib.SMTPException as error:
             failure, again_at = type(error).__name__, self._later(request)
+        except OSError as error:
+            failure = f"the relay is not reached: {explain(error).what}"
+            again_at = self._later(request)
         facts = {"request": request.id, "attempt": request.attempts + 1}
         if failure:
             log.warning("mail not sent", extra={**facts, "why": failure})

@@ -13,6 +13,7 @@ import aiohttp
 from . import __version__
 from .breaker import Breaker
 from .callback_net import Forbidden, Network, connector
+from .connect_errors import explain
 from .store import Store, events, queue
 from .webhook import signed_headers
 
@@ -133,7 +134,7 @@ class Push:
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, Forbidden):
                 return 0, "its address is not public"
-            return 0, f"not reached: {error.os_error.strerror or type(error).__name__}"
+            return 0, f"not reached: {explain(error.os_error).what}"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return 0, f"not reached: {type(error).__name__}"
         if 300 <= status < 400:

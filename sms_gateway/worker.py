@@ -33,6 +33,7 @@ from .upstream import (
     Delivery,
     Incoming,
     Outcome,
+    TellsTrouble,
     Upstream,
     pending_parts,
 )
@@ -210,7 +211,8 @@ class Worker:
         while True:
             for upstream in self._upstreams.values():
                 bound = upstream.is_bound()
-                self._dispatch.noticed(upstream.name, bound=bound, now=loop.time())
+                why = upstream.trouble() if isinstance(upstream, TellsTrouble) else ""
+                self._dispatch.noticed(upstream.name, bound=bound, now=loop.time(), why=why)
             await asyncio.sleep(_WATCH)
 
     async def _beat(self, commits: GroupCommit[Event, list[Delivery] | None]) -> None:

@@ -154,6 +154,16 @@ class AsksForReceipts(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsTrouble(Protocol):
+    """An upstream that knows why it is not bound."""
+
+    def trouble(self) -> str:
+        """Why it is not bound, and what to do about it, in a line; empty while it is, or when that
+        is not known."""
+        ...
+
+
 def pending_parts(delivery: Delivery) -> Sequence[int]:
     """The parts still to be submitted, in order."""
     parts = range(1, delivery.parts + 1)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..backend import Reply
+from ..client_tls import client_context
 from ..codes import Code
 from ..http_answers import OddAnswer
 from ..http_backend import HttpBackend, NotTaken
@@ -58,9 +59,11 @@ class RelayUpstream:
     """A server that speaks /sendsms/, as an `Upstream`."""
 
     def __init__(self, name: str, options: RelayOptions) -> None:
-        """Opens nothing; raises ValueError for a URL that is none."""
+        """Opens nothing but the files of certificates; ValueError when there are none in them,
+        and for a URL that is none."""
         self.name = name
         self._options = options
+        files = options.cafile, options.certfile, options.keyfile
         self._backend = HttpBackend(
             options.url,
             timeout=options.response_timeout,
@@ -68,6 +71,8 @@ class RelayUpstream:
             # On a connection that was just closed at the other end a request is lost, and nobody
             # knows whether it is: where it cannot be repeated each gets a connection of its own.
             keep_connections=options.idempotent,
+            tls=client_context(*files) if options.url.startswith("https:") else None,
+            tls_name=options.tls_name,
         )
         self._pace = Pace(options.rate)
         self._sink: Sink | None = None
@@ -78,6 +83,7 @@ class RelayUpstream:
         # While it is away nothing is tried, and then one request at a time until one is answered.
         self._away_until: float | None = None
         self._delay = options.reconnect_delay
+        self._trouble = ""
         self._poll = ReceiptPoll(
             name, self._backend, options.apikey, interval=options.poll_interval
         )
@@ -88,6 +94,10 @@ class RelayUpstream:
         """See `Upstream.is_bound`. When it may be tried again it counts as bound."""
         away = self._away_until is not None and self._now() < self._away_until
         return self._is_running and not away
+
+    def trouble(self) -> str:
+        """See `TellsTrouble.trouble`."""
+        return self._trouble
 
     def free(self) -> int:
         """See `Upstream.free`."""
@@ -218,6 +228,7 @@ class RelayUpstream:
 
     def _be_away(self, why: str) -> None:
         log.warning("cannot connect", extra={"upstream": self.name, "why": why})
+        self._trouble = why
         spread = random.uniform(0.8, 1.2)  # noqa: S311 - not all gateways at once
         self._away_until = self._now() + self._delay * spread
         self._delay = min(self._delay * 2, self._options.reconnect_delay_max)
@@ -227,10 +238,12 @@ class RelayUpstream:
         delay = self._options.locked_out_delay
         facts = {"upstream": self.name, "why": why, "next_try_in": delay}
         log.error("relay refused", extra=facts)
+        self._trouble = f"relay refused: {why}"
         self._away_until = self._now() + delay
 
     def _be_back(self) -> None:
         self._away_until = None
+        self._trouble = ""
         self._delay = self._options.reconnect_delay
 
     def _until_free(self) -> float | None:

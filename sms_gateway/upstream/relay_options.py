@@ -24,6 +24,11 @@ class RelayOptions:
     #: http or https, without the options.
     url: str
     apikey: str = field(default="", repr=False)
+    #: See `SmppOptions`; for https only.
+    cafile: str = ""
+    certfile: str = ""
+    keyfile: str = ""
+    tls_name: str = ""
     #: The other end knows Idempotency-Key, so that what it did not answer may be said again.
     idempotent: bool = False
     #: The other end is a sendSmsNow: it is asked at /status/ what became of messages.
@@ -50,6 +55,9 @@ class RelayOptions:
             raise ValueError("the apikey is missing")
         if not self.apikey.isascii() or not self.apikey.isprintable():
             raise ValueError("apikey: visible ASCII characters are allowed")
+        for name in ("cafile", "certfile", "keyfile", "tls_name"):
+            if getattr(self, name) and not self.url.startswith("https:"):
+                raise ValueError(f"{name}: only https:// has certificates")
         for name, (least, most) in _LIMITS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= most:

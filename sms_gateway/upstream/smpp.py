@@ -9,6 +9,9 @@ import time
 from collections import deque
 from typing import NamedTuple
 
+from ..client_tls import client_context
+from ..connect_errors import Stage, Trouble, explain, first_words
+from ..connecting import ConnectError, Host
 from ..smpp.codec import EncodeError
 from ..smpp.events import (
     Answered,
@@ -26,6 +29,7 @@ from ..smpp.status import Status, Verdict
 from . import Answer, Delivery, Outcome, Sink, pending_parts
 from .full_queues import FullQueues
 from .pace import Pace
+from .smpp_bind import advice, is_lasting
 from .smpp_inbox import Inbox
 from .smpp_link import Link
 from .smpp_messages import submit_sms
@@ -59,10 +63,12 @@ class SmppUpstream:
     """A bind to an SMSC, as an `Upstream`."""
 
     def __init__(self, name: str, options: SmppOptions) -> None:
-        """Opens nothing but `cafile`; raises ValueError when there are no certificates in it."""
+        """Opens nothing but the files of certificates; ValueError when there are none in them."""
         self.name = name
         self._options = options
-        self._tls = _tls_context(options)
+        files = options.cafile, options.certfile, options.keyfile
+        tls = client_context(*files) if options.tls else None
+        self._host = Host(options.host, options.port, tls=tls, tls_name=options.tls_name)
         self._pace = Pace(options.rate)
         self._full_queues = FullQueues()
         self._sink: Sink | None = None
@@ -76,8 +82,9 @@ class SmppUpstream:
         self._freed = asyncio.Event()
         self._inbox = Inbox(name, options.default_alphabet)
         # About the connection there is, or was last.
-        self._was_useful = self._was_strange = False
+        self._was_useful = self._was_strange = self._was_bound = False
         self._refusal: Status | None = None
+        self._trouble = ""
 
     # What the worker calls.
 
@@ -85,6 +92,10 @@ class SmppUpstream:
         """See `Upstream.is_bound`."""
         link = self._link
         return link is not None and link.session.state is State.BOUND and not self._stopping
+
+    def trouble(self) -> str:
+        """See `TellsTrouble.trouble`."""
+        return "" if self.is_bound() else self._trouble
 
     def free(self) -> int:
         """See `Upstream.free`."""
@@ -136,11 +147,9 @@ class SmppUpstream:
         delay = options.reconnect_delay
         while True:
             began = self._now()
-            self._was_useful = self._was_strange = False
+            self._was_useful = self._was_strange = self._was_bound = False
             self._refusal = None
-            link = await self._connect()
-            if link is not None:
-                await link.closed.wait()
+            await self._connect_once()
             if self._was_useful or self._now() - began > options.reconnect_delay_max:
                 delay = options.reconnect_delay
             wait = options.locked_out_delay if self._is_locked_out() else delay
@@ -148,7 +157,8 @@ class SmppUpstream:
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311
             delay = min(delay * 2, options.reconnect_delay_max)
 
-    async def _connect(self) -> Link[_Part] | None:
+    async def _connect_once(self) -> None:
+        """Connect, and stay until the connection ends."""
         options = self._options
         bind = BindTransceiver(
             system_id=options.system_id,
@@ -166,16 +176,19 @@ class SmppUpstream:
             )
             return Link(session, self)
 
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(options.connect_timeout):
-                _, connected = await loop.create_connection(
-                    link, options.host, options.port, ssl=self._tls
-                )
-        except (OSError, UnicodeError) as error:
-            log.warning("cannot connect", extra={"upstream": self.name, "error": error})
-            return None
-        return connected
+            connected, address = await self._host.connect(link, options.connect_timeout)
+        except ConnectError as error:
+            self._trouble = str(error.trouble)
+            facts = {"upstream": self.name, "error": error.__cause__, "why": self._trouble}
+            log.warning("cannot connect", extra=facts)
+            return
+        await connected.closed.wait()
+        if self._was_bound:
+            self._host.praise()
+        else:
+            # Another of its addresses may let us in.
+            self._host.blame(address)
 
     async def _say_goodbye(self, link: Link[_Part]) -> None:
         try:
@@ -242,6 +255,8 @@ class SmppUpstream:
             self._inbox.put(link, event.pdu, self._sink)
         elif isinstance(event, Bound):
             log.info("bound", extra={"upstream": self.name})
+            self._was_bound = True
+            self._trouble = ""
             self._freed.set()
         elif isinstance(event, BindRefused):
             self._note_refusal(event.status)
@@ -251,7 +266,7 @@ class SmppUpstream:
                 log.warning("strange PDU", extra={"upstream": self.name, "what": event.what})
             self._was_strange = True
         elif isinstance(event, Closed) and not self._stopping and self._refusal is None:
-            log.warning("link closed", extra={"upstream": self.name, "reason": event.reason})
+            self._note_end(link, event.reason)
 
     # What becomes of parts.
 
@@ -313,7 +328,8 @@ class SmppUpstream:
 
     def _note_refusal(self, status: Status) -> None:
         self._refusal = status
-        facts = {"upstream": self.name, "status": str(status)}
+        self._trouble = f"bind refused: {status}; {advice(status)}"
+        facts = {"upstream": self.name, "status": str(status), "why": advice(status)}
         if self._is_locked_out():
             # Nothing is lost, and nothing goes, until somebody changes a setting.
             log.error("bind refused", extra=facts | {"next_try_in": self._options.locked_out_delay})
@@ -322,8 +338,15 @@ class SmppUpstream:
 
     def _is_locked_out(self) -> bool:
         """The bind was refused for a reason that does not pass of itself."""
-        passing = (Verdict.RETRY, Verdict.SLOW_DOWN, Verdict.FULL)
-        return self._refusal is not None and self._refusal.verdict not in passing
+        return self._refusal is not None and is_lasting(self._refusal)
+
+    def _note_end(self, link: Link[_Part], reason: str) -> None:
+        facts = {"upstream": self.name, "reason": reason}
+        trouble = None if self._was_bound else _why_not_bound(link)
+        self._trouble = f"link closed: {reason}"
+        if trouble is not None:
+            self._trouble = facts["why"] = str(trouble)
+        log.warning("link closed", extra=facts)
 
     def _until_paced(self) -> float | None:
         """Seconds until the pace allows a part, if that is all that is missing."""
@@ -339,10 +362,21 @@ def _part(delivery: Delivery, number: int) -> _Part:
     return _Part(delivery.id, delivery.attempt, number, delivery.recipient)
 
 
-def _tls_context(options: SmppOptions) -> ssl.SSLContext | None:
-    if not options.tls:
-        return None
-    try:
-        return ssl.create_default_context(cafile=options.cafile or None)
-    except OSError as error:
-        raise ValueError(f"cafile: no certificates can be read ({error.strerror})") from None
+_ADVICE = (
+    "check the port, whether it is for TLS (smpps://), whether the operator asks for a client "
+    "certificate (certfile), and with the operator that this machine's address is allowed"
+)
+_SILENT = Trouble("the bind is not answered", _ADVICE)
+_HUNG_UP = Trouble("the other side hung up before it answered the bind", _ADVICE)
+
+
+def _why_not_bound(link: Link[_Part]) -> Trouble | None:
+    """Why a connection ended before there was an answer to the bind."""
+    if isinstance(link.error, ssl.SSLError):
+        # In TLS 1.3 a server looks at our certificate when the handshake is over for us.
+        return explain(link.error, Stage.TLS)
+    if link.heard and (found := first_words(link.heard)) is not None:
+        return found
+    if link.is_gone:
+        return _HUNG_UP
+    return None if link.heard else _SILENT

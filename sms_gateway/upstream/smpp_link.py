@@ -36,6 +36,11 @@ class Link(asyncio.Protocol, Generic[Ticket]):
         self.session = session
         #: Set when the connection is gone.
         self.closed = asyncio.Event()
+        #: The first octets that came, for who wonders with whom this was.
+        self.heard = b""
+        #: The other side has ended it, and with which error.
+        self.is_gone = False
+        self.error: Exception | None = None
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -87,6 +92,8 @@ class Link(asyncio.Protocol, Generic[Ticket]):
         self._turn()
 
     def data_received(self, data: bytes) -> None:
+        if not self.heard:
+            self.heard = data[:8]
         self._happened(self.session.received(data, self._loop.time()))
         self._turn()
 
@@ -100,6 +107,7 @@ class Link(asyncio.Protocol, Generic[Ticket]):
             self._transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.is_gone, self.error = True, error
         self._happened(self.session.lost("connection lost"))
         if self._timer is not None:
             self._timer.cancel()

@@ -40,6 +40,12 @@ class SmppOptions:
     tls: bool = False
     #: PEM file with the certificates to trust; empty is the system's.
     cafile: str = ""
+    #: PEM files with our own certificate and its key, for carriers that ask for one; the key may be
+    #: in the file of the certificate.
+    certfile: str = ""
+    keyfile: str = ""
+    #: The name in the SMSC's certificate, where that is not the host's.
+    tls_name: str = ""
 
     system_id: str
     password: str = field(default="", repr=False)
@@ -90,8 +96,9 @@ class SmppOptions:
         for name, words in _WORDS.items():
             if getattr(self, name) not in words:
                 raise ValueError(f"{name}={getattr(self, name)}: allowed are {', '.join(words)}")
-        if self.cafile and not self.tls:
-            raise ValueError("cafile: only smpps:// has certificates")
+        for name in ("cafile", "certfile", "keyfile", "tls_name"):
+            if getattr(self, name) and not self.tls:
+                raise ValueError(f"{name}: only smpps:// has certificates")
 
 
 _IN_THE_URL = frozenset(("host", "port", "tls", "system_id", "password"))

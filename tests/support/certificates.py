@@ -4,6 +4,34 @@ import subprocess
 from pathlib import Path
 
 
+def authority(folder: Path) -> tuple[Path, Path]:
+    """The certificate of a CA, and its key."""
+    cert, key = folder / "ca.pem", folder / "ca-key.pem"
+    _run(*_NEW, "-x509", "-subj", "/CN=Test CA", "-days", "2", "-out", cert, "-keyout", key)
+    return cert, key
+
+
+def issued(folder: Path, name: str, *, days: int = 2) -> tuple[Path, Path]:
+    """A certificate for a host name by the folder's `authority`, and its key; expired with fewer
+    days than none."""
+    stem = f"{name}{days}"
+    cert, key, request = (folder / f"{stem}{end}" for end in (".pem", "-key.pem", ".csr"))
+    _run(*_NEW, "-subj", f"/CN={name}", "-out", request, "-keyout", key)
+    extensions = folder / f"{stem}.ext"
+    extensions.write_text(f"subjectAltName=DNS:{name}\n")
+    by = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca-key.pem", "-CAcreateserial"]
+    told = ["-in", request, "-extfile", extensions, "-days", days, "-out", cert]
+    _run("openssl", "x509", "-req", *by, *told)
+    return cert, key
+
+
+_NEW = ("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+def _run(*command: object) -> None:
+    subprocess.run([str(each) for each in command], check=True, capture_output=True)
+
+
 def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
     """A certificate for a host name, trusted where it is itself the CA file, and its key."""
     cert, key = folder / "cert.pem", folder / "key.pem"
