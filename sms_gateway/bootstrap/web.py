@@ -53,6 +53,7 @@ def web_app(settings: Settings) -> ASGIApp:
             sessions=Sessions(store),
             signup=Signup(store, by_mail=settings.smtp_relay is not None),
             routes=settings.all_routes(),
+            region=settings.default_region,
         ),
         mail_domain=settings.mail_domain if settings.mail_bind else None,
         proxies=[network for network in settings.proxies.split(",") if network],

@@ -17,6 +17,8 @@ from .options import CONFIG, settings_of
 
 # What operators give out beside whole numbers; the shortest have three digits.
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
+# So short that nobody means a telephone number, though some countries have some: it takes a +.
+_ALWAYS_SHORT = re.compile(r"[1-9][0-9]{2,5}")
 
 
 @click.group()
@@ -33,7 +35,7 @@ def assign(ctx: click.Context, /, number: str, key: str, config: Path | None) ->
     """Give NUMBER to the key named KEY.
 
     What comes in on it from now on is received by /getsms/ with that key. NUMBER is an
-    international number or a short code.
+    international number or a short code; three to six digits without + are a short code.
     """
     settings = settings_of(ctx, config)
     digits = digits_of(number, settings.default_region)
@@ -87,6 +89,8 @@ def release(ctx: click.Context, /, number: str, config: Path | None) -> None:
 
 def digits_of(number: str, region: str | None) -> str:
     """A dedicated number as it is stored; UsageError for what is none."""
+    if _ALWAYS_SHORT.fullmatch(number):
+        return number
     try:
         (address,) = parse_recipients(number, region)
         return address.number.removeprefix("+")

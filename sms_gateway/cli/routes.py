@@ -16,6 +16,7 @@ from ..routes import TEST, Route
 from ..settings import Settings
 from ..settings.values import show_milliseconds
 from ..sms.address import Address
+from ..sms.readings import Reading, readings
 from ..store import accounts, queue, stops, workers
 from .options import CONFIG, e164, now, settings_of
 
@@ -60,11 +61,12 @@ def check(
     settings = settings_of(ctx, config)
     routes = ways_out.routes(settings)
     address = e164(number, settings.default_region)
+    (reading,) = readings(number, settings.default_region)
     with database.opened(settings) as store, store.read() as connection:
         account = _account(connection, name, apikey)
         found = TEST if account is not None and account.test else routes.find(address.number)
         refusal = _refusal(connection, account, address, found)
-        for line in told(connection, settings, address, account, found):
+        for line in told(connection, settings, reading, account, found):
             click.echo(line)
     if refusal:
         raise Failure(f"it would be refused: {refusal}")
@@ -103,12 +105,15 @@ def _refusal(
 def told(
     connection: Connection,
     settings: Settings,
-    address: Address,
+    reading: Reading,
     account: Account | None,
     found: Route | None,
 ) -> Iterator[str]:
     """Where a number goes and why, line by line."""
-    yield f"{address.number} is a number of {address.country}"
+    yield f"{reading.number} is a number of {reading.country}"
+    if reading.how:
+        yield reading.how % {"region": reading.region, "other": reading.other}
+    yield f"kind: {reading.kind}" + (f". {reading.note}" if reading.note else "")
     if found is None:
         return
     if found is TEST:
@@ -125,7 +130,7 @@ def told(
         limits = (_milliseconds(settings), account.validity, found.validity)
         least = min(limit for limit in limits if limit is not None)
         yield f"worth delivering for {show_milliseconds(least)}"
-    until = found.quiet and found.quiet.until(address.number, now())
+    until = found.quiet and found.quiet.until(reading.number, now())
     if until:
         yield f"now are quiet hours: it would wait until {queue.moment(until)}"
     yield f"{queue.waiting(connection, found.prefix)} messages wait on this route"

@@ -119,8 +119,10 @@ class Settings(BaseModel):
     such as that of a company."""
 
     default_region: Region = None
-    """The country of numbers written as at home, such as 0494 00 00 00. Without it every number
-    needs its country code."""
+    """The country of numbers written as at home, such as 0494 00 00 00. Digits without + or 00
+    are then first read as a national number of this country, with or without its trunk prefix, and
+    only what is none as an international number. Without it every number needs its country
+    code."""
 
     max_parts: Annotated[int, Field(ge=1, le=255), Allowed("1 to 255")] = 10
     """The most parts a text may take (of 153 characters, or 67 with any outside the GSM

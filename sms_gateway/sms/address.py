@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from . import numbering
+from . import dialling, numbering, writing
 
 #: The longest text that is read as numbers: 100 of them with room for how people write them.
 MAX_LENGTH = 2_500
@@ -12,13 +12,6 @@ MAX_LENGTH = 2_500
 MAX_NUMBERS = 100
 
 _SEPARATOR = re.compile(r"[,;\r\n]")
-# Dashes of all lengths, and the invisible marks for the direction of writing that come along when
-# a number is copied from an address book.
-_DASHES = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
-_DIRECTION = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-_FORMATTING = f"./()[]{_DASHES}{_DIRECTION}"
-_REMOVE_FORMATTING = dict.fromkeys(map(ord, _FORMATTING))
-_WRITTEN = re.compile(rf"[0-9+\s{re.escape(_FORMATTING)}]*+")
 # Words that can be one number together: 00 or +, and digits.
 _MAX_WORDS = 2 + numbering.MAX_WRITTEN
 # What makes it international, and its digits.
@@ -40,14 +33,26 @@ class Address(NamedTuple):
     number: str
     #: ISO 3166 alpha-2; 001 for a calling code that belongs to no country (ITU-T E.164 §6.2.2).
     country: str
+    #: The digits that were read, where they could be read by the plan of the default region, too;
+    #: empty where they could not: `readings` tells what else they may mean.
+    digits: str = ""
 
 
 def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
     """Every number in the text once, in the order of the text; raises BadAddress.
 
-    `+32…`, `0032…` and `32…` mean the same. Digits with neither + nor 00 are first read as an
-    international number and, when there is none, as dialled inside `region` (ISO 3166 alpha-2, or
-    None). Dots, dashes, slashes and brackets are formatting.
+    `+32…` and `0032…` mean the same. So do `32…` and they without a `region` (ISO 3166 alpha-2).
+    With one, digits that have neither + nor 00 are first read as a national number of the region,
+    as dialled there or without its trunk prefix, which spreadsheets lose. Only what is none is
+    read as an international number: what people write at home must not go abroad because it is a
+    number there, too.
+
+    Digits may be those of any script. Dots, dashes, slashes and brackets are formatting; a number
+    may stand in quotes, behind the apostrophe of a spreadsheet, or behind `tel:` or `sms:`
+    (RFC 3966, RFC 5724). Letters, extensions and parameters of such addresses are refused.
+
+    Where the text begins with a space, which may have been a +, digits that are a national number
+    and with + another one are refused.
 
     Comma, semicolon and line break separate numbers. Between them white space may separate
     numbers or be formatting, and the first reading that gives only valid numbers counts:
@@ -69,13 +74,16 @@ def _parse(text: str, region: str | None) -> tuple[Address, ...]:
         if sum(map(text.count, ",;\n")) >= MAX_NUMBERS:
             raise TooManyNumbers(f"there are more than {MAX_NUMBERS} numbers")
         raise BadAddress(f"the list of numbers is longer than {MAX_LENGTH} characters")
-    pieces = [piece for piece in _SEPARATOR.split(text) if piece and not piece.isspace()]
+    plain = writing.plain(text)
+    pieces = [piece for piece in _SEPARATOR.split(plain) if piece and not piece.isspace()]
     if not pieces:
         raise BadAddress("there is no number")
     found: dict[str, Address] = {}
     for position, piece in enumerate(pieces, 1):
         try:
             for address in _read(piece, region):
+                if text[0] == " ":
+                    _check_space(address, region)
                 found[address.number] = address
         except _Unreadable as reason:
             which = f"number {position} of {len(pieces)}" if len(pieces) > 1 else "the number"
@@ -83,6 +91,22 @@ def _parse(text: str, region: str | None) -> tuple[Address, ...]:
     if len(found) > MAX_NUMBERS:
         raise TooManyNumbers(f"there are more than {MAX_NUMBERS} numbers")
     return tuple(found.values())
+
+
+def _check_space(address: Address, region: str | None) -> None:
+    """Refuse digits that are another number with + where there may have been one.
+
+    A + that a program writes into a query as it is arrives as a space (application/
+    x-www-form-urlencoded): `recipients=+2015946934` is not to become a number of the region.
+    """
+    if region is None or not address.digits or address.digits.startswith("00"):
+        return
+    whole = numbering.international(address.digits)
+    if whole is not None and whole[0] != address.number:
+        raise _Unreadable(
+            "begins with a space, which may have been a + and makes another number; "
+            "write + as %2B in a query, or no space"
+        )
 
 
 class _Unreadable(Exception):
@@ -94,17 +118,35 @@ def _read(piece: str, region: str | None) -> Sequence[Address]:
     address = _resolve(piece, region)
     if address is not None:
         return (address,)
-    if not _WRITTEN.fullmatch(piece):
-        raise _Unreadable("has a letter or sign that telephone numbers do not have")
-    words = piece.translate(_REMOVE_FORMATTING).split()
+    if reason := writing.strange(piece):
+        raise _Unreadable(reason)
+    words = writing.words(piece)
     addresses = _split(words, region)
     if not addresses:
         for group in _groups(words, region):
             numbers = _split(group, region)
             if not numbers:
-                raise _Unreadable("is not a valid telephone number; write it with its country code")
+                raise _Unreadable(_invalid(group, region))
             addresses += numbers
     return addresses
+
+
+def _invalid(words: list[str], region: str | None) -> str:
+    """Why words are neither numbers nor one number together."""
+    digits = "".join(words)
+    match = _NUMBER.fullmatch(digits)
+    start = "is not a valid telephone number"
+    if match is None:
+        return start + ": there are no digits, or a + stands between them"
+    prefix, digits = match.groups()
+    if prefix is not None:
+        return f"{start}: {numbering.complaint(digits)}"
+    if region is None:
+        return f"{start}: {numbering.complaint(digits)}; write it with its country code"
+    return (
+        f"{start}: it is none of {region} and no international one; "
+        "write it with + and its country code"
+    )
 
 
 def _groups(words: list[str], region: str | None) -> list[list[str]]:
@@ -145,10 +187,14 @@ def _resolve(written: str, region: str | None) -> Address | None:
     if match is None:
         return None
     prefix, digits = match.groups()
-    found = numbering.international(digits)
-    if found is None and region is not None and prefix is None:
-        found = numbering.national(digits, region)
-    return None if found is None else Address(*found)
+    if region is None or prefix == "+":
+        found = numbering.international(digits)
+        return None if found is None else Address(*found)
+    if prefix is None:
+        found = dialling.dialled(digits, region)
+    else:
+        found = numbering.international(digits) or dialling.abroad(written, region)
+    return None if found is None else Address(*found, written)
 
 
 def mask(number: str) -> str:

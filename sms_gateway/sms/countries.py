@@ -1,6 +1,7 @@
 """The countries that numbers belong to, with their names."""
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,10 +30,7 @@ def countries(locale: str) -> tuple[Country, ...]:
     Raises ValueError for a locale that nobody knows. Names are those of the Unicode CLDR; where it
     has none in that language, the code stands for the name.
     """
-    try:
-        names = Locale.parse(locale.replace("-", "_")).territories
-    except UnknownLocaleError as error:
-        raise ValueError(str(error)) from None
+    names = names_of_countries(locale)
     found = [
         Country(code=code, dialling_code=str(calling_code), name=names.get(code, code))
         for calling_code, codes in COUNTRY_CODE_TO_REGION_CODE.items()
@@ -40,6 +38,14 @@ def countries(locale: str) -> tuple[Country, ...]:
         if code != NO_COUNTRY
     ]
     return tuple(sorted(found, key=lambda country: _sort_key(country.name)))
+
+
+def names_of_countries(locale: str) -> Mapping[str, str]:
+    """The names of countries by their codes, and of the world by 001; ValueError as above."""
+    try:
+        return Locale.parse(locale.replace("-", "_")).territories
+    except UnknownLocaleError as error:
+        raise ValueError(str(error)) from None
 
 
 def _sort_key(name: str) -> str:

@@ -74,12 +74,12 @@ def _plan(calling_code: str, country: str) -> Plan:
 
 def calling_code(digits: str) -> str:
     """The calling code that an international number (digits only) begins with; empty for none."""
-    code, _ = _behind(digits[:3])
+    code, _ = behind(digits[:3])
     return code
 
 
 @cache
-def _behind(digits: str) -> tuple[str, tuple[Plan, ...]]:
+def behind(digits: str) -> tuple[str, tuple[Plan, ...]]:
     """The calling code that up to three digits begin with, and the plans behind it."""
     # None begins with 0, none is longer than three digits and none begins another.
     if digits and digits[0] != "0":
@@ -128,7 +128,7 @@ def international(digits: str) -> tuple[str, str] | None:
     `digits` is the calling code and the number; a trunk prefix between them ("32 (0) 494") is
     left out of the result.
     """
-    code, countries = _behind(digits[:3])
+    code, countries = behind(digits[:3])
     if not code or len(digits) > MAX_WRITTEN:
         return None
     significant = digits[len(code) :]
@@ -144,9 +144,33 @@ def international(digits: str) -> tuple[str, str] | None:
     return None
 
 
-def national(digits: str, region: str) -> tuple[str, str] | None:
-    """The E.164 number and country of digits as dialled in `region` (ISO 3166 alpha-2)."""
-    return _parse(digits, region) if len(digits) <= MAX_WRITTEN else None
+def complaint(digits: str) -> str:
+    """Why an international number (digits only) is none, as the rest of a sentence."""
+    code, countries = behind(digits[:3])
+    if not code:
+        return "no country's calling code begins so"
+    lengths = lengths_of(code)
+    length = len(digits) - len(code)
+    name = "its calling code" if countries[0].country == NO_COUNTRY else countries[0].country
+    if len(countries) > 1:
+        name += " or another country with its calling code"
+    if length < min(lengths):
+        return f"it is too short for a number of {name}"
+    if length > max(lengths):
+        return f"it is too long for a number of {name}"
+    return f"no numbers of {name} begin so, or none of them is so long"
+
+
+@cache
+def lengths_of(calling_code: str) -> frozenset[int]:
+    """How many digits numbers behind a calling code have."""
+    found: set[int] = set()
+    for plan in plans(calling_code):
+        data = PhoneMetadata.metadata_for_region_or_calling_code(int(calling_code), plan.country)
+        assert data is not None
+        if data.general_desc is not None:
+            found |= set(data.general_desc.possible_length)
+    return frozenset(found)
 
 
 # Ten times as slow as looking into a plan, and the same numbers come again and again.

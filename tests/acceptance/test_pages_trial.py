@@ -1,12 +1,16 @@
 """The test page, as a browser without JavaScript uses it."""
 
 import re
+import secrets
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
 import pytest
+from support import databases
 from support.http import Answer, ask
+from support.running import Running
+from support.running import serve as serve_all
 from support.serving import Server, serve
 
 from sms_gateway.codes import Code
@@ -58,13 +62,18 @@ class Page(HTMLParser):
         return inputs | {"message": self.texts["textarea"].removeprefix("\n")}
 
 
-def post(server: Server, **fields: str) -> Answer:
+def post(server: Server | Running, language: str = "en", **fields: str) -> Answer:
     """Fill the form in as a browser does: with the cookie that the page came with."""
     page = ask(server, "/sendsms/test/")
     cookie = page.headers["set-cookie"].partition(";")[0]
     token = Page(page).fields()["form_token"]
     body = urlencode({"form_token": token, **fields}).encode()
-    return ask(server, "/sendsms/test/", body, headers={**FORM, "Cookie": cookie})
+    return ask(
+        server,
+        "/sendsms/test/",
+        body,
+        headers={**FORM, "Cookie": cookie, "Accept-Language": language},
+    )
 
 
 @pytest.mark.parametrize("path", ["/sendsms/test/", "/sendsms/test"])
@@ -138,6 +147,62 @@ def test_loading_the_answer_again_sends_nothing_but_another_text_does(server):
     assert name() == first
     assert name(message="Hello again") != first
     assert name(once="") != first
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("gateway")
+    database = databases.fresh_sqlite(folder)
+    with serve_all(folder, database, default_region="US", upstream="sandbox:") as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("recipients", "language", "told"),
+    [
+        (
+            "(201) 594-6934",
+            "en",
+            "+12015946934: landline or mobile, United States\n"
+            "read as a national number of United States; with + in front it would be +2015946934",
+        ),
+        (
+            "(201) 594-6934",
+            "fr",
+            "+12015946934: fixe ou mobile, États-Unis\n"
+            "lu comme un numéro national (États-Unis) ; avec + devant, ce serait +2015946934",
+        ),
+        (
+            "32494000000",
+            "en",
+            "+32494000000: mobile, Belgium\n"
+            "read as an international number, as it is no national number of United States",
+        ),
+        (
+            "+3225112233",
+            "fr",
+            "+3225112233: ligne fixe, Belgique\n"
+            "Beaucoup d’opérateurs refusent les SMS vers les lignes fixes, ou les perdent.",
+        ),
+        ("+870773111632", "en", "+870773111632: satellite\nTexts to satellite telephones cost"),
+    ],
+)
+@pytest.mark.parametrize("check", ["", "yes"])
+def test_how_numbers_were_read_and_their_kinds_are_told(gateway, recipients, language, told, check):
+    key = gateway.create_key("--rate", "none", name=f"key-{secrets.token_hex(4)}")
+    fields = {"recipients": recipients, "message": "m", "apikey": key}
+    answer = post(gateway, **fields, **({"check": check} if check else {}), language=language)
+    page = Page(answer)
+    lines = [line.strip() for line in page.text.splitlines()]
+    assert told in "\n".join(line for line in lines if line)
+
+
+def test_numbers_are_not_told_to_those_without_a_key_nor_when_they_are_none(gateway):
+    key = gateway.create_key("--rate", "none", name=f"key-{secrets.token_hex(4)}")
+    for recipients, apikey in (("(201) 594-6934", "wrong"), ("mum", key)):
+        page = Page(post(gateway, recipients=recipients, message="m", apikey=apikey))
+        assert "The numbers" not in page.text
+        assert "The answer" in page.text
 
 
 def test_an_overloaded_gateway_is_shown_as_that(server):

@@ -93,6 +93,57 @@ def test_where_a_number_goes_is_told_with_the_reasons(config: str, store: Store)
 
 
 @pytest.mark.parametrize(
+    ("region", "number", "lines"),
+    [
+        ("", "32494000000", ["+32494000000 is a number of BE", "kind: mobile"]),
+        (
+            "US",
+            "(201) 594-6934",
+            [
+                "+12015946934 is a number of US",
+                "read as a national number of US; with + in front it would be +2015946934",
+                "kind: landline or mobile",
+            ],
+        ),
+        (
+            "BE",
+            "02 511 22 33",
+            [
+                "+3225112233 is a number of BE",
+                "read as a national number of BE",
+                "kind: landline. Many carriers refuse texts to landlines, or lose them.",
+            ],
+        ),
+        (
+            "BE",
+            "31612345678",
+            [
+                "+31612345678 is a number of NL",
+                "read as an international number, as it is no national number of BE",
+                "kind: mobile",
+            ],
+        ),
+    ],
+)
+def test_how_a_number_was_read_and_its_kind_are_told(config, store, region, number, lines) -> None:
+    if region:
+        file = Path(config)
+        file.write_text(f'default_region = "{region}"\n{file.read_text()}')
+    told = run("route", "check", number, config=config)
+    assert told.stdout.splitlines()[: len(lines)] == lines
+
+
+def test_few_digits_are_a_short_code_and_a_number_that_short_takes_a_plus(config, store) -> None:
+    file = Path(config)
+    file.write_text(f'default_region = "DE"\n{file.read_text()}')
+    support.create(store)
+    # +49 40123 is a number of Hamburg.
+    for written, digits in (("40123", "40123"), ("+4940123", "4940123"), ("040123", "4940123")):
+        assert run("number", "assign", written, "acme", config=config).stdout == f"{digits} acme\n"
+        assert run("number", "release", written, config=config).returncode == 0
+
+
+@pytest.mark.parametrize(
     ("number", "options", "reason"),
     [
         ("+33612345678", {}, "code 99, the route is closed"),

@@ -9,6 +9,8 @@ from jinja2.ext import babel_extract
 
 import sms_gateway
 from sms_gateway.codes import Code
+from sms_gateway.sms import readings
+from sms_gateway.sms.kinds import Kind
 from sms_gateway.sms.message import State
 from sms_gateway.web import pages
 from sms_gateway.web.pages import account, developer, free_key, site
@@ -57,6 +59,9 @@ def _from_tables() -> Iterator[str]:
     yield from (state.value for state in State)
     yield from EVENTS
     yield from ("open", "closed")
+    yield from Kind
+    yield from readings.NOTES.values()
+    yield from readings.HOW
     yield from pages.PROBLEMS.values()
     yield from (pages.MISUNDERSTOOD, pages.FORGED)
     yield from (free_key.NO_ADDRESS, free_key.TOO_OFTEN, account.TOO_MANY)

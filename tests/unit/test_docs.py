@@ -15,6 +15,7 @@ from sms_gateway import settings
 from sms_gateway.cli import cli
 from sms_gateway.codes import Code
 from sms_gateway.settings.route_table import RouteTable
+from sms_gateway.sms.kinds import Kind
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import relay_options, sandbox
 from sms_gateway.upstream.relay_options import RelayOptions
@@ -202,6 +203,13 @@ def test_every_option_of_an_upstream_is_documented_with_its_default() -> None:
         shown = "none" if default is None else str(int(default)) if default != "" else ""
         assert table[name][0] == shown
     assert set(table) - {"Option", "---"} == set(relay_options.PARAMETERS)
+
+
+def test_every_kind_of_number_is_documented() -> None:
+    page = (ROOT / "docs/routes.md").read_text("utf-8")
+    (rows,) = re.findall(r"^\| Kind \|.*\n\|[-|]+\n((?:\|.*\n)+)", page, re.M)
+    cells = [row.split("|")[1] for row in rows.splitlines()]
+    assert sorted(name.strip() for cell in cells for name in cell.split(",")) == sorted(Kind)
 
 
 def test_every_entry_of_a_route_is_documented() -> None:

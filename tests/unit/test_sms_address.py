@@ -74,9 +74,65 @@ READINGS = [
     # but + and 00 always begin an international number
     ("+0494000000", "BE", None),
     ("00494000000", "BE", ["+494000000"]),
-    # digits that are an international number are that one, whatever they are in the region
+    # with a region digits are its national number first, though they are one abroad, too
+    ("494000000", "BE", [ONE]),
+    ("(201) 594-6934", "US", ["+12015946934"]),
+    ("(267) 686-2955", "US", ["+12676862955"]),
+    ("1 201 594 6934", "US", ["+12015946934"]),
+    ("492541224", "DE", ["+49492541224"]),
+    ("0492541224", "DE", ["+49492541224"]),
+    ("494000000, 2015946934", "BE", [ONE, "+2015946934"]),
+    ("494000000 495000000", "BE", [ONE, TWO]),
+    ("494 00 00 00", "BE", [ONE]),
+    ("8 912 345-67-89", "RU", ["+79123456789"]),
+    # and an international one only where they are none; + and 00 always write it
+    ("32494000000", "BE", [ONE]),
     ("32494000000", "FR", [ONE]),
-    ("494000000", "BE", ["+494000000"]),
+    ("+2015946934", "US", ["+2015946934"]),
+    ("002015946934", "US", ["+2015946934"]),
+    ("+494000000", "BE", ["+494000000"]),
+    # but not the region's own mobiles with their code, which look like its longest landlines
+    ("4915112345678", "DE", ["+4915112345678"]),
+    ("628123456789", "ID", ["+628123456789"]),
+    ("4930901820", "DE", ["+494930901820"]),
+    # abroad as dialled there; 00 keeps its meaning where something else is dialled
+    ("0011 32 494 00 00 00", "AU", [ONE]),
+    ("010 32 494 00 00 00", "JP", [ONE]),
+    ("810 32 494 00 00 00", "RU", [ONE]),
+    ("0032 494 00 00 00", "AU", [ONE]),
+    # digits of any script, alone or mixed, full-width signs
+    ("+\u0663\u0662\u0664\u0669\u0664\u0660\u0660\u0660\u0660\u0660\u0660", None, [ONE]),
+    ("\u06f0\u06f4\u06f9\u06f4\u06f0\u06f0\u06f0\u06f0\u06f0\u06f0", "BE", [ONE]),
+    ("+\u0969\u0968\u096a\u096f\u096a\u0966\u0966\u0966\u0966\u0966\u0966", None, [ONE]),
+    ("+\uff13\uff12494000000", None, [ONE]),
+    ("\uff0b32494000000", None, [ONE]),
+    ("\uff10\uff14\uff19\uff14\uff0d\uff10\uff10\uff0d\uff10\uff10\uff0d\uff10\uff10", "BE", [ONE]),
+    ("\uff08\uff10\uff14\uff19\uff14\uff09\u3000000000", "BE", [ONE]),
+    ("+32494000000\uff0c+32495000000\u3001+33612345678", None, [ONE, TWO, THREE]),
+    ("+32494000000\u060c +32495000000\u061b+33612345678", None, [ONE, TWO, THREE]),
+    ("\U0001d7d1\U0001d7d0494000000", None, [ONE]),
+    # spaces that are none on a typewriter, and signs without a width
+    ("+32\u2007494\u2009000\u3000000", None, [ONE]),
+    ("\ufeff+32494\u200b000\u00ad000\u2060", None, [ONE]),
+    ("+32\u00b7494\u00b7000000", None, [ONE]),
+    # addresses (RFC 3966, RFC 5724)
+    ("tel:+32494000000", None, [ONE]),
+    ("TEL:+32-494-00.00.00", None, [ONE]),
+    ("tel:(+32)494000000, tel:+32495000000", None, [ONE, TWO]),
+    ("tel://+32494000000 sms:+32495000000", None, [ONE, TWO]),
+    ("smsto:+32494000000", None, [ONE]),
+    ("tel: 0494 00 00 00", "BE", [ONE]),
+    # what spreadsheets and CSV put around
+    ("'+32494000000", None, [ONE]),
+    ("'0494000000", "BE", [ONE]),
+    ("'+32494000000 '+32495000000", None, [ONE, TWO]),
+    ("'+32494000000,'+32495000000\n\u2019+33612345678", None, [ONE, TWO, THREE]),
+    ('"+32494000000","+32495000000"', None, [ONE, TWO]),
+    ('"+32494000000, +32495000000"', None, [ONE, TWO]),
+    ("'+32494000000', '+32495000000'", None, [ONE, TWO]),
+    ('="0494000000"', "BE", [ONE]),
+    ('"\'+32494000000"', None, [ONE]),
+    ("\u201c+32494000000\u201d \u00ab\u00a0+32495000000\u00a0\u00bb", None, [ONE, TWO]),
     # no region, no country code
     ("0494000000", None, None),
     # where a number ends is not guessed from what could be one
@@ -114,8 +170,16 @@ def test_numbers_are_read_as_people_mean_them(
         "00",
         "hello",
         "Array",
-        "tel:+32494000000",
-        "sms:+32494000000",
+        "tel:",
+        "tel:mum",
+        "tel:tel:+32494000000",
+        "tel:+32494000000;ext=5",
+        "tel:+32494000000;isub=5",
+        "tel:494000000;phone-context=+32",
+        "sms:+32494000000?body=hello",
+        "fax:+32494000000",
+        "+32494000000 tel",
+        "+tel:32494000000",
         "+32494000000 ext 5",
         "+32494000000x5",
         "+32494000000;ext=5",
@@ -123,10 +187,31 @@ def test_numbers_are_read_as_people_mean_them(
         "+32494000000,5",
         "0800FLOWERS",
         "+32 494 OO OO OO",
-        "+٣٢٤٩٤٠٠٠٠٠٠",
-        "+३२४९४००००००",
-        "+\uff13\uff12494000000",
-        "\uff0b32494000000",
+        "+32494000000 poste 5",
+        "+32494000000 ext. ٥",
+        # digits without a place in a number: superscripts, in circles, of Rome
+        "+3249400000\u00b9",
+        "+3249400000\u2460",
+        "+3249400000\u2169",
+        # in the order in which they are shown, not written
+        "32494000000+",
+        "٣٢٤٩٤٠٠٠٠٠٠+",
+        # as spreadsheets write long numbers
+        "3.2494E+10",
+        "3,2494e10",
+        "32494000000.0",
+        "+4915112345678.0",
+        "491511234567.00",
+        # quotes that do not match
+        '"+32494000000',
+        '+32494000000"',
+        '+32"494000000',
+        "+32'494'000'000",
+        "''+32494000000",
+        '"+32494000000""+32495000000"',
+        '"',
+        "'",
+        '""',
         "++32494000000",
         "+0032494000000",
         "32+494000000",
@@ -157,8 +242,71 @@ def test_one_bad_number_refuses_all_and_the_message_tells_which_and_why():
         parse_recipients("mum, +32494000000", None)
     with pytest.raises(BadAddress, match=r"^the number is not a valid telephone number"):
         parse_recipients("3249400", None)
+    with pytest.raises(BadAddress, match=r"^number 2 of 2 has an extension"):
+        parse_recipients("+32494000000;ext=5", None)
     with pytest.raises(BadAddress, match=r"^there is no number$"):
         parse_recipients(" ", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "reason"),
+    [
+        ("+3249400", None, "it is too short for a number of BE$"),
+        ("00324940000000", None, "it is too long for a number of BE$"),
+        ("+32000000000", None, "no numbers of BE begin so"),
+        ("+99912345678", None, "no country's calling code begins so$"),
+        ("+88012", None, "too short for a number of BD$"),
+        ("+8701", None, "too short for a number of its calling code$"),
+        ("+1201", None, "too short for a number of US or another country with its calling code$"),
+        ("0494000000", None, "calling code begins so; write it with its country code$"),
+        ("0494", "BE", "it is none of BE and no international one; write it with \\+"),
+        ("32+494000000", None, "a \\+ stands between them$"),
+        ("+32494OOOOOO", None, 'the letter "O"$'),
+        ("+32494000000!", None, 'the sign "!"$'),
+        ("+32494000000\x00", None, "the sign that cannot be shown$"),
+        ("+3249400000\u0416", None, 'the letter "\u0416" \\(cyrillic capital letter zhe\\)$'),
+        ("+32494000000 x5", None, "has an extension, which no SMS reaches"),
+        ("+32494000000x5", None, "has an extension"),
+        ("+32494000000#5", None, "has an extension"),
+        (
+            "tel:494000000;phone-context=+32",
+            "BE",
+            "^number 2 of 2 is a parameter of a tel: address",
+        ),
+        ("3.2494E+10", None, "is written as a decimal number"),
+        ("491511234567.0", None, "is written as a decimal number"),
+    ],
+)
+def test_a_refusal_says_what_was_wrong(text: str, region: str | None, reason: str):
+    with pytest.raises(BadAddress, match=reason):
+        parse_recipients(text, region)
+
+
+def test_a_space_that_may_have_been_a_plus_makes_no_national_number_of_one_abroad():
+    for text in (" 2015946934", " 32494000000, 2015946934"):
+        with pytest.raises(BadAddress, match="may have been a \\+ and makes another number"):
+            parse_recipients(text, "US")
+    # Where it makes no difference it is nothing.
+    assert _numbers(" 32494000000", "BE") == [ONE]
+    assert _numbers(" 0494000000", "BE") == [ONE]
+    assert _numbers(" 12015946934", "US") == ["+12015946934"]
+    assert _numbers(" +2015946934", "US") == ["+2015946934"]
+    assert _numbers(" 002015946934", "US") == ["+2015946934"]
+    assert _numbers(" 2015946934", None) == ["+2015946934"]
+    # Behind a comma people write a space.
+    assert _numbers("2015946934, 2015946935", "US") == ["+12015946934", "+12015946935"]
+
+
+def test_the_digits_come_with_a_number_that_the_region_could_have_read():
+    def digits(text: str, region: str | None) -> list[str]:
+        return [address.digits for address in parse_recipients(text, region)]
+
+    assert digits("+32494000000, 0494 00 00 01, 0032494000002", "BE") == [
+        "",
+        "0494000001",
+        "0032494000002",
+    ]
+    assert digits("32494000000", None) == [""]
 
 
 def test_the_country_comes_with_the_number():
@@ -198,6 +346,7 @@ _ANYTHING = st.one_of(
     st.text(),
     st.text("0123456789+ "),
     st.text("01234+ ()-./,;\n\r\tx٣\u202a\x00"),
+    st.text("0123456789+ ,;'\":=.Etel\uff0b\uff10\u0660\u201c\u201d\u00a0"),
     st.lists(st.sampled_from(["+32494000000", "0032", "494", "00", "+", "0494", ","])).map(
         " ".join
     ),

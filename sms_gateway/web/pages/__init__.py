@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from ... import routes as carriers
 from ...backend import Backend, PageBackend
 from ...sessions import Sessions
 from ...signup import Signup
+from ...sms.readings import readings
 from ...store import Store
 from .. import params
 from ..render import as_json, as_xml, not_sent, wants_json
@@ -33,6 +35,8 @@ class Desk:
     sessions: Sessions
     signup: Signup
     routes: Sequence[carriers.Route]
+    #: Where numbers are read as at home (ISO 3166 alpha-2); None for no such place.
+    region: str | None = None
 
 
 class Pages:
@@ -53,6 +57,7 @@ class Pages:
             backend,
             checking=None if desk is None else desk.gateway,
             store=None if desk is None else desk.store,
+            read=None if desk is None else partial(readings, region=desk.region),
         )
         self._routes: list[BaseRoute] = [
             *DeveloperPage(self._site, mail_domain=mail_domain).routes(),

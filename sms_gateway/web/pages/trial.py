@@ -5,6 +5,7 @@ import hmac
 import json
 import secrets
 import time
+from collections.abc import Callable, Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,7 +15,10 @@ from starlette.routing import BaseRoute, Route
 from ...accounts import key_hash
 from ...backend import Backend, PageBackend, Reply, content_key
 from ...codes import MAX_RECIPIENTS, Code
+from ...sms.address import BadAddress
+from ...sms.countries import names_of_countries
 from ...sms.message import TERMINAL, State
+from ...sms.readings import Reading
 from ...sms.segments import BadText, Segments, count, validate_text
 from ...store import Store, history
 from .. import params
@@ -24,6 +28,7 @@ from .slow import Slow
 
 #: Wrong keys that one network may try at once, and the seconds for each more.
 GUESSES, SECONDS_EACH = 10, 30.0
+_NO_KEY = frozenset({Code.KEY_DISABLED, Code.KEY_WRONG, Code.KEY_MISSING})
 
 
 class TrialPages:
@@ -36,12 +41,15 @@ class TrialPages:
         *,
         checking: PageBackend | None,
         store: Store | None,
+        read: Callable[[str], Sequence[Reading]] | None,
     ) -> None:
-        """Without `checking` messages are only sent; without a store they are not followed."""
+        """Without `checking` messages are only sent; without a store they are not followed, and
+        without `read` nothing is told of their numbers."""
         self._site = site
         self._backend = backend
         self._checking = checking
         self._store = store
+        self._read = read
         self._slow = Slow(tries=GUESSES, seconds=SECONDS_EACH)
 
     def routes(self) -> list[BaseRoute]:
@@ -99,12 +107,23 @@ class TrialPages:
                 "checks": self._checking is not None,
                 "checked": checked,
                 "reply": reply,
+                "numbers": self._numbers(fields.get("recipients", ""), reply),
+                "country": names_of_countries(visit.language),
                 "follow": follow,
                 "xml": "" if reply is None else as_xml(reply).decode(),
                 "json": "" if reply is None else as_json(reply).decode(),
             },
             status,
         )
+
+    def _numbers(self, recipients: str, reply: Reply | None) -> Sequence[Reading]:
+        """How the numbers were read, for whoever has a key; a refusal says why by itself."""
+        if self._read is None or reply is None or reply.error in _NO_KEY or reply.retry_after:
+            return ()
+        try:
+            return self._read(recipients)[:MAX_RECIPIENTS]
+        except BadAddress:
+            return ()
 
     async def count(self, request: Request) -> Response:
         """How a text is encoded, for the page's script: the same words that the page has."""
