@@ -153,6 +153,18 @@ class SoapApp:
         media_type = exchange.version.media_type.encode()
         return _response(headers, status, media_type, answer, *_wait(exchange.retry_after))
 
+    def unreadable(
+        self, status: int, why: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes]
+    ) -> Response:
+        """The answer to a request that is no HTTP as it should be, to a path as far as it could be
+        told: a Fault where calls go, plain words elsewhere. `why` is in our words."""
+        if path.decode("latin-1") not in (ENDPOINT, ENDPOINT.rstrip("/")):
+            return _response(headers, status, _TEXT, why.encode() + b"\n")
+        refusal = faults.client(why) if status < 500 or status in (501, 505) else faults.server()
+        version = versions.likely(b"", headers.get(b"content-type", b"").decode("latin-1"))
+        answer = fault(refusal, Exchange(backend=self._backend, version=version)).encode()
+        return _response(headers, status, version.media_type.encode(), answer)
+
     async def _post(self, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
         try:
             body = await self._body(receive)

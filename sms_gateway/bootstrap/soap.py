@@ -23,7 +23,8 @@ def soap_app(settings: Settings, backend: str) -> ASGIApp:
         if scope["type"] == "lifespan":  # which lasts as long as the server
             await remote.aclose()
 
-    return Application(app, shortened({("POST", path): soap.answer for path in soap_server.PATHS}))
+    ways = shortened({("POST", path): soap.answer for path in soap_server.PATHS})
+    return Application(app, ways, soap.unreadable)
 
 
 def check_backend(settings: Settings, backend: str) -> None:

@@ -45,6 +45,7 @@ def web_app(settings: Settings) -> ASGIApp:
         soap=soap,
         soap_paths=soap_server.PATHS,
         soap_quick=soap.answer,
+        soap_unreadable=soap.unreadable,
         readiness=readiness,
         lifespan=lifespan,
         desk=Desk(

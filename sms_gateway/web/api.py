@@ -28,6 +28,8 @@ _ACCEPT_POST = ((
     b"accept-post",
     b"application/x-www-form-urlencoded, multipart/form-data, application/json, " + _CALLS,
 ),)  # fmt: skip
+#: Codes that may be the fault of a parameter's name that was not written as it is.
+_OF_NAMES = frozenset({Code.NOT_SENT, Code.KEY_MISSING, Code.ID_MISSING})
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -193,7 +195,8 @@ def _read(
     key = _idempotency_key(headers)
     if operation.only is not None and not fields.keys() <= operation.only:
         known = ", ".join(sorted(operation.only))
-        raise params.Unusable(400, f"Only these parameters are understood here: {known}")
+        why = f"Only these parameters are understood here: {known}"
+        raise params.Unusable(400, _naming(why, fields))
     return fields, key
 
 
@@ -216,6 +219,9 @@ def _packed(
     answer: Answer,
 ) -> Response:
     takes_calls = operation.sends and method == "POST"
+    reply = answer if isinstance(answer, Reply) else answer.reply
+    if reply.error:  # most are not
+        answer = _with_names(reply, fields)
     return response(
         answer,
         wants_json(headers, fields.get("format", "")),
@@ -281,6 +287,7 @@ def _call(call: object) -> tuple[Fields, str]:
     if not isinstance(call, dict):
         raise params.Unusable(400, "The call is not a JSON object")
     fields = params.named(call)
+    fields["apikey"] = fields.get("apikey", "").strip()
     key = fields.get("idempotency_key")
     return fields, "" if key is None else _checked(key)
 
@@ -290,6 +297,19 @@ async def _told(backend: Backend, fields: Fields, key: str, tell: Callable[[Repl
         tell(await _sendsms(backend, fields, key))
     except Exception as error:
         tell(_unforeseen(report(error)))
+
+
+def _with_names(reply: Reply, fields: Fields) -> Reply:
+    """A refusal that names parameters that nobody knows, where that may be why."""
+    if reply.error not in _OF_NAMES:
+        return reply
+    return reply._replace(note=_naming(reply.sentence, fields))
+
+
+def _naming(why: str, fields: Fields) -> str:
+    """What is wrong, and which parameters nobody knows."""
+    names = params.unknown(fields)
+    return f"{why} (not known here: {', '.join(names)})" if names else why
 
 
 def _media_type(headers: Mapping[bytes, bytes]) -> bytes:
@@ -306,6 +326,14 @@ def _unusable(error: params.Unusable, query: bytes, headers: Mapping[bytes, byte
 def failed(incident: str, query: bytes, headers: Mapping[bytes, bytes]) -> Response:
     """The answer to a request that failed unforeseen."""
     return response(_unforeseen(incident), _json_asked_for(query, headers), status=500)
+
+
+def unreadable(
+    status: int, why: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes]
+) -> Response:
+    """The answer to a request that is no HTTP as it should be, and what is wrong with it."""
+    reply = not_sent(why) if status < 500 or status in (501, 505) else Reply(Code.INTERNAL)
+    return response(reply, _json_asked_for(query, headers), status=status)
 
 
 def _unforeseen(incident: str) -> Reply:

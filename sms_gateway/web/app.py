@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..backend import Backend, SendSoon, never_soon
 from ..codes import Code
 from . import api
-from .express import Application, Quick, send_response
+from .express import Application, Quick, Unreadable, send_response
+from .express import Response as Answered
 from .incident import report
 from .pages import Desk, Pages
 
@@ -42,6 +43,7 @@ def create_app(
     soap: ASGIApp | None = None,
     soap_paths: Iterable[str] = (),
     soap_quick: Quick | None = None,
+    soap_unreadable: Unreadable | None = None,
     readiness: Readiness = _always_ready,
     lifespan: Lifespan = nullcontext,
     desk: Desk | None = None,
@@ -51,7 +53,8 @@ def create_app(
     """The application in front of one backend, whose `send_soon` this is, if it has one.
 
     `soap` answers on each of `soap_paths`, with or without a trailing slash, and sees every
-    request method and header as it came; `soap_quick` is its short way for POST. `public_url`
+    request method and header as it came; `soap_quick` is its short way for POST, and
+    `soap_unreadable` what it says of requests that cannot be read. `public_url`
     is how clients reach the server, and `mail_domain` what mail goes to; `proxies` are the networks
     of those that are believed when they say whom a request comes from. Without a `desk` there are
     no pages that need the store.
@@ -116,7 +119,14 @@ def create_app(
             if not started:
                 await fail(incident, scope, receive, send)
 
-    return Application(app, shortened(ways))
+    def unreadable(
+        status: int, why: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes]
+    ) -> Answered:
+        is_soap = soap is not None and hot.get(path.decode("latin-1")) is soap
+        answer = soap_unreadable if soap_unreadable and is_soap else api.unreadable
+        return answer(status, why, path, query, headers)
+
+    return Application(app, shortened(ways), unreadable)
 
 
 def shortened(ways: Mapping[tuple[str, str], Quick]) -> dict[bytes, Quick]:

@@ -23,6 +23,9 @@ Quick = Callable[
     [bytes, Mapping[bytes, bytes], bytes, Callable[[Response], None]],
     Coroutine[Any, Any, Response] | None,
 ]
+#: The answer to a request that is no HTTP as it should be: its status, why (in our words), and as
+#: far as they could be told, its path, query and headers by their names in lower case.
+Unreadable = Callable[[int, str, bytes, bytes, Mapping[bytes, bytes]], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Application:
     asgi: ASGIApp
     #: By method and path with a blank between, such as b"GET /sendsms/".
     quick: Mapping[bytes, Quick] = field(default_factory=dict)
+    #: What is said of a request that cannot be read.
+    unreadable: Unreadable | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return self.asgi(scope, receive, send)

@@ -6,7 +6,9 @@ are joined, by comma, whether they come as `recipients`, `recipients[]` or `reci
 """
 
 import asyncio
+import codecs
 import json
+import re
 from collections.abc import Iterable, Mapping
 from encodings import normalize_encoding
 from encodings.aliases import aliases
@@ -14,14 +16,15 @@ from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser
 from starlette.types import Receive, Scope
 
 from ..shared_calls import MOST_CALLS
 
 #: All parameters that some path of the API takes.
 NAMES = frozenset({"apikey", "recipients", "message", "id", "after", "limit", "before", "format"})
-_NUMBERS = frozenset({"recipients", "after", "limit"})
+# What may be a number in JSON. A number is no time to delete by: it could be meant in three ways.
+_NUMBERS = frozenset({"recipients", "message", "apikey", "id", "after", "limit"})
 #: The largest request body, in bytes. Four numbers and the longest text, every character of it
 #: percent-escaped, are a tenth of that.
 MAX_BODY = 256 * 1024
@@ -30,6 +33,8 @@ _READ_AWAY = 16 * MAX_BODY
 MAX_PIECES = 4096
 #: The most fields of one form, and numbers in a list of JSON; more than that is not for us.
 MAX_FIELDS = 64
+#: The most unknown parameters that are named in a note.
+MOST_NAMED = 3
 #: Seconds in which a body has to be complete.
 BODY_SECONDS = 30.0
 
@@ -46,6 +51,16 @@ CHARSETS = frozenset([
 # By Python's names of their modules. A table, as a look-up remembers every name it was asked for.
 _CODECS = {normalize_encoding(name): name for name in CHARSETS}
 _CODECS |= dict.fromkeys(("ascii", "latin_1"), _WESTERN)
+
+UNTOLD_JSON = "The body is JSON, which has to be said: Content-Type: application/json"
+_JSON_BEGINS = (b"{", b"[")
+# What stands for a value that nobody will read.
+_SOMETHING = "?"
+_NAME = re.compile("[A-Za-z][A-Za-z_-]{0,19}")
+
+_OPTION = re.compile(rb';[ \t]*([^\s;="]++)=(?:"((?:[^"\\]|\\.)*+)"|([^;]*+))', re.DOTALL)
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_OF_FILES = (b"filename", b"filename*")
 
 
 class Unusable(Exception):
@@ -76,10 +91,13 @@ def read(method: str, query: bytes, headers: Mapping[bytes, bytes], body: bytes)
     if method == "POST":
         check_encoding(headers)
         fields |= parse_body(headers.get(b"content-type", b""), body)
-    if not fields.get("apikey"):
+    # White space around a key comes of how it was copied.
+    key = fields.get("apikey", "").strip()
+    if not key:
         scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() == b"bearer":
-            fields["apikey"] = credentials.strip().decode("latin-1")
+            key = credentials.decode("latin-1").strip()
+    fields["apikey"] = key
     return fields
 
 
@@ -98,13 +116,30 @@ def parse_body(content_type: bytes, body: bytes) -> dict[str, str]:
         boundary = options.get(b"boundary", b"")
         return parse_multipart(body, boundary, options.get(b"charset", b""))
     if media_type in (b"application/x-www-form-urlencoded", b"text/plain", b""):
+        body = body.removeprefix(codecs.BOM_UTF8)
+        if body.lstrip()[:1] in _JSON_BEGINS and _is_json(body):
+            raise Unusable(400, UNTOLD_JSON)
         return parse_form(body, options.get(b"charset", b""))
     if not body:
         return {}
     raise Unusable(415, "The body is neither a form nor JSON")
 
 
-_options_again = lru_cache(maxsize=64)(parse_options_header)
+def options_of(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """The type in small letters and the parameters by small name, of which the last counts, of
+    headers like Content-Type (RFC 9110, section 8.3.1) and Content-Disposition.
+
+    It takes a time that grows with the length and no faster.
+    """
+    kind, _, rest = value.partition(b";")
+    options = {
+        name.lower(): _ESCAPED.sub(rb"\1", quoted) or plain.strip()
+        for name, quoted, plain in _OPTION.findall(b";" + rest)
+    }
+    return kind.strip().lower(), options
+
+
+_options_again = lru_cache(maxsize=64)(options_of)
 
 
 def parse_form(raw: bytes, charset: bytes = b"") -> dict[str, str]:
@@ -146,10 +181,10 @@ def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[
     """
     fields: dict[str, str] = {}
     for headers, value in _parts(body, boundary):
-        _, disposition = parse_options_header(headers.get(b"content-disposition", b""))
-        if b"filename" in disposition:
+        _, disposition = options_of(headers.get(b"content-disposition", b""))
+        if not disposition.keys().isdisjoint(_OF_FILES):
             continue
-        _, options = parse_options_header(headers.get(b"content-type", b""))
+        _, options = options_of(headers.get(b"content-type", b""))
         name = _decode(disposition.get(b"name", b""))
         _add(fields, name, _decode(value, options.get(b"charset", charset)))
     fields.pop("", None)
@@ -157,8 +192,8 @@ def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[
 
 
 def parse_json(body: bytes) -> dict[str, str]:
-    """The parameters in a JSON object; recipients may be a list and may be numbers, as
-    may after and limit.
+    """The parameters in a JSON object; recipients may be a list. What has digits only may be a
+    whole number.
 
     One that is null is there and empty: who names what to delete, by mistake with null, did not
     ask to delete all.
@@ -204,7 +239,27 @@ def _text(name: str, value: object) -> str:
             return ",".join(_text(name, number) for number in value)
     if name in NAMES:
         raise Unusable(400, f"The parameter {name} is not a text")
-    return ""
+    return _SOMETHING
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        return isinstance(_json(body), dict | list)
+    except Unusable:
+        return False
+
+
+def unknown(fields: Mapping[str, str]) -> list[str]:
+    """The names that no path of the API takes, as far as they can be told to who sent them.
+
+    A text with an & in it that nobody escaped leaves pieces of itself behind as names: what is
+    named here is short, looks like a name, and has a value.
+    """
+    return [
+        name
+        for name, value in fields.items()
+        if value and name not in NAMES and _NAME.fullmatch(name)
+    ][:MOST_NAMED]
 
 
 def _add(fields: dict[str, str], name: str, value: str) -> None:

@@ -4,19 +4,25 @@ It adds to gunicorn 26 and 27 what neither does: a connection that sends no requ
 the keep-alive time, also when it never sent one; at the limit of connections the one that is idle
 longest makes room; a stop closes idle connections and waits for no stalled one so long that the
 arbiter kills the worker before its lifespan shutdown ran; heads, and what is between the pieces of
-a body, have an end; and a head has to have the one form that everybody reads alike. And to 26 what
-27 does: keep-alive ends, and bytes that are no HTTP get status 400 and no traceback in the log.
+a body, have an end; a head has to have the one form that everybody reads alike; bytes above ASCII
+in a request line, as curl, PHP and Java send them, are read; and what cannot be read is answered in
+the application's terms, with nothing of the request in it. And to 26 what 27 does: keep-alive ends,
+and bytes that are no HTTP get status 400 and no traceback in the log.
 """
 
 import asyncio
 import re
 import signal
+from collections.abc import Iterable
+from http import HTTPStatus
 from math import inf
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
+
+from . import unreadable
 
 # How much of the graceful time-out requests under way may use; the rest is the application's, for
 # the arbiter kills the worker when it is over.
@@ -37,6 +43,10 @@ _HEAD = re.compile(
     rb"\r\n",
     re.IGNORECASE,
 )
+# RFC 9112, section 3.2: who speaks HTTP/1.1 says once which host is meant.
+_HOST = re.compile(rb"\nhost:", re.IGNORECASE)
+_NO_HOST = re.compile(rb"[^\r\n]* HTTP/1\.0\r")
+_ABOVE_ASCII = re.compile(rb"[\x80-\xff]")
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc]
@@ -79,24 +89,59 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
     def _receive(self, data: bytes) -> None:
         self._around += len(data)
         if not self._in_body:
+            if not data.isascii():
+                data = self._with_escapes(data)
             self._head += data
         try:
             super().data_received(data)
         except ValueError:  # what gunicorn_h1c raises for ill-formed requests
-            self._refuse(400, "Bad Request")
+            self._refuse(400)
         if self._around > _MOST_AROUND:
-            if self._current_request is None:
-                self._refuse(431, "Request Header Fields Too Large")
-            else:
-                self._refuse(400, "Bad Request")
+            self._refuse(431 if self._current_request is None else 400)
 
-    def _refuse(self, status: int, reason: str) -> None:
+    def _with_escapes(self, data: bytes) -> bytes:
+        """The same, with what belongs to the request line written as it should have been: bytes
+        above ASCII as % and two digits (RFC 3986, section 2.1)."""
+        line = (self._head + data).lstrip(b"\r\n")
+        if not line or line[0] > 0x7F:  # TLS, and what else is no HTTP
+            return data
+        rest = len(line) - (line.find(b"\n") + 1 or len(line))  # what is behind the line
+        cut = max(0, len(data) - rest)
+        escaped = _ABOVE_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], data[:cut])
+        return escaped + data[cut:]
+
+    def _refuse(self, status: int) -> None:
         if not self._closed:
-            self._send_error_response(status, reason)
+            self._send_error_response(status, "")
             self._close_transport()
 
+    def _send_error_response(
+        self, status: int, message: str, extra_headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        # gunicorn's words quote the request, which may hold a key.
+        request = self._current_request
+        if request is None:
+            head = unreadable.head_of(self._head)
+        else:
+            headers = dict(request.headers_bytes)
+            head = unreadable.Head(request.raw_path, request.query.encode("latin-1"), headers)
+        why = unreadable.reason(status, self._head, in_body=request is not None)
+        answer = getattr(self.worker.asgi, "unreadable", None) or unreadable.plainly
+        _, fields, body = answer(status, why, *head)
+        lines = [
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(),
+            *(b"%b: %b" % field for field in fields),
+            *(f"{name}: {value}".encode("latin-1") for name, value in extra_headers),
+            b"Connection: close",
+        ]
+        self._safe_write(b"\r\n".join([*lines, b"", body]))
+
     def _on_headers_complete(self) -> Any:
-        if not _HEAD.match(self._head):
+        head = _HEAD.match(self._head)
+        if not head:
+            raise ValueError
+        hosts = len(_HOST.findall(head[0]))
+        if hosts > 1 or not (hosts or _NO_HOST.match(head[0].lstrip(b"\r\n"))):
             raise ValueError
         self._around, self._head, self._in_body = 0, b"", True
         return super()._on_headers_complete()

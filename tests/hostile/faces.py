@@ -21,4 +21,5 @@ def application(journal: str, body_timeout: float):
         soap=soap,
         soap_paths=PATHS,
         soap_quick=soap.answer,
+        soap_unreadable=soap.unreadable,
     )

@@ -137,7 +137,8 @@ def app(journal: str, public_url: str) -> Application:
     """For gunicorn: the calls go to a file, as they are made in another process."""
     backend = RecordingBackend(Path(journal))
     soap = SoapApp(backend, public_url, send_soon=backend.sendsms_soon)
-    return Application(soap, shortened({("POST", ENDPOINT): soap.answer}))
+    ways = shortened({("POST", ENDPOINT): soap.answer})
+    return Application(soap, ways, soap.unreadable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,101 @@
+"""What is wrong with a request that cannot be read, in words that quote nothing of it.
+
+A head that gunicorn's parsers refuse may hold a key, a number and a text like any other: what is
+said of it is looked up here.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from .express import Response
+
+#: The statuses with which requests are refused that cannot be read, and what is said where nothing
+#: better is known.
+USUAL = {
+    400: "The request is not as HTTP has it",
+    414: "The address is too long: parameters may come in the body, by POST",
+    426: "Only HTTP/1.1 is understood here",
+    431: "The headers are too large or too many",
+    501: "This transfer encoding is not understood: chunked is",
+    505: "Only HTTP/1.0 and HTTP/1.1 are understood here",
+}
+_CHUNKS = "The body is not in chunks as HTTP has them"
+_NO_REQUEST = "This is no HTTP request"
+_BLANK = "The address has a blank in it, which is written %20, or + in the query"
+_METHOD = "The method is not one of HTTP, such as GET and POST, in capital letters"
+_TARGET = "The address has a character in it that is written with % and two digits"
+_HOST = "There has to be one Host header"
+_HEADER = "A header is not as HTTP has it: a name, a colon and a value on one line"
+
+_LINE = re.compile(rb"(?:\r?\n)*([^\n]*)")
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OLD = re.compile(rb"HTTP/1\.[01]")
+_HEADERS = re.compile(rb"\n([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*)")
+# Whose value says how an answer is to be written.
+_TOLD = (b"accept", b"content-type")
+
+
+class Head(NamedTuple):
+    """What can be told of a head, which may be cut short or none."""
+
+    path: bytes
+    query: bytes
+    #: Those that say how an answer is to be written, by their names in lower case.
+    headers: dict[bytes, bytes]
+
+
+def head_of(written: bytes) -> Head:
+    """What can be told of these bytes."""
+    target = _line(written).split(b" ", 2)[1:2]
+    path, _, query = target[0].partition(b"?") if target else (b"", b"", b"")
+    headers = {name.lower(): value.strip() for name, value in _HEADERS.findall(written)}
+    return Head(path, query, {name: headers[name] for name in _TOLD if name in headers})
+
+
+def reason(status: int, written: bytes, *, in_body: bool) -> str:
+    """Why a request is refused whose head begins so."""
+    if status != 400:
+        return USUAL.get(status, USUAL[400])
+    if in_body:
+        return _CHUNKS
+    return _of_line(_line(written)) or _of_headers(written)
+
+
+def plainly(
+    status: int, why: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes]
+) -> Response:
+    """The answer of an application that has none of its own."""
+    body = why.encode() + b"\n"
+    usual = (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))
+    return status, usual, body
+
+
+def _line(written: bytes) -> bytes:
+    match = _LINE.match(written)
+    return match[1].rstrip(b"\r") if match else b""
+
+
+def _of_line(line: bytes) -> str:
+    """What is wrong with the first line; empty when nothing is."""
+    method, *target = line.split(b" ")
+    version = target.pop() if len(target) > 1 else b""
+    if not version.startswith(b"HTTP/"):
+        return _NO_REQUEST
+    if len(target) > 1:
+        return _BLANK
+    if not _NAME.fullmatch(method) or method != method.upper():
+        return _METHOD
+    if not _OLD.fullmatch(version):
+        return USUAL[505]
+    return "" if re.fullmatch(rb"[!-~]+", target[0]) else _TARGET
+
+
+def _of_headers(written: bytes) -> str:
+    hosts = [name for name, _ in _HEADERS.findall(written) if name.lower() == b"host"]
+    ill = [
+        line
+        for line in re.split(rb"\r?\n", written)[1:]
+        if line and not _HEADERS.fullmatch(b"\n" + line)
+    ]
+    return _HEADER if ill or len(hosts) == 1 else _HOST
