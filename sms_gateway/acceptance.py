@@ -13,7 +13,7 @@ from .routes import TEST, Route, Routes
 from .sms.address import Address, BadAddress, TooManyNumbers, parse_recipients
 from .sms.encoding import Encoding
 from .sms.ids import new_id
-from .sms.segments import BadText, Segments, count, measure
+from .sms.segments import BadText, Segments, count, measure, plain
 from .store import accounts as account_statements
 from .store import intake, stops
 
@@ -74,6 +74,7 @@ class Acceptance:
         """Everything that can be told without the transaction, in the order of the contract."""
         if not account.enabled:
             raise Refused(Code.KEY_DISABLED)
+        message = plain(message)
         try:
             addresses = parse_recipients(recipients, self._region)
             segments = measure(message)
@@ -222,7 +223,7 @@ class Acceptance:
         idempotency_key: str,
     ) -> Reply | None:
         """The reply to a request's first copy, if that one was accepted."""
-        now = self._clock()
+        now, message = self._clock(), plain(message)
         if name := _name(idempotency_key, now):
             named = intake.accepted_as(connection, [name]).get(name)
             if named is None:

@@ -23,10 +23,8 @@ from .versions import SOAP11, Version
 NAME = "sendSmsNow"
 PORT_TYPE = "sendSmsNowPortType"
 
-#: How many received messages are given when no limit is asked for, and the most there can be: an
-#: answer has to be built and read in one piece.
+#: How many received messages are given when no limit is asked for, as 0 says.
 USUAL_LIMIT = 100
-MOST = 1000
 
 _Answer = TypeVar("_Answer", Reply, Inbox, MessageStatus)
 
@@ -61,7 +59,7 @@ class Exchange:
 
     def key(self, apikey: str) -> str:
         """The API key of a call: its parameter, or else what came as a password."""
-        return apikey.strip() or self.password
+        return apikey.strip() or self.password.strip()
 
     async def answer(
         self, call: Awaitable[_Answer], without: Callable[[Reply], _Answer]
@@ -124,10 +122,11 @@ class SmsService(Service):  # type: ignore[misc]
     async def getSms(context: Any, apikey: str, after: int, limit: int) -> Any:
         """apikey: account key; after: the last id seen, or 0; limit: how many at most, or 0."""
         exchange: Exchange = context.udc
-        limit = min(limit, MOST) if limit > 0 else USUAL_LIMIT
         return _received(
             await exchange.answer(
-                exchange.backend.getsms(exchange.key(apikey), after=max(after, 0), limit=limit),
+                exchange.backend.getsms(
+                    exchange.key(apikey), after=after, limit=limit or USUAL_LIMIT
+                ),
                 Inbox,
             )
         )

@@ -130,7 +130,7 @@ class SoapApp:
         if read is None:
             return None
         form, recipients, message, apikey = read
-        key = apikey.strip() or _basic_password(headers)
+        key = apikey.strip() or _basic_password(headers).strip()
         return form, (recipients, message, key, _idempotency_key(headers))
 
     async def _answer_quickly(

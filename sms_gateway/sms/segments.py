@@ -82,6 +82,14 @@ class Concatenation(NamedTuple):
     number: int
 
 
+def plain(text: str) -> str:
+    """A text with line feeds for all ends of lines, and without byte order marks (U+FEFF, Unicode
+    16.0 section 23.8): what a file or a mail brings along and nobody wrote."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\ufeff", "") if "\ufeff" in text else text
+
+
 def measure(text: str) -> Segments:
     """`count` of a text that `validate_text` lets pass; raises BadText."""
     # What most texts are needs one look.
@@ -92,11 +100,12 @@ def measure(text: str) -> Segments:
 
 
 def validate_text(text: str) -> None:
-    """Raise BadText for a text that is empty or that XML cannot carry."""
+    """Raise BadText for a text that is empty, or that XML cannot carry. The form feed is one of
+    GSM's characters (page break, 3GPP TS 23.038 section 6.2.1.1)."""
     if not text or text.isspace():
         raise BadText("the text is empty")
-    if not CARRIED.fullmatch(text):
-        found = UNCARRIED.search(text)
+    if not CARRIED.fullmatch(text.replace("\f", "")):
+        found = UNCARRIED.search(text.replace("\f", ""))
         assert found is not None
         code = ord(found[0])
         if 0xD800 <= code <= 0xDFFF:

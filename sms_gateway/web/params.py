@@ -23,8 +23,9 @@ from ..shared_calls import MOST_CALLS
 
 #: All parameters that some path of the API takes.
 NAMES = frozenset({"apikey", "recipients", "message", "id", "after", "limit", "before", "format"})
-# What may be a number in JSON. A number is no time to delete by: it could be meant in three ways.
-_NUMBERS = frozenset({"recipients", "message", "apikey", "id", "after", "limit"})
+# What may be a whole number in JSON. As a time to delete by it could be meant in three ways, and no
+# key and no id is one.
+_NUMBERS = frozenset({"recipients", "message", "after", "limit"})
 #: The largest request body, in bytes. Four numbers and the longest text, every character of it
 #: percent-escaped, are a tenth of that.
 MAX_BODY = 256 * 1024
@@ -54,8 +55,8 @@ _CODECS |= dict.fromkeys(("ascii", "latin_1"), _WESTERN)
 
 UNTOLD_JSON = "The body is JSON, which has to be said: Content-Type: application/json"
 _JSON_BEGINS = (b"{", b"[")
-# What stands for a value that nobody will read.
-_SOMETHING = "?"
+# What stands for a value that nobody will read, and that means nothing anywhere.
+_SOMETHING = "\ufffd"
 _NAME = re.compile("[A-Za-z][A-Za-z_-]{0,19}")
 
 _OPTION = re.compile(rb';[ \t]*([^\s;="]++)=(?:"((?:[^"\\]|\\.)*+)"|([^;]*+))', re.DOTALL)
@@ -192,8 +193,8 @@ def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[
 
 
 def parse_json(body: bytes) -> dict[str, str]:
-    """The parameters in a JSON object; recipients may be a list. What has digits only may be a
-    whole number.
+    """The parameters in a JSON object; recipients may be a list. They, a message, after and limit
+    may be whole numbers.
 
     One that is null is there and empty: who names what to delete, by mistake with null, did not
     ask to delete all.

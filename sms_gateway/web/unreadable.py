@@ -20,7 +20,7 @@ USUAL = {
     501: "This transfer encoding is not understood: chunked is",
     505: "Only HTTP/1.0 and HTTP/1.1 are understood here",
 }
-_CHUNKS = "The body is not in chunks as HTTP has them"
+_CHUNKS = "The body is not in chunks as HTTP has them, or in too many"
 _NO_REQUEST = "This is no HTTP request"
 _BLANK = "The address has a blank in it, which is written %20, or + in the query"
 _METHOD = "The method is not one of HTTP, such as GET and POST, in capital letters"
@@ -47,8 +47,8 @@ class Head(NamedTuple):
 
 def head_of(written: bytes) -> Head:
     """What can be told of these bytes."""
-    target = _line(written).split(b" ", 2)[1:2]
-    path, _, query = target[0].partition(b"?") if target else (b"", b"", b"")
+    _, _, rest = _line(written).partition(b" ")
+    path, _, query = (rest.rpartition(b" ")[0] or rest).partition(b"?")
     headers = {name.lower(): value.strip() for name, value in _HEADERS.findall(written)}
     return Head(path, query, {name: headers[name] for name in _TOLD if name in headers})
 

@@ -30,6 +30,9 @@ _CLIENTS_SHARE = 0.7
 # The most bytes of a head, and of what stands around the pieces of a chunked body: sizes, their
 # extensions, trailers. gunicorn has limits for lines, and looks at them when a line is complete.
 _MOST_AROUND = 64 * 1024
+# The most pieces of a body, each of which costs as much as a few hundred bytes of a large one. The
+# applications take half of that, and say so when they get to it.
+_MOST_PIECES = 8 * 1024
 # The most bytes that gunicorn's parser in C is given at once. Behind each piece of a chunked body
 # it moves all that it has to the front: a megabyte in pieces of one byte took two seconds.
 _AT_ONCE = 4 * 1024
@@ -57,6 +60,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         self.busy = False
         #: Bytes since the last that the application was given, or since the request before.
         self._around = 0
+        self._pieces = 0
         #: What came since then while it was no body: the head, with what follows it.
         self._head = b""
         self._in_body = False
@@ -143,11 +147,14 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         hosts = len(_HOST.findall(head[0]))
         if hosts > 1 or not (hosts or _NO_HOST.match(head[0].lstrip(b"\r\n"))):
             raise ValueError
-        self._around, self._head, self._in_body = 0, b"", True
+        self._around, self._pieces, self._head, self._in_body = 0, 0, b"", True
         return super()._on_headers_complete()
 
     def _on_body(self, chunk: bytes) -> None:
         self._around = 0
+        self._pieces += 1
+        if self._pieces > _MOST_PIECES:
+            raise ValueError
         super()._on_body(chunk)
 
     def _on_message_complete(self) -> None:

@@ -123,7 +123,7 @@ OTHER = {
     "HTTP/1.0": (GET % b"x").replace(b"1.1\r\n", b"1.0\r\nConnection: keep-alive\r\n"),
     "another path": (GET % b"x").replace(b"sendsms", b"status"),
     "an escape": (GET % b"x").replace(b"sendsms", b"%73endsms"),
-    "no Host": (GET % b"x").replace(b"Host: a\r\n", b""),
+    "another header": (GET % b"x").replace(b"Host: a\r\n", b"Host:\ta\r\n"),
     "chunks": (GET % b"x").replace(b"GET", b"POST")[:-2]
     + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a large body": POST % (b"", 100_000, b"x" * 100_000),

@@ -8,6 +8,7 @@ from .cases import (
     FORM,
     GOOD,
     GOOD_FORM,
+    KEY,
     SOAP,
     Case,
     chunked,
@@ -20,7 +21,8 @@ _CHUNK = b"100000\r\n" + _MEGABYTE + b"\r\n"
 
 
 def head(*lines: str, line: str = f"POST {SOAP} HTTP/1.1") -> bytes:
-    return "\r\n".join([line, *lines, "", ""]).encode("latin-1")
+    hosts = [] if "Host: a" in lines else ["Host: a"]
+    return "\r\n".join([line, *hosts, *lines, "", ""]).encode("latin-1")
 
 
 def _endless(start: bytes, piece: bytes) -> Iterator[bytes]:
@@ -111,6 +113,9 @@ HEADS = [
         pieces=lambda: _endless(head()[:-2], b"X: y\r\n" * 100),
         expected=frozenset({400, 431}),
     ),
+    _ends("a blank in the query", head(line=f"GET /sendsms/?message=a b&apikey={KEY} HTTP/1.1")),
+    _ends("no Host", head().replace(b"Host: a\r\n", b"")),
+    _ends("two Hosts", head("Host: b")),
     _ends("CONNECT", b"CONNECT example.com:443 HTTP/1.1\r\nHost: a\r\n\r\n", 400, 404, 405),
     _ends("a path that climbs", head("Host: a", line="GET /../../etc/passwd HTTP/1.1"), 404),
     _ends(
@@ -165,6 +170,7 @@ BODIES = [
     whole(
         "a body of 200,000 chunks",
         head("Transfer-Encoding: chunked") + chunked(b"x" * 200_000, 1),
+        400,
         FAULT,
     ),
     whole("a body in chunks that breaks off", head("Transfer-Encoding: chunked") + b"zz\r\n", 400),

@@ -115,7 +115,7 @@ _REQUESTS: dict[str, tuple[Callable[[], bytes] | bytes, dict[str, str], tuple[in
                 for wrong in (
                     {"message": {"a": TEXT}},
                     {"message": [TEXT]},
-                    {"message": 7},
+                    {"message": 7.5},
                     {"message": "\ud83d"},
                     {"message": "x" * 10_000},
                     {"recipients": [[NUMBER]]},
@@ -156,6 +156,44 @@ _REQUESTS: dict[str, tuple[Callable[[], bytes] | bytes, dict[str, str], tuple[in
         {"Content_Type": _MULTIPART},
         (400,),
     ),
+    "a multipart whose parts have names of 3,000 semicolons": (
+        _field("a", "b", '; x="' + ";" * 3000) * 60 + _FIELDS + b"--b--",
+        {"Content_Type": _MULTIPART},
+        (400, REFUSED),
+    ),
+    "a multipart whose parts have names of 3,000 backslashes": (
+        _field("a", "b", '; x="' + "\\" * 3000 + '"') * 60 + _FIELDS + b"--b--",
+        {"Content_Type": _MULTIPART},
+        (400, REFUSED),
+    ),
+    "a multipart whose parts have 700 parameters": (
+        _field("a", "b", ";c=d" * 700) * 60 + _FIELDS + b"--b--",
+        {"Content_Type": _MULTIPART},
+        (400, REFUSED),
+    ),
+    "60 fields of 1,300 escapes": (
+        b"&".join(b"a%d=" % number + b"%C3%A9" * 650 for number in range(60)),
+        {},
+        (REFUSED,),
+    ),
+    "80,000 escapes": (_with_text(b"%E9" * 80_000), {}, (REFUSED,)),
+    "JSON of 40,000 escapes": (
+        json.dumps({**_OTHERS, "message": "\u00e9" * 40_000}).encode(),
+        {"Content_Type": _JSON},
+        (REFUSED,),
+    ),
+    "JSON of 12,000 names": (
+        json.dumps({f"name{number}": "x" for number in range(12_000)}).encode(),
+        {"Content_Type": _JSON},
+        (REFUSED,),
+    ),
+    "JSON that nests 100,000 deep, as a form": (b"[" * 100_000, {}, (400, REFUSED)),
+    "JSON of 12,000 names, as a form": (
+        json.dumps({f"name{number}": "x" for number in range(12_000)}).encode(),
+        {},
+        (400,),
+    ),
+    "a text of 40,000 ends of lines": (_with_text(b"%0D%0A" * 40_000), {}, (REFUSED,)),
     "a multipart with a file for a text": (
         _FIELDS + _field("message", "", '; filename="/etc/passwd"') + b"--b--",
         {"Content_Type": _MULTIPART},

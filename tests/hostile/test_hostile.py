@@ -17,13 +17,19 @@ from sms_gateway.store import Store
 from sms_gateway.store import accounts as account_statements
 from sms_gateway.store.tables import message
 
-from . import connections, documents, forms, probe
+from . import connections, documents, forms, headers, probe
 from .cases import FORM, GOOD, GOOD_FORM, KEY, NUMBER, SECRETS, SOAP, Case, chunked
 
 ALL = [*documents.CASES, *connections.CASES, *forms.CASES]
 
 #: What a case may cost the web process: processor milliseconds, and megabytes.
-MOST_CPU, MOST_MEMORY = 250, 32
+MOST_CPU, MOST_MEMORY = 50, 32
+#: A case that costs more is measured again, as others may have been at work there.
+TRIES = 3
+#: How a request may be refused for a header of it. SOAP has its Fault.
+REFUSALS = (400, 403, 413, 414, 415, 417, 431, 500, 501)
+#: What the document has for what is asked of all paths.
+ON_ALL = "as without it, or refused"
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +84,89 @@ def test_a_hostile_request_is_refused_and_cheap_and_the_next_one_is_answered(
 ) -> None:
     list(zip(range(1), case.pieces(), strict=False))  # put together before the clock runs
     before = messages(store)
-    meter = probe.Meter(web_process)
-    came = probe.outcome(probe.send(gateway.port, case))
-    cost = meter.read()
-    assert came in case.expected
+    for _ in range(TRIES):
+        meter = probe.Meter(web_process)
+        came = probe.outcome(probe.send(gateway.port, case))
+        cost = meter.read()
+        assert came in case.expected
+        if cost.cpu <= MOST_CPU:
+            break
     assert messages(store) == before
     assert cost.cpu <= MOST_CPU
     assert cost.memory <= MOST_MEMORY
     good_requests_are_answered(gateway.port)
     assert messages(store) == before + 2
     record_property("hostile", [case.name, str(came), str(cost.cpu), f"{cost.memory:.1f}"])
+
+
+@pytest.fixture(scope="module")
+def paths(gateway: running.Running) -> list[tuple[str, str, int]]:
+    """Method, target and status of what is asked with a hostile header, and without."""
+    page = probe.send_bytes(gateway.port, headers.asked("GET", "/"))
+    found = re.search(rb'href="(/static/[^"]+)"', page)
+    assert found
+    asked = [(m, found[1].decode() if t == "static" else t) for m, t in headers.PATHS]
+    return [
+        (method, target, _status(probe.send_bytes(gateway.port, headers.asked(method, target))))
+        for method, target in asked
+    ]
+
+
+def _status(answer: bytes) -> int:
+    return int(answer[9:12])
+
+
+def _cost(gateway: running.Running, web_process: int, asked: bytes) -> tuple[int, probe.Cost]:
+    for _ in range(TRIES):
+        meter = probe.Meter(web_process)
+        status = _status(probe.send_bytes(gateway.port, asked))
+        cost = meter.read()
+        if cost.cpu <= MOST_CPU:
+            break
+    return status, cost
+
+
+def _is_cheap(costs: list[probe.Cost], name: str, record_property) -> None:
+    cpu, memory = max(cost.cpu for cost in costs), max(cost.memory for cost in costs)
+    assert cpu <= MOST_CPU
+    assert memory <= MOST_MEMORY
+    record_property("hostile", [name, ON_ALL, str(cpu), f"{memory:.1f}"])
+
+
+@pytest.mark.parametrize("name", headers.HEADERS)
+def test_a_hostile_header_is_cheap_on_every_path(
+    name: str, gateway, store, web_process: int, paths, record_property
+) -> None:
+    header, value = headers.HEADERS[name]
+    before, costs = messages(store), []
+    for method, target, usual in paths:
+        for times in (1, headers.MOST):
+            asked = headers.asked(method, target, header, value, times)
+            status, cost = _cost(gateway, web_process, asked)
+            assert status in (usual, *REFUSALS), (method, target, times)
+            costs.append(cost)
+    assert messages(store) == before
+    good_requests_are_answered(gateway.port)
+    _is_cheap(costs, name, record_property)
+
+
+@pytest.mark.parametrize("name", [*headers.QUERIES, *headers.TARGETS])
+def test_a_hostile_address_is_cheap_on_every_path(
+    name: str, gateway, store, web_process: int, paths, record_property
+) -> None:
+    if name in headers.TARGETS:
+        targets = [headers.TARGETS[name]()]
+    else:
+        query = headers.QUERIES[name]()
+        targets = [f"{target.partition('?')[0]}?{query}" for _, target, _ in paths]
+    before, costs = messages(store), []
+    for target in targets:
+        status, cost = _cost(gateway, web_process, headers.asked("GET", target))
+        assert status < 500, target[:40]
+        costs.append(cost)
+    assert messages(store) == before
+    good_requests_are_answered(gateway.port)
+    _is_cheap(costs, name, record_property)
 
 
 def test_no_line_of_the_log_has_a_traceback_or_a_word_of_a_request(
@@ -145,8 +224,9 @@ def test_two_hundred_clients_that_stall_keep_nobody_waiting(
 def test_the_document_has_each_case() -> None:
     heading, *rows = tables.rows("hostile")
     assert heading == ["What is sent", "Answer", "CPU ms", "Memory MB"]
-    assert [row[0] for row in rows] == sorted(case.name for case in ALL)
+    assert [row[0] for row in rows] == sorted([*(case.name for case in ALL), *headers.NAMES])
     expected = {case.name: {str(each) for each in case.expected} for case in ALL}
+    expected |= {name: {ON_ALL} for name in headers.NAMES}
     for name, answer, cpu, memory in rows:
         assert answer in expected[name], name
         assert int(cpu) <= MOST_CPU, name

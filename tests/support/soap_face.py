@@ -103,6 +103,8 @@ class RecordingBackend:
     async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
         if reply := self._known(apikey, ID):
             return Inbox(reply)
+        if not (0 <= after < 2**63 and 0 <= limit <= 1000):
+            return Inbox(Reply(Code.NOT_SENT))
         return Inbox(Reply(Code.SENT), tuple(m for m in INBOX if m.id > after)[:limit])
 
     async def status(self, apikey: str, id: str) -> MessageStatus:

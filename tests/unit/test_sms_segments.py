@@ -11,7 +11,9 @@ from sms_gateway.sms.segments import (
     Concatenation,
     Segments,
     count,
+    measure,
     parse_user_data_header,
+    plain,
     segment,
     user_data,
     validate_text,
@@ -200,12 +202,36 @@ def test_a_text_of_more_parts_than_can_be_numbered_is_too_long(text: str):
 
 
 @pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("Menu:\r\nSoup\rBread\n", "Menu:\nSoup\nBread\n"),
+        ("\r\n\r\n", "\n\n"),
+        ("\n\r", "\n\n"),
+        ("\ufeffHello", "Hello"),
+        ("Zo\u00eb\ufeff\r\n\ufeff\u20ac", "Zo\u00eb\n\u20ac"),
+        ("\ufeff", ""),
+        ("a\fb\x85\u2028", "a\fb\x85\u2028"),
+    ],
+)
+def test_ends_of_lines_are_line_feeds_and_byte_order_marks_are_nothing(text, read):
+    assert plain(text) == read
+    assert plain(read) == read
+
+
+def test_a_form_feed_is_a_character_of_gsm():
+    found = measure("a\fb")
+    assert (found.encoding, found.units, found.parts) == (Encoding.GSM7, 4, 1)
+    assert measure("a\f" * 53 + "b").parts == 1
+    assert measure("a\f" * 54).parts == 2
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "the text is empty"),
         (" \t\r\n\u00a0\u2003", "the text is empty"),
         ("secret\x00", "the text has a control character (U+0000)"),
-        ("secret\x0c", "the text has a control character (U+000C)"),
+        ("secret\x0b", "the text has a control character (U+000B)"),
         ("secret\x1b", "the text has a control character (U+001B)"),
         ("secret\ud83d", "the text has half a surrogate pair"),
         ("secret\ude00\ud83d", "the text has half a surrogate pair"),

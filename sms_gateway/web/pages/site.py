@@ -22,6 +22,7 @@ from ... import __version__
 from ...sessions import new_token
 from ...words import LANGUAGES, preferred, words
 from .. import params
+from . import headers
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self';"
@@ -170,12 +171,11 @@ class Site:
 
     def visit(self, request: Request) -> Visit:
         """Who asks; a browser without a cookie gets one with the answer."""
-        token = request.cookies.get(self._cookie, "")
-        known = len(token) == 64 and token.isascii() and token.isalnum()
+        token = headers.token(request.scope["headers"], self._cookie)
         return Visit(
             language=preferred(request.headers.get("accept-language", "")),
-            token=token if known else new_token(),
-            fresh=not known,
+            token=token or new_token(),
+            fresh=not token,
             network=self._network(request),
         )
 
@@ -192,11 +192,13 @@ class Site:
 
     def _network(self, request: Request) -> str:
         address = _address(request.client.host if request.client else "")
-        forwarded = request.headers.getlist("x-forwarded-for")
-        hops = [hop.strip() for line in forwarded for hop in line.split(",")]
+        hops = headers.hops(request.scope["headers"])
         # Each proxy adds whom it got the request from; who is believed is asked for the one before.
-        while address is not None and hops and any(address in proxy for proxy in self._proxies):
-            address = _address(hops.pop())
+        while address is not None and any(address in proxy for proxy in self._proxies):
+            hop = next(hops, None)
+            if hop is None:
+                break
+            address = _address(hop)
         if address is None:
             return ""
         return str(ip_network((address, _PREFIX[address.version]), strict=False))
@@ -212,12 +214,12 @@ class Site:
         file = self._static.get(request.path_params["name"])
         if file is None or file.version != request.path_params["version"]:
             raise HTTPException(404)
-        headers = {
+        usual = {
             "cache-control": _FOREVER,
             "content-type": file.content_type,
             "x-content-type-options": "nosniff",
         }
-        return Response(file.content, headers=headers)
+        return Response(file.content, headers=usual)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
