@@ -117,9 +117,10 @@ def parse_body(content_type: bytes, body: bytes) -> dict[str, str]:
         boundary = options.get(b"boundary", b"")
         return parse_multipart(body, boundary, options.get(b"charset", b""))
     if media_type in (b"application/x-www-form-urlencoded", b"text/plain", b""):
-        body = body.removeprefix(codecs.BOM_UTF8)
-        if body.lstrip()[:1] in _JSON_BEGINS and _is_json(body):
-            raise Unusable(400, UNTOLD_JSON)
+        if not body[:1].isalpha():
+            body = body.removeprefix(codecs.BOM_UTF8)
+            if body.lstrip()[:1] in _JSON_BEGINS and _is_json(body):
+                raise Unusable(400, UNTOLD_JSON)
         return parse_form(body, options.get(b"charset", b""))
     if not body:
         return {}

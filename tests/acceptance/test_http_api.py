@@ -215,6 +215,91 @@ def test_a_request_that_cannot_be_read_sends_nothing_and_is_told_why(
     assert answer.result["note"] not in ("", Code.NOT_SENT.sentence)
 
 
+@pytest.mark.parametrize(
+    ("target", "body", "headers", "names"),
+    [
+        ("/sendsms/?recipients=1&mesage=Hello&apikey=echo", None, {}, "mesage"),
+        ("/sendsms/?to=1&text=Hello&apikey=echo", None, {}, "to, text"),
+        ("/sendsms/", b"recipients=1&message=m&api_key=good", FORM, "api_key"),
+        ("/sendsms/", b'{"to": ["1"], "text": 5, "apikey": "echo"}', JSON, "to, text"),
+        ("/sendsms/?apikey=code-200&ID=5&Id=6", None, {}, "ID, Id"),
+        ("/sendsms/?a=1&b=1&c=1&d=1&apikey=echo", None, {}, "a, b, c"),
+    ],
+)
+def test_a_name_that_nobody_knows_is_named(server, target, body, headers, names):
+    note = ask(server, target, body, headers=headers).result["note"]
+    assert note.endswith(f" (not known here: {names})")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        # Pieces of a text whose & was not escaped, keys, numbers, and what is no name.
+        "message=Tom&Jerry&apikey=echo",
+        "recipients=1&message=m&apikey=echo&5ec2e7c0ffee5ec2e7c0ffee=x",
+        "recipients=1&apikey=echo&+32494123456=x",
+        "recipients=1&apikey=echo&32494123456=x",
+        "recipients=1&apikey=echo&a%20b=x&%3Cb%3E=x&%0A=x&%C3%A9=x&a.b=x",
+        f"recipients=1&apikey=echo&{'a' * 21}=x",
+        "recipients=1&apikey=echo&format=xml&after=1&before=2",
+    ],
+)
+def test_what_may_be_something_else_than_a_name_is_not_named(server, query):
+    assert "not known" not in ask(server, f"/sendsms/?{query}").result["note"]
+
+
+def test_names_that_nobody_knows_do_no_harm_to_what_is_right(server):
+    for extra in ("mesage=x", "utm_source=x", "_=1"):
+        answer = ask(server, f"/sendsms/?{extra}&recipients=1&message=m&apikey=good")
+        assert answer.error == Code.SENT
+        assert ask(server, f"/sendsms/?{extra}&apikey=code-50").result["note"] == (
+            Code.KEY_WRONG.sentence
+        )
+
+
+@pytest.mark.parametrize("space", ["%20", "+", "%09", "%0D%0A", "%0A", "%C2%A0"])
+def test_white_space_around_a_key_is_nothing(server, space):
+    for key in (f"echo{space}", f"{space}echo", f"{space}echo{space}"):
+        target = f"/sendsms/?recipients=1&message=m&apikey={key}"
+        assert given(ask(server, target))["message"] == "m"
+    body = json.dumps({"recipients": "1", "message": "m", "apikey": " echo\r\n"}).encode()
+    assert given(ask(server, "/sendsms/", body, headers=JSON))["message"] == "m"
+    assert ask(server, f"/sendsms/?apikey={space}").error == Code.KEY_MISSING
+    bearer = {"Authorization": "Bearer  echo "}
+    assert given(ask(server, f"/sendsms/?apikey={space}&message=m", headers=bearer))
+    (sent,) = ask_many(server, {**CALL, "apikey": "\tgood\n"})
+    assert sent["error"] == 0
+
+
+def test_a_message_that_is_a_number_in_json_is_a_text(server):
+    body = b'{"recipients": 32494000000, "message": 1234, "apikey": "echo"}'
+    sent = given(ask(server, "/sendsms/", body, headers=JSON))
+    assert (sent["recipients"], sent["message"]) == ("32494000000", "1234")
+
+
+@pytest.mark.parametrize("headers", [FORM, {}, {"Content-Type": "text/plain"}])
+def test_json_that_does_not_say_so_is_told_how_to(server, headers):
+    body = b'{"recipients": "1", "message": "m", "apikey": "good"}'
+    note = ask(server, "/sendsms/", body, headers=headers).result["note"]
+    assert "Content-Type: application/json" in note
+
+
+@pytest.mark.parametrize(
+    "body", [b"{message=x&apikey=echo", b"[]=1&apikey=echo", b"{}&apikey=echo"]
+)
+def test_a_form_may_begin_like_json(server, body):
+    assert given(ask(server, "/sendsms/", body, headers=FORM))["recipients"] == ""
+
+
+def test_a_byte_order_mark_before_a_body_is_nothing(server):
+    for body, kind in (
+        (b"message=m&recipients=1&apikey=echo", FORM),
+        (b'{"message": "m", "recipients": "1", "apikey": "echo"}', JSON),
+    ):
+        sent = given(ask(server, "/sendsms/", b"\xef\xbb\xbf" + body, headers=kind))
+        assert sent["message"] == "m"
+
+
 def test_the_largest_body_is_read(server):
     body = b"apikey=echo&message=" + b"x" * (MAX_BODY - 20)
     assert len(body) == MAX_BODY

@@ -91,6 +91,35 @@ async def test_a_refusal_has_its_code_and_stores_nothing(
     assert rows(store) == (0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("Menu:\r\nSoup\rBread", "Menu:\nSoup\nBread"),
+        ("\ufeffZo\u00eb\r\n", "Zo\u00eb\n"),
+        ("page\fbreak", "page\fbreak"),
+    ],
+)
+async def test_a_text_is_stored_with_line_feeds_and_a_repeat_may_end_its_lines_otherwise(
+    gateway: Gateway, store: Store, text: str, stored: str
+) -> None:
+    key, _ = support.create(store, rate=None)
+    first = await gateway.sendsms(BELGIAN, text, key, idempotency_key="k")
+    assert first.error is Code.SENT
+    for again in (text, stored):
+        assert await gateway.sendsms(BELGIAN, again, key, idempotency_key="k") == first
+    assert rows(store) == (1, 1, 1)
+    with store.read() as connection:
+        assert connection.execute(select(tables.message.c.text)).scalar_one() == stored
+
+
+@pytest.mark.parametrize("text", ["\ufeff", "\r\n", "\ufeff\r\f "])
+async def test_a_text_of_nothing_but_marks_and_ends_of_lines_is_empty(
+    gateway: Gateway, store: Store, text: str
+) -> None:
+    key, _ = support.create(store)
+    assert (await gateway.sendsms(BELGIAN, text, key)).error is Code.NOT_SENT
+
+
 async def test_the_second_message_within_a_minute_is_refused(
     gateway: Gateway, store: Store, clock: Clock
 ) -> None:

@@ -390,6 +390,7 @@ def basic(credentials: str) -> str:
         ("", token("from-token"), "", "from-token"),
         ("", "", basic("me:from-basic"), "from-basic"),
         ("", "", basic("me:with:colons").replace("Basic", "bAsIc"), "with:colons"),
+        ("", "", basic("me: with:colons\r\n"), "with:colons"),
         ("", token("from-token"), basic("me:from-basic"), "from-token"),
         ("given", token("from-token"), basic("me:from-basic"), "given"),
         ("", token("from-token", "PasswordDigest"), "", ""),
