@@ -27,6 +27,8 @@ _METHOD = "The method is not one of HTTP, such as GET and POST, in capital lette
 _TARGET = "The address has a character in it that is written with % and two digits"
 _HOST = "There has to be one Host header"
 _HEADER = "A header is not as HTTP has it: a name, a colon and a value on one line"
+#: All that is ever said.
+REASONS = (*USUAL.values(), _CHUNKS, _NO_REQUEST, _BLANK, _METHOD, _TARGET, _HOST, _HEADER)
 
 _LINE = re.compile(rb"(?:\r?\n)*([^\n]*)")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -1,5 +1,6 @@
-"""`python -m fuzz [carriers|clients] [SECONDS]`: inputs that atheris makes, guided by what they
-reach in our code; `carriers` say PDUs, `clients` send SOAP requests.
+"""`python -m fuzz [carriers|clients|headers] [SECONDS]`: inputs that atheris makes, guided by what
+they reach in our code; `carriers` say PDUs, `clients` send SOAP requests, `headers` are those of
+requests of all kinds.
 
 Ends with status 0 when nothing was found; otherwise the input is in a file `crash-…` or
 `timeout-…` of the current directory, and the error is shown.
@@ -16,6 +17,8 @@ _FOLLOWED = [
     "sms_gateway.smpp",
     "sms_gateway.sms",
     "sms_gateway.upstream.smpp_messages",
+    "sms_gateway.web",
+    "sms_gateway.words",
     "soap_server",
 ]
 
@@ -27,9 +30,11 @@ def main() -> None:
     with atheris.instrument_imports(include=_FOLLOWED):
         if who == "clients":
             from . import soap_targets as targets
+        elif who == "headers":
+            from . import header_targets as targets  # type: ignore[no-redef]
         else:
             from . import targets  # type: ignore[no-redef]
-    if who == "clients":
+    if who in ("clients", "headers"):
         begin, longest = targets.seeds(), 8192
     else:
         from .seeds import SEEDS as begin

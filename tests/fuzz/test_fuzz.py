@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from . import soap_targets, targets
+from . import header_targets, soap_targets, targets
 from .seeds import SEEDS
 
 
@@ -25,6 +25,22 @@ def test_what_is_a_little_off_holds_in_every_way() -> None:
 def test_what_soap_clients_send_holds_in_every_way() -> None:
     for seed in soap_targets.seeds():
         soap_targets.try_all(seed)
+
+
+def test_what_headers_say_holds_in_every_way() -> None:
+    chance = random.Random(1)
+    for seed in header_targets.seeds():
+        octets = bytearray(seed + chance.choice(header_targets.seeds())[1:])
+        header_targets.try_all(bytes(octets))
+        for _ in range(chance.randint(1, 5)):
+            octets[chance.randrange(len(octets))] = chance.randrange(256)
+        header_targets.try_all(bytes(octets))
+
+
+def test_a_request_beyond_its_time_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header_targets, "_MOST", 0.0)
+    with pytest.raises(AssertionError):
+        header_targets.try_all(b"\x04Cookie: a=b\r\n")
 
 
 def test_a_cost_beyond_the_input_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

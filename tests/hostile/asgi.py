@@ -33,7 +33,9 @@ class Faces:
     def __init__(self) -> None:
         self.backend = RecordingBackend()
         soap = SoapApp(self.backend, _URL)
-        self._app = create_app(self.backend, public_url=_URL, soap=soap, soap_paths=PATHS)
+        self._app = create_app(
+            self.backend, public_url=_URL, soap=soap, soap_paths=PATHS, proxies=["127.0.0.1"]
+        )
         self._both_ways = BothWays()
         self._loop = asyncio.new_event_loop()
 
@@ -42,10 +44,32 @@ class Faces:
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         """The status and the body of the answer; AssertionError for what may never be."""
+        given = [
+            (name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()
+        ]
+        return self.ask("POST", path, b"", given, body)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        query: bytes,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes = b"",
+    ) -> tuple[int, bytes]:
+        """The same of any request; the headers' names are in lower case."""
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query,
+            "headers": headers,
+            "client": ("127.0.0.1", 1),
+        }
         log = _Records()
         logging.getLogger().addHandler(log)
         try:
-            status, answer = self._loop.run_until_complete(self._ask(path, body, headers))
+            status, answer = self._loop.run_until_complete(self._ask(scope, body))
         finally:
             logging.getLogger().removeHandler(log)
         # A failure is logged as an error, with where it happened; nothing may fail here.
@@ -57,7 +81,7 @@ class Faces:
         headers = {b"content-type": content_type.encode("latin-1")}
         self._loop.run_until_complete(self._both_ways.ask(body, headers))
 
-    async def _ask(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+    async def _ask(self, scope: dict[str, Any], body: bytes) -> tuple[int, bytes]:
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -66,17 +90,8 @@ class Faces:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": path,
-            "query_string": b"",
-            "headers": [
-                (name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()
-            ],
-        }
         await self._app(scope, receive, send)
-        start, *bodies = sent
+        start, *bodies = [each for each in sent if each["type"] != "http.response.informational"]
         return start["status"], b"".join(each.get("body", b"") for each in bodies)
 
 
