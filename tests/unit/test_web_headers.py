@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from hostile.asgi import Faces
 
 from sms_gateway.web.pages import headers
 
@@ -62,3 +63,20 @@ def test_quotes_and_backslashes_of_64_kb_are_read_at_once():
     began = time.process_time()
     assert headers.token(given, "visit") == ""
     assert time.process_time() - began < 0.05
+
+
+def test_no_cookie_is_read_by_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    # http.cookies takes a time that grows with the square of the length in Pythons before 3.12.5.
+    def read(*_: object) -> None:
+        pytest.fail("a library reads cookies")
+
+    monkeypatch.setattr("starlette.requests.cookie_parser", read)
+    monkeypatch.setattr("http.cookies.SimpleCookie.load", read)
+    faces = Faces()
+    try:
+        for path in ("/", "/sendsms/test", "/sendsms/", "/sendsms/soap/", "/nowhere"):
+            cookie = [(b"cookie", b"visit=" + TOKEN.encode()), (b"accept", b"text/html")]
+            status, _ = faces.ask("GET", path, b"", cookie)
+            assert status in (200, 404, 405)
+    finally:
+        faces.close()
