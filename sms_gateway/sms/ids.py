@@ -41,6 +41,11 @@ def first_id(now_ms: int) -> str:
     return f"{now_ms << 80:032x}"
 
 
+def moment_of(id: str) -> int:
+    """The time in an id, Unix milliseconds."""
+    return int(id[:12], 16)
+
+
 def _begin_anew_after_fork() -> None:
     # Another thread may have held the lock when the process forked; it does not live on here. What
     # had been drawn is the parent's.

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
 from ..sms.ids import first_id
 from ..sms.message import State
+from .lookup import deliveries_to
 from .queue import record_steps
 from .tables import delivery, early_receipt, event, incoming_part, message, received
 
@@ -23,6 +24,9 @@ _PENDING = exists().where(
     delivery.c.state.in_((State.QUEUED, State.SUBMITTING)),
 )
 
+
+#: Why what waited for a person who was forgotten is not sent.
+FORGOTTEN = "the recipient is forgotten"
 
 #: The most rows that one transaction erases, so that nobody waits long for its end.
 AT_ONCE = 500
@@ -125,25 +129,28 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
     A text that is still to be sent to somebody else stays until it has been.
     """
     theirs = (number, number.removeprefix("+"))
-    to_them = delivery.c.recipient == number
-    cancelled = connection.execute(
-        update(delivery)
-        .where(to_them, delivery.c.state == State.QUEUED)
-        .values(state=State.FAILED)
-        .returning(delivery.c.id)
-    ).scalars()
-    steps = [(id, now, 0, State.FAILED.value, "the recipient is forgotten") for id in cancelled]
-    record_steps(connection, steps)
-    ids = list(
-        connection.execute(select(delivery.c.message_id).where(to_them).distinct()).scalars()
-    )
-    connection.execute(update(delivery).where(to_them).values(recipient=""))
-    for start in range(0, len(ids), 500):
-        chunk = select(message.c.id).where(message.c.id.in_(ids[start : start + 500]), ~_PENDING)
-        _empty(connection, list(connection.execute(chunk).scalars()), now)
+    to_them = deliveries_to(connection, number)
+    ids = list(dict.fromkeys(message_id for _, message_id in to_them))
+    cancelled = 0
+    for start in range(0, len(to_them), AT_ONCE):
+        some = delivery.c.id.in_([id for id, _ in to_them[start : start + AT_ONCE]])
+        waiting = connection.execute(
+            update(delivery)
+            .where(some, delivery.c.state == State.QUEUED)
+            .values(state=State.FAILED)
+            .returning(delivery.c.id)
+        ).scalars()
+        steps = [(id, now, 0, State.FAILED.value, FORGOTTEN) for id in waiting]
+        record_steps(connection, steps)
+        connection.execute(update(delivery).where(some).values(recipient=""))
+        cancelled += len(steps)
+    for start in range(0, len(ids), AT_ONCE):
+        chunk = message.c.id.in_(ids[start : start + AT_ONCE])
+        done = connection.execute(select(message.c.id).where(chunk, ~_PENDING))
+        _empty(connection, list(done.scalars()), now)
     from_them = select(received.c.id).where(received.c.sender.in_(theirs))
     connection.execute(delete(event).where(event.c.received_id.in_(from_them)))
     gone = connection.execute(delete(received).where(received.c.sender.in_(theirs))).rowcount
     connection.execute(delete(incoming_part).where(incoming_part.c.sender.in_(theirs)))
     connection.execute(delete(early_receipt).where(early_receipt.c.recipient.in_(theirs)))
-    return Forgotten(sent=len(ids), received=gone, cancelled=len(steps))
+    return Forgotten(sent=len(ids), received=gone, cancelled=cancelled)

@@ -1,13 +1,17 @@
 """Statements that tell people what became of messages."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select
 
+from ..sms.ids import moment_of
 from ..sms.message import State, fold
+from ..sms.searching import as_id, as_numbers
 from .inbox import Received
+from .lookup import messages_to
 from .tables import account, delivery, message, number, received, step
 
 
@@ -128,51 +132,120 @@ class SentPage:
     messages: Sequence[SentMessage]
     #: The id before which the next page begins; empty when this is the last.
     before: str
+    #: The messages are those to these numbers, whatever their age.
+    numbers: tuple[str, ...] = ()
+    #: Numbers that the search may have been for, to which there is no message of any age.
+    missed: tuple[str, ...] = ()
+    #: How many messages a search of texts looked through for this page.
+    looked: int = 0
+    #: When the oldest of them was accepted, Unix milliseconds.
+    back_to: int = 0
 
 
-#: How many messages a search looks through for one page. Where they are many, a page may have few.
+#: How many messages a search of texts looks through in one statement, and the seconds after which
+#: a page shows what was found until then. (20,000 take SQLite about 0.1 s.)
 SEARCHED_AT_ONCE = 20_000
+SEARCHED_FOR = 1.0
 
 
 def sent_page(
-    connection: Connection, account_id: int, *, before: str = "", search: str = "", most: int = 25
+    connection: Connection, account_id: int, *, before: str = "", most: int = 25
 ) -> SentPage:
     """What an account has sent before the message of this id, newest first; erased ones are left
-    out.
+    out."""
+    ids = list(connection.execute(_history(account_id, before).limit(most + 1)).scalars())
+    last = ids[most - 1] if len(ids) > most else ""
+    return SentPage(messages=_sent(connection, ids[:most]), before=last)
 
-    A search is for a part of the text or of a number, or for a whole id.
+
+def found_page(
+    connection: Connection,
+    account_id: int,
+    search: str,
+    *,
+    before: str = "",
+    regions: Collection[str] = (),
+    texts: bool = False,
+    most: int = 25,
+) -> SentPage:
+    """As `sent_page`, those that fit a search.
+
+    A message's id, and a whole number in any form (as dialled inside `regions`, too), are found by
+    index, however old the messages are. Failing that, or when `texts` says so, the search is for a
+    part of the text or of a number; it takes what it needs of time and says how far it has looked.
     """
-    chosen = (
+    if not texts:
+        if id := as_id(search):
+            named = _history(account_id, before).where(message.c.id == id)
+            return SentPage(
+                messages=_sent(connection, list(connection.execute(named).scalars())), before=""
+            )
+        numbers = as_numbers(search, regions)
+        if numbers:
+            ids = messages_to(connection, account_id, numbers, before=before, most=most + 1)
+            if ids or before:
+                last = ids[most - 1] if len(ids) > most else ""
+                return SentPage(
+                    messages=_sent(connection, ids[:most]), before=last, numbers=numbers
+                )
+            page = _texts_page(connection, account_id, search, before=before, most=most)
+            return replace(page, missed=numbers)
+    return _texts_page(connection, account_id, search, before=before, most=most)
+
+
+def _texts_page(
+    connection: Connection, account_id: int, search: str, *, before: str, most: int
+) -> SentPage:
+    ids: list[str] = []
+    looked, last, back_to = 0, before, ""
+    until = time.monotonic() + SEARCHED_FOR
+    while True:
+        window = _history(account_id, last).limit(SEARCHED_AT_ONCE).subquery()
+        oldest, count = connection.execute(select(func.min(window.c.id), func.count())).one()
+        fitting = (
+            select(message.c.id)
+            .where(message.c.id.in_(select(window.c.id)), _found(search))
+            .order_by(message.c.id.desc())
+            .limit(most + 1 - len(ids))
+        )
+        ids += connection.execute(fitting).scalars()
+        if len(ids) > most:
+            ids = ids[:most]
+            # What lies behind the last one shown is for the next page.
+            shown = select(func.count()).where(window.c.id >= ids[-1])
+            looked += connection.execute(shown).scalar_one()
+            back_to = last = ids[-1]
+            break
+        looked, back_to = looked + count, oldest or back_to
+        last = oldest if count == SEARCHED_AT_ONCE else ""
+        if not last or time.monotonic() > until:
+            break
+    return SentPage(
+        messages=_sent(connection, ids),
+        before=last,
+        looked=looked,
+        back_to=moment_of(back_to) if back_to else 0,
+    )
+
+
+def _history(account_id: int, before: str) -> Select[str]:
+    """The ids of an account's messages, newest first."""
+    ids = (
         select(message.c.id)
         .where(message.c.account_id == account_id, message.c.erased_at.is_(None))
         .order_by(message.c.id.desc())
     )
-    if before:
-        chosen = chosen.where(message.c.id < before)
-    last = ""
-    if search:
-        window = chosen.limit(SEARCHED_AT_ONCE).subquery()
-        last, looked = connection.execute(select(func.min(window.c.id), func.count())).one()
-        if looked < SEARCHED_AT_ONCE:
-            last = ""
-        chosen = (
-            select(message.c.id)
-            .where(message.c.id.in_(select(window.c.id)), _found(search))
-            .order_by(message.c.id.desc())
-        )
-    ids = list(connection.execute(chosen.limit(most + 1)).scalars())
-    if len(ids) > most:
-        ids, last = ids[:most], ids[most - 1]
-    return SentPage(messages=_sent(connection, ids), before=last)
+    return ids.where(message.c.id < before) if before else ids
 
 
 def _found(search: str) -> ColumnElement[bool]:
     digits = re.sub(r"[\s().-]", "", search)
     if digits.startswith("00"):
         digits = "+" + digits[2:]
+    # As dialled inside a country: the zero is no part of the international number.
+    digits = re.sub("^0(?=[1-9][0-9]{3})", "", digits)
     return or_(
         message.c.text.icontains(search, autoescape=True),
-        message.c.id == search.lower(),
         exists().where(
             delivery.c.message_id == message.c.id,
             delivery.c.recipient.contains(digits or search, autoescape=True),

@@ -1,4 +1,4 @@
-"""The indexes on a part of a table.
+"""The indexes on a part of a table, or on what is computed from a column.
 
 The program never asks for them by name, only migrations need to know them: and for these words
 SQLAlchemy imports all that it has for PostgreSQL, 3 MiB.
@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, Index, text
 
+from .lookup import BLOCK
 from .tables import delivery, early_receipt
 from .tables import metadata as metadata
 
@@ -26,3 +27,4 @@ _partial(
 )
 _partial("delivery_uncertain", "state = 'uncertain'", delivery.c.recipient)
 _partial("early_receipt_waiting", "NOT given_up", early_receipt.c.id)
+Index("delivery_recipient", text(BLOCK), delivery.c.recipient)

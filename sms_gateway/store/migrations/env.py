@@ -1,4 +1,5 @@
-"""Runs by Alembic: on the connection that `migrate` gives it, inside its transaction."""
+"""Runs by Alembic: on the connection that `migrate` gives it, and inside its transaction if it has
+one. Otherwise each migration is a transaction of its own."""
 
 from alembic import context
 
@@ -8,5 +9,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_as_batch=True,
+    transaction_per_migration=True,
 )
-context.run_migrations()
+with context.begin_transaction():
+    context.run_migrations()

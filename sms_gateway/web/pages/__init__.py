@@ -68,7 +68,12 @@ class Pages:
                 *CountryPages(self._site, desk.routes).routes(),
                 *FreeKeyPages(self._site, desk.signup).routes(),
                 *AccountPages(
-                    self._site, desk.gateway, desk.store, desk.sessions, mail_domain=mail_domain
+                    self._site,
+                    desk.gateway,
+                    desk.store,
+                    desk.sessions,
+                    mail_domain=mail_domain,
+                    region=desk.region,
                 ).routes(),
             ]
 

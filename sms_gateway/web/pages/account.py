@@ -48,12 +48,15 @@ class AccountPages:
         sessions: Sessions,
         *,
         mail_domain: str | None,
+        region: str | None = None,
     ) -> None:
+        """`region` is where numbers without a country's code belong (ISO 3166 alpha-2)."""
         self._site = site
         self._gateway = gateway
         self._store = store
         self._sessions = sessions
         self._mail_domain = mail_domain
+        self._region = region
         self._counts: dict[int, tuple[float, Counts]] = {}
         self._slow = Slow(tries=GUESSES, seconds=SECONDS_EACH)
 
@@ -135,14 +138,24 @@ class AccountPages:
         if not re.fullmatch("[0-9a-f]{32}|", before):
             raise HTTPException(404)
         search = request.query_params.get("search", "").strip()[:200].replace("\0", "")
+        texts = "texts" in request.query_params
         now = time.time_ns() // 1_000_000
         whole = not before and not search
 
         def read() -> tuple[history.SentPage, chart.Chart | None, list[str]]:
             with self._store.read() as connection:
-                page = history.sent_page(
-                    connection, account.id, before=before, search=search, most=_MOST
-                )
+                if search:
+                    page = history.found_page(
+                        connection,
+                        account.id,
+                        search,
+                        before=before,
+                        regions=self._regions(account),
+                        texts=texts,
+                        most=_MOST,
+                    )
+                else:
+                    page = history.sent_page(connection, account.id, before=before, most=_MOST)
                 if not whole:
                     return page, None, []
                 counts = self._counted(connection, account.id, now)
@@ -167,6 +180,11 @@ class AccountPages:
                 "deleted": int(deleted) if re.fullmatch("[0-9]{1,9}", deleted) else None,
             },
         )
+
+    def _regions(self, account: Account) -> list[str]:
+        """In which countries an account's numbers may have been dialled."""
+        here = [] if self._region is None else [self._region]
+        return [*here, *sorted((account.countries or frozenset()) - {*here})]
 
     def _counted(self, connection: Connection, account_id: int, now: int) -> Counts:
         """The counts for the chart. A million messages take seconds: what was counted is shown

@@ -1,0 +1,94 @@
+"""Messages found by their recipient's number, through the whole table, by an index.
+
+An index on numbers alone would double what a delivery costs the accept path: numbers come in no
+order, so each delivery changes a page of its own. The index is therefore on blocks of deliveries
+that were accepted together, and on the number within the block: new deliveries all change the few
+pages of the newest block. A lookup seeks the number in each block.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import BigInteger, Connection, bindparam, exists, func, literal_column, select
+
+from .tables import delivery, message
+
+#: The block of a delivery as the index has it: 512 in each, which fill about four pages of an
+#: index. Accepting then costs 0.4 µs more, with an index on the numbers alone 14 µs more; in ten
+#: million deliveries there are 20,000 blocks to seek in. (SQLite, measured in November 2026.)
+BLOCK = "(id >> 9)"
+_BITS = 9
+
+# Blocks that the first statement looks through, and the most that one does: a number that many
+# messages went to is found in the newest ones.
+_FIRST, _MOST = 32, 2_000
+
+_BLOCK = literal_column(BLOCK.replace("id", "delivery.id"), BigInteger)
+_DELIVERIES = (
+    select(delivery.c.id, delivery.c.message_id)
+    .where(_BLOCK.in_(bindparam("blocks", expanding=True, literal_execute=True)))
+    .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
+)
+# In this order, whatever the planner thinks of an account's number of messages.
+_THEIRS = _DELIVERIES.cte("theirs").prefix_with("MATERIALIZED")
+_MESSAGES = (
+    select(_THEIRS.c.message_id)
+    .where(_THEIRS.c.id < bindparam("before"))
+    .where(
+        exists()
+        .where(message.c.id == _THEIRS.c.message_id)
+        .where(message.c.account_id == bindparam("account_id"), message.c.erased_at.is_(None))
+    )
+    .order_by(_THEIRS.c.id.desc())
+    .limit(bindparam("most"))
+)
+
+
+def messages_to(
+    connection: Connection, account_id: int, numbers: Sequence[str], *, before: str, most: int
+) -> list[str]:
+    """The ids of an account's newest messages to any of these numbers (E.164), newest first; only
+    those before the message with the id `before`, unless it is empty. Erased ones are left out."""
+    end = _end(connection, before)
+    found: dict[str, None] = {}
+    for blocks in _blocks(end):
+        rows = connection.execute(
+            _MESSAGES,
+            {
+                "blocks": blocks,
+                "numbers": numbers,
+                "account_id": account_id,
+                "before": end,
+                # A message may be to each of the numbers.
+                "most": most * len(numbers),
+            },
+        )
+        found |= dict.fromkeys(row.message_id for row in rows)
+        if len(found) >= most:
+            break
+    return list(found)[:most]
+
+
+def deliveries_to(connection: Connection, number: str) -> list[tuple[int, str]]:
+    """All deliveries to a number (E.164) and their messages: the ids of both."""
+    return [
+        (row.id, row.message_id)
+        for blocks in _blocks(_end(connection, ""))
+        for row in connection.execute(_DELIVERIES, {"blocks": blocks, "numbers": [number]})
+    ]
+
+
+def _end(connection: Connection, before: str) -> int:
+    """The id that deliveries before a message have to be below."""
+    if before:
+        first = select(func.min(delivery.c.id)).where(delivery.c.message_id == before)
+        return connection.execute(first).scalar_one() or 0
+    newest = connection.execute(select(func.max(delivery.c.id))).scalar_one()
+    return (newest or 0) + 1
+
+
+def _blocks(end: int) -> Iterator[list[int]]:
+    """The blocks below a delivery's id, newest first, some at a time."""
+    top, count = (end - 1) >> _BITS, _FIRST
+    while top >= 0:
+        yield list(range(max(0, top - count + 1), top + 1))
+        top, count = top - count, min(count * 4, _MOST)
