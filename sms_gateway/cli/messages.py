@@ -72,7 +72,7 @@ def show(ctx: click.Context, /, id: str, config: Path | None) -> None:
 def told(found: history.MessageHistory) -> Iterator[str]:
     """A message's history, line by line."""
     parts = f"{found.parts} part" + ("s" if found.parts > 1 else "")
-    yield f"{found.id}  {found.state}"
+    yield f"{found.id}  {_state(found)}"
     yield f"accepted {_moment(found.accepted_at)} from {found.account}: {parts}, {found.encoding}"
     if found.erased:
         yield "its text and numbers are erased"
@@ -83,6 +83,13 @@ def told(found: history.MessageHistory) -> Iterator[str]:
         yield _line(found.accepted_at, found.accepted_at, 0, "accepted", "")
         for step in delivery.steps:
             yield _line(step.at, found.accepted_at, step.part, step.event, step.detail)
+
+
+def _state(found: history.MessageHistory) -> str:
+    """Where a message stands; where its deliveries do, when that differs."""
+    if len(found.states) == 1:
+        return found.state
+    return ", ".join(f"{number} {state}" for state, number in found.states)
 
 
 def _line(at: int, since: int, part: int, event: str, detail: str) -> str:

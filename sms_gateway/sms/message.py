@@ -1,5 +1,6 @@
 """The life of a message: the states of a delivery and how a message's state follows from them."""
 
+from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -32,6 +33,32 @@ TERMINAL = frozenset(
     {State.DELIVERED, State.UNDELIVERABLE, State.EXPIRED, State.FAILED, State.UNKNOWN}
 )
 
+
+class Fate(StrEnum):
+    """The class of states that counts and charts have one number for."""
+
+    DELIVERED = "delivered"
+    #: It did not arrive, and will not.
+    FAILED = "failed"
+    #: Nobody knows whether it arrived: nothing that says so came from the carrier.
+    NOT_KNOWN = "not known"
+    #: Nothing has ended yet.
+    ON_ITS_WAY = "on its way"
+
+
+#: The fate that each state belongs to.
+FATES = {
+    State.QUEUED: Fate.ON_ITS_WAY,
+    State.SUBMITTING: Fate.ON_ITS_WAY,
+    State.SUBMITTED: Fate.ON_ITS_WAY,
+    State.DELIVERED: Fate.DELIVERED,
+    State.UNDELIVERABLE: Fate.FAILED,
+    State.EXPIRED: Fate.FAILED,
+    State.FAILED: Fate.FAILED,
+    State.UNCERTAIN: Fate.NOT_KNOWN,
+    State.UNKNOWN: Fate.NOT_KNOWN,
+}
+
 # The state of a message is that of its least finished delivery; when all are finished, the worst
 # outcome stands for the whole.
 _WEIGHT = {
@@ -55,3 +82,9 @@ _WEIGHT = {
 def fold(states: Iterable[State]) -> State:
     """The state of a message with these deliveries (at least one)."""
     return min(states, key=_WEIGHT.__getitem__)
+
+
+def tally(states: Iterable[State]) -> tuple[tuple[State, int], ...]:
+    """How many deliveries stand where, the least finished state first, as `fold` has them."""
+    counts = Counter(states)
+    return tuple(sorted(counts.items(), key=lambda counted: _WEIGHT[counted[0]]))

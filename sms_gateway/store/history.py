@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select
 
 from ..sms.ids import moment_of
-from ..sms.message import State, fold
+from ..sms.message import State, fold, tally
 from ..sms.searching import as_id, as_numbers
 from .inbox import Received
 from .lookup import messages_to
 from .tables import account, delivery, message, number, received, step
+
+#: States and how many deliveries there are in each, the least finished first.
+Tally = tuple[tuple[State, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,11 @@ class MessageHistory:
     @property
     def state(self) -> State:
         return fold(d.state for d in self.deliveries)
+
+    @property
+    def states(self) -> Tally:
+        """How many of the deliveries stand where."""
+        return tally(d.state for d in self.deliveries)
 
 
 def of_message(connection: Connection, message_id: str) -> MessageHistory | None:
@@ -121,8 +129,9 @@ class SentMessage:
     recipients: tuple[tuple[str, State], ...]
 
     @property
-    def state(self) -> State:
-        return fold(state for _, state in self.recipients)
+    def states(self) -> Tally:
+        """How many of the deliveries stand where."""
+        return tally(state for _, state in self.recipients)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,17 +1,22 @@
 """What the pages of an account tell about its messages, over real HTTP, on both databases."""
 
+import csv
 import html
+import io
 import re
+import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.pages import Browser
-from support.running import Running, serve
+from support import databases
+from support.pages import Browser, send
+from support.running import Running, get_json, serve, wait_for
 
 from sms_gateway.sms.ids import new_id
-from sms_gateway.store import Store, accounts, intake
+from sms_gateway.sms.message import State
+from sms_gateway.store import Store, accounts, intake, tables
 
 #: Unix milliseconds: the 1st of March, 2026; a message each second.
 BEGIN = 1_772_323_200_000
@@ -32,6 +37,17 @@ class World:
             account = accounts.by_name(connection, name)
         assert account is not None
         return browser, account.id
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A gateway that several tests share, on SQLite."""
+    folder = tmp_path_factory.mktemp("gateway")
+    url = databases.fresh_sqlite(folder)
+    with serve(folder, url) as gateway:
+        store = Store(url)
+        yield World(gateway, store)
+        store.close()
 
 
 @pytest.fixture
@@ -109,3 +125,117 @@ def test_a_number_among_the_oldest_of_100_000_messages_is_found_in_every_form(wo
 
     french = search(browser, "0494000000", language="fr")
     assert f"De tout l’historique, les messages à {OLDEST}." in french
+
+
+def arrange(store: Store, account_id: int, *messages: list[str]) -> list[str]:
+    """Messages of today with deliveries that stand so, each state a recipient; their ids."""
+    now = time.time_ns() // 1_000_000
+    ids = [new_id(now) for _ in messages]
+    with store.write() as connection:
+        rows = [(id, account_id, "", "Hello", "gsm7", 1, now) for id in ids]
+        intake.add_messages(connection, rows)
+        for id, states in zip(ids, messages, strict=True):
+            for number, state in enumerate(states):
+                delivery = {
+                    "message_id": id,
+                    "recipient": f"+3249400000{number}",
+                    "route": "nowhere",
+                    "parts": 1,
+                    "state": state,
+                    "due_at": 2**60,
+                    "expires_at": 2**60,
+                    "attempts": 1,
+                    "possible_duplicate": False,
+                }
+                connection.execute(tables.delivery.insert(), delivery)
+    return ids
+
+
+def test_what_nobody_knows_is_no_failure_in_chart_counts_and_csv(pages: World) -> None:
+    browser, account_id = pages.account("no receipts")
+    # A carrier without receipts, and one that answers not always.
+    arrange(pages.store, account_id, ["unknown"], ["unknown"], ["uncertain"])
+    _, page = browser.get("/account/")
+    text = said(page)
+    assert "in all 3 delivered 0 failed 0 not known 3 on its way 0" in text
+    assert 'class="not-known"' in page
+    assert 'rect class="failed"' not in page
+    # In words, too, not by colours alone.
+    assert re.search(r"<title>[^<]*: 3, not known 3</title>", page)
+    _, body = browser.get("/account/sent.csv", Accept="*/*")
+    lines = list(csv.DictReader(io.StringIO(body.removeprefix("\ufeff"))))
+    assert {line["outcome"] for line in lines} == {"not known"}
+    assert {line["state"] for line in lines} == {"unknown", "uncertain"}
+    _, page = browser.get("/account/", Accept_Language="fr")
+    assert "au total 3 livré 0 échoué 0 issue inconnue 3 en route 0" in said(page)
+
+
+def test_every_state_is_in_the_csv_with_its_outcome(pages: World) -> None:
+    browser, account_id = pages.account("all states")
+    arrange(pages.store, account_id, *([state.value] for state in State if state != "queued"))
+    _, body = browser.get("/account/sent.csv", Accept="*/*")
+    lines = list(csv.DictReader(io.StringIO(body.removeprefix("\ufeff"))))
+    outcomes = {line["state"]: line["outcome"] for line in lines}
+    assert outcomes == {
+        "submitting": "on its way",
+        "submitted": "on its way",
+        "delivered": "delivered",
+        "undeliverable": "failed",
+        "expired": "failed",
+        "failed": "failed",
+        "uncertain": "not known",
+        "unknown": "not known",
+    }
+
+
+def test_recipients_with_different_ends_are_counted_in_list_page_and_command(pages: World) -> None:
+    browser, account_id = pages.account("several ends")
+    arranged = arrange(
+        pages.store,
+        account_id,
+        ["delivered", "failed"],
+        ["delivered", "unknown", "delivered"],
+        ["expired", "expired"],
+    )
+    two, three, same = arranged
+    counted = {two: "1 failed 1 delivered", three: "1 unknown 2 delivered", same: "expired"}
+    _, page = browser.get("/account/")
+    table = page[page.index('<table class="list">') :].partition("</table>")[0]
+    rows = {
+        id: said(f"<main{row}</main>")
+        for row in table.split("<tr>")[2:]
+        for id in arranged
+        if id in row
+    }
+    for id, states in counted.items():
+        assert rows[id].endswith(states), rows[id]
+        _, shown = browser.get(f"/account/message/{id}")
+        assert f"Message {states} " in said(shown)
+        words = states.replace(" 1 ", ", 1 ").replace(" 2 ", ", 2 ")
+        assert pages.gateway.run("message", "show", id).startswith(f"{id}  {words}\n")
+    _, page = browser.get(f"/account/message/{three}", Accept_Language="fr")
+    assert "1 inconnu 2 livrés" in said(page)
+
+
+def test_what_failed_may_be_sent_again_while_another_recipient_still_waits(pages: World) -> None:
+    browser, account_id = pages.account("one of two")
+    failed, none = arrange(
+        pages.store, account_id, ["submitted", "failed"], ["submitted", "delivered"]
+    )
+    assert "Send again what is not sent" in browser.get(f"/account/message/{failed}")[1]
+    assert "Send again what is not sent" not in browser.get(f"/account/message/{none}")[1]
+    _, page = browser.post(f"/account/message/{failed}")
+    assert "1 queued 1 submitted" in said(page)
+    assert "Accepted for another try." in said(page)
+
+
+def test_the_api_has_one_state_for_a_message_and_one_for_each_delivery(pages: World) -> None:
+    key = pages.gateway.create_key("--rate", "none", "--multi", name="by program")
+    id = send(pages.gateway, key, "+32494000000,+32494000003", "Hello")
+    url = f"{pages.gateway.url}/status/?apikey={key}&id={id}"
+
+    def states() -> list[str]:
+        result = get_json(url)["result"]
+        return [result["state"], *sorted(d["state"] for d in result["deliveries"])]
+
+    wait_for(lambda: states() == ["failed", "delivered", "failed"], 60)

@@ -96,7 +96,10 @@ def test_sending_shows_the_reply_raw_and_explained(server):
     answer = post(server, recipients="0032494000000", message="Hello World", apikey="TopSecret")
     assert answer.status == 200
     page = Page(answer)
-    assert "The message is sent without error" in page.text
+    assert "Accepted for delivery." in page.text
+    (box,) = [e for e in page.all("section") if "answer" in str(e.get("class"))]
+    # Not the green of what has arrived.
+    assert box["class"] == "answer taken"
     assert "1 number was accepted" in page.text
     (name,) = set(re.findall("\\b[0-9a-f]{32}\\b", page.text))
     assert f"<result><error>0</error><sent>1</sent><id>{name}</id></result>" in page.texts["code"]

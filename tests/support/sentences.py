@@ -11,7 +11,7 @@ import sms_gateway
 from sms_gateway.codes import Code
 from sms_gateway.sms import readings
 from sms_gateway.sms.kinds import Kind
-from sms_gateway.sms.message import State
+from sms_gateway.sms.message import Fate, State
 from sms_gateway.web import pages
 from sms_gateway.web.pages import account, developer, free_key, site
 
@@ -53,10 +53,12 @@ def _ones(message: object) -> Iterator[str | tuple[str, str]]:
             yield sentence
 
 
-def _from_tables() -> Iterator[str]:
+def _from_tables() -> Iterator[str | tuple[str, str]]:
     """What templates look up by what they are given."""
     yield from (code.sentence for code in Code)
     yield from (state.value for state in State)
+    yield from (fate.value for fate in Fate)
+    yield from site.COUNTED.values()
     yield from EVENTS
     yield from ("open", "closed")
     yield from Kind

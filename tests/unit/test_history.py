@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import insert
 from support.accounts import create
 
-from sms_gateway.sms.message import State
+from sms_gateway.sms.message import Fate, State, tally
 from sms_gateway.store import Store, erase, history, lookup
 from sms_gateway.store.tables import delivery, message
-from sms_gateway.web.pages.chart import DAY, chart, first_day
+from sms_gateway.web.pages.chart import DAY, DRAWN, chart, first_day
 
 NOW = 20_000 * DAY + 1_000
 DIGITS = random.Random(7)
@@ -205,6 +205,57 @@ def test_erased_messages_are_not_listed_and_still_counted(store):
         counts = history.by_day(connection, account.id, first_day(NOW))
     assert counts == {(20_000, State.DELIVERED): 4, (19_997, State.FAILED): 2}
     drawn = chart(counts, NOW)
-    assert (drawn.sent, drawn.delivered, drawn.failed) == (6, 4, 2)
+    assert drawn.sent == 6
+    assert drawn.fates == {
+        Fate.DELIVERED: 4,
+        Fate.FAILED: 2,
+        Fate.NOT_KNOWN: 0,
+        Fate.ON_ITS_WAY: 0,
+    }
     assert len(drawn.bars) == 30
     assert drawn.bars[-1].sent == 4
+
+
+FATE_OF = {
+    "queued": "on its way",
+    "submitting": "on its way",
+    "submitted": "on its way",
+    "delivered": "delivered",
+    "undeliverable": "failed",
+    "expired": "failed",
+    "failed": "failed",
+    "uncertain": "not known",
+    "unknown": "not known",
+}
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_is_counted_and_drawn_as_its_fate(state):
+    fate = Fate(FATE_OF[state])
+    drawn = chart({(20_000, state): 3}, NOW)
+    assert drawn.sent == drawn.fates[fate] == 3
+    assert sum(drawn.fates.values()) == 3
+    (part,) = drawn.bars[-1].parts
+    assert part[0] == DRAWN[fate]
+
+
+def test_the_parts_of_a_bar_stand_on_each_other_and_reach_its_sum():
+    counts = {(20_000, state): number for number, state in enumerate(State, 1)}
+    bar = chart(counts, NOW).bars[-1]
+    assert [kind for kind, _, _ in bar.parts] == list(DRAWN.values())
+    for (_, top, _), (_, above, height) in zip(bar.parts, bar.parts[1:], strict=False):
+        assert above + height == pytest.approx(top, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("states", "counted"),
+    [
+        ("delivered", "1 delivered"),
+        ("delivered delivered", "2 delivered"),
+        ("delivered failed", "1 failed, 1 delivered"),
+        ("unknown delivered uncertain delivered", "1 uncertain, 1 unknown, 2 delivered"),
+    ],
+)
+def test_deliveries_with_different_ends_are_counted_the_least_finished_first(states, counted):
+    found = tally(State(state) for state in states.split())
+    assert ", ".join(f"{number} {state}" for state, number in found) == counted

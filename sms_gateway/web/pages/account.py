@@ -28,7 +28,7 @@ from .site import ERROR, Fields, Site, Visit
 from .slow import Slow
 from .trial import GUESSES, SECONDS_EACH, is_over
 
-#: States of a message that may be sent again.
+#: States of a delivery that may be sent again.
 AGAIN = (State.QUEUED, State.FAILED, State.EXPIRED, State.UNCERTAIN, State.UNDELIVERABLE)
 _MOST = 25
 #: Accounts whose counts are kept in memory.
@@ -174,6 +174,7 @@ class AccountPages:
                 "mail": f"{account.mail_address}@{self._mail_domain}" if self._mail_domain else "",
                 "numbers": numbers,
                 "chart": bars,
+                "fates": chart.DRAWN,
                 "page": page,
                 "first": not before,
                 "search": search,
@@ -222,7 +223,7 @@ class AccountPages:
                 "here": "account",
                 "found": found,
                 "ended": is_over(found),
-                "again": found.state in AGAIN,
+                "again": any(d.state in AGAIN and d.recipient for d in found.deliveries),
                 "answer": next((code for code in Code if str(code.value) == answer), None),
             },
         )

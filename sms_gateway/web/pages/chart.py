@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...sms.message import State
+from ...sms.message import FATES, Fate, State
 
 DAYS = 30
 DAY = 86_400_000
@@ -11,8 +11,14 @@ DAY = 86_400_000
 WIDTH, HEIGHT = 720, 180
 _LEFT, _TOP, _BOTTOM = 60, 14, 24
 
-#: What did not arrive, and will not.
-FAILED = (State.FAILED, State.UNDELIVERABLE, State.EXPIRED, State.UNKNOWN, State.UNCERTAIN)
+#: The fates in the order in which they are drawn from below and listed, with their class in the
+#: style sheet.
+DRAWN = {
+    Fate.DELIVERED: "delivered",
+    Fate.FAILED: "failed",
+    Fate.NOT_KNOWN: "not-known",
+    Fate.ON_ITS_WAY: "on-its-way",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +28,7 @@ class Bar:
     #: Its beginning, Unix milliseconds.
     day: int
     sent: int
-    delivered: int
-    failed: int
+    fates: Mapping[Fate, int]
     #: Where it is drawn, and each part of it: (class, top, height).
     x: float
     width: float
@@ -46,12 +51,8 @@ class Chart:
         return sum(bar.sent for bar in self.bars)
 
     @property
-    def delivered(self) -> int:
-        return sum(bar.delivered for bar in self.bars)
-
-    @property
-    def failed(self) -> int:
-        return sum(bar.failed for bar in self.bars)
+    def fates(self) -> Mapping[Fate, int]:
+        return {fate: sum(bar.fates[fate] for bar in self.bars) for fate in DRAWN}
 
 
 def first_day(now: int) -> int:
@@ -62,34 +63,27 @@ def first_day(now: int) -> int:
 def chart(counts: Mapping[tuple[int, State], int], now: int) -> Chart:
     """The chart of counts by day (days since 1970) and state."""
     first = first_day(now) // DAY
-    sent = dict.fromkeys(range(first, first + DAYS), 0)
-    for (day, _), number in counts.items():
-        if day in sent:
-            sent[day] += number
-    top = _round(max(sent.values()))
+    days = {day: dict.fromkeys(DRAWN, 0) for day in range(first, first + DAYS)}
+    for (day, state), number in counts.items():
+        if day in days:
+            days[day][FATES[state]] += number
+    top = _round(max(sum(fates.values()) for fates in days.values()))
     plot = HEIGHT - _TOP - _BOTTOM
     step = (WIDTH - _LEFT) / DAYS
     bars = []
-    for index, (day, total) in enumerate(sent.items()):
-        delivered = counts.get((day, State.DELIVERED), 0)
-        failed = sum(counts.get((day, state), 0) for state in FAILED)
+    for index, (day, fates) in enumerate(days.items()):
         parts = []
         floor = float(HEIGHT - _BOTTOM)
-        for kind, number in (
-            ("delivered", delivered),
-            ("failed", failed),
-            ("pending", total - delivered - failed),
-        ):
-            height = plot * number / top
-            if number:
+        for fate, kind in DRAWN.items():
+            height = plot * fates[fate] / top
+            if fates[fate]:
                 floor -= height
                 parts.append((kind, round(floor, 2), round(height, 2)))
         bars.append(
             Bar(
                 day=day * DAY,
-                sent=total,
-                delivered=delivered,
-                failed=failed,
+                sent=sum(fates.values()),
+                fates=fates,
                 x=round(_LEFT + index * step + step * 0.15, 2),
                 width=round(step * 0.7, 2),
                 parts=tuple(parts),

@@ -5,9 +5,10 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from ...sms.message import FATES
 from ...store import Store, history
 
-COLUMNS = ("id", "accepted (UTC)", "recipient", "state", "parts", "sender", "message")
+COLUMNS = ("id", "accepted (UTC)", "recipient", "state", "parts", "sender", "message", "outcome")
 #: Messages that are read at once.
 _AT_ONCE = 500
 
@@ -33,6 +34,7 @@ def export(store: Store, account_id: int) -> Iterator[bytes]:
                         str(message.parts),
                         harmless(message.sender),
                         harmless(message.text),
+                        FATES[state].value,
                     )
                     for message in page.messages
                     for recipient, state in message.recipients

@@ -20,6 +20,7 @@ from starlette.types import Scope
 
 from ... import __version__
 from ...sessions import new_token
+from ...sms.message import State
 from ...words import LANGUAGES, preferred, words
 from .. import params
 from . import headers
@@ -56,6 +57,9 @@ TITLES = {
     415: "Unsupported Media Type",
 }
 ERROR = "Error"
+
+#: How many deliveries stand in a state, where they stand in several; the template looks them up.
+COUNTED = {state: (f"%(num)d {state}", f"%(num)d {state}") for state in State}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +117,7 @@ class Site:
             public_url=self.public_url,
             version=__version__,
             language=language,
+            counted=COUNTED,
             static=self.static_url,
         )
         environment.filters.update(_filters(language))

@@ -69,6 +69,11 @@ every("[data-follow]", (place) => {
       place.innerHTML = way.innerHTML;
       pause = 1000;
     }
+    // What else the page says of it: its states, and whether it may be sent again.
+    every("[data-live]", (shown) => {
+      const fresh = page.getElementById(shown.id);
+      if (fresh && shown.innerHTML !== fresh.innerHTML) shown.innerHTML = fresh.innerHTML;
+    });
     if (way.dataset.ended !== undefined) return;
     pause = Math.min(pause * 1.5, 30000);
     setTimeout(look, pause);
