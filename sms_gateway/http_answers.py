@@ -191,6 +191,10 @@ def _read(answer: Answer) -> tuple[Reply | None, Fields]:
     return refusal, fields
 
 
+#: The codes whose sentence does not say all.
+_NOTED = (Code.NOT_SENT, Code.TOO_FAST)
+
+
 def _refusal(fields: Fields) -> Reply | None:
     """The reply that these fields are, unless they report success."""
     error = _CODES.get(_number(fields, "error"))
@@ -198,7 +202,8 @@ def _refusal(fields: Fields) -> Reply | None:
         raise OddAnswer("its code is unknown or missing")
     if error is Code.SENT:
         return None
-    return Reply(error, note=_cleaned(_text(fields, "note")) if error is Code.NOT_SENT else "")
+    note = _cleaned(_text(fields, "note")) if error in _NOTED else ""
+    return Reply(error, note="" if note == error.sentence else note)
 
 
 def _json(body: bytes) -> Any:

@@ -26,7 +26,7 @@ from ._generated import (
     SendSmsResult,
 )
 from .errors import INTERNAL, NOT_SENT, TIMED_OUT, SmsError
-from .transports import FAILURES, TIMEOUTS, AsyncRetryingTransport, RetryingTransport
+from .transports import FAILURES, TIMEOUTS, AsyncRetryingTransport, RetryingTransport, note
 
 TIMEOUT = 30.0
 RETRIES = 2
@@ -63,6 +63,8 @@ class SmsClient:
         with _one_kind_of_error():
             client = zeep.Client(str(wsdl or contract.PATH), transport=self._transport)  # type: ignore[no-untyped-call]
             service = _proxy(zeep.proxy.ServiceProxy, client, address)
+        #: Where it sends to.
+        self.address = str(service._binding_options["address"])
         self._operations = Operations(service)
 
     def send(self, recipients: str | Sequence[str], message: str) -> SendSmsResult:
@@ -209,7 +211,7 @@ def _checked(**parameters: str) -> dict[str, str]:
 
 def _without_error(result: _Result) -> _Result:
     if result.error:
-        raise SmsError(result.error)
+        raise SmsError(result.error, note.get())
     return result
 
 

@@ -20,6 +20,7 @@ SENTENCES = {
 TIMED_OUT = 6
 NOT_SENT = 7
 INTERNAL = 30
+TOO_FAST = 100
 
 
 class SmsError(Exception):
@@ -37,4 +38,6 @@ class SmsError(Exception):
         super().__init__(code, note)
 
     def __str__(self) -> str:
+        if self.code == TOO_FAST and self.note:
+            return f"{self.code}: {self.note}"  # it names the limit in the place of the usual one
         return f"{self.code}: {self.sentence}" + (f" ({self.note})" if self.note else "")

@@ -7,13 +7,19 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
+from urllib.parse import unquote
 
 import requests
 import zeep.exceptions
 import zeep.transports
 
 UNAVAILABLE = 503
+
+#: Why the last call of this thread or task was refused, in the server's words; empty when it did
+#: not say. It stands in a header, as the result has no place for it.
+note: ContextVar[str] = ContextVar("note", default="")
 
 #: What may pass if the request is sent again: no connection, no answer, half an answer.
 PASSING: tuple[type[Exception], ...] = (
@@ -47,6 +53,12 @@ def _keyed(headers: Mapping[str, str]) -> dict[str, str]:
     return {**headers, "Idempotency-Key": str(uuid.uuid4())}
 
 
+def _keep_note(headers: Mapping[str, str]) -> None:
+    # Shown to people, maybe on a terminal: on one line, without control characters.
+    told = unquote(headers.get("Sendsmsnow-Note", ""))
+    note.set("".join(char if char.isprintable() else " " for char in told).strip())
+
+
 def _pauses(retries: int, pause: float) -> Iterator[float | None]:
     """The seconds to wait after each failed attempt, doubling; None after the last one."""
     for attempt in range(retries):
@@ -64,6 +76,7 @@ class RetryingTransport(zeep.transports.Transport):
 
     def post(self, address: str, message: bytes, headers: Mapping[str, str]) -> Any:
         keyed = _keyed(headers)
+        note.set("")
         for pause in _pauses(self._retries, self._pause):
             try:
                 response = self.session.post(
@@ -79,6 +92,7 @@ class RetryingTransport(zeep.transports.Transport):
                     raise
             else:
                 if pause is None or response.status_code != UNAVAILABLE:
+                    _keep_note(response.headers)
                     return response
             time.sleep(pause)
         raise AssertionError("the last attempt has no pause after it")
@@ -97,6 +111,7 @@ class AsyncRetryingTransport(zeep.transports.AsyncTransport):
 
     async def post(self, address: str, message: bytes, headers: Mapping[str, str]) -> Any:
         keyed = _keyed(headers)
+        note.set("")
         for pause in _pauses(self._retries, self._pause):
             try:
                 response = await self.client.post(address, content=message, headers=keyed)
@@ -105,6 +120,7 @@ class AsyncRetryingTransport(zeep.transports.AsyncTransport):
                     raise
             else:
                 if pause is None or response.status_code != UNAVAILABLE:
+                    _keep_note(response.headers)
                     return response
             await asyncio.sleep(pause)
         raise AssertionError("the last attempt has no pause after it")

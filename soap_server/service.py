@@ -47,6 +47,8 @@ class Exchange:
     timestamped: str = ""
     #: Seconds to put into the answer's Retry-After; 0 for none.
     retry_after: int = 0
+    #: Why, in words of this very case; the result has no place for it. Empty for none.
+    note: str = ""
 
     def idempotency(self, recipients: str, message: str) -> str:
         """The key under which a repeat of this request with this content is known; or empty.
@@ -67,7 +69,7 @@ class Exchange:
         """What the backend answers, as `answered` has it; its Retry-After is kept."""
         answer = await answered(call, without)
         reply = answer if isinstance(answer, Reply) else answer.reply
-        self.retry_after = reply.retry_after
+        self.retry_after, self.note = reply.retry_after, reply.note
         return answer
 
 

@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from functools import lru_cache, partial
 from typing import Any
+from urllib.parse import quote
 
 from spyne import Application, MethodContext
 from spyne.server import ServerBase
@@ -39,6 +40,10 @@ MAX_BODY = 256 * 1024
 PATIENCE = 16
 #: The most pieces in which a body may arrive; a client has to work hard to need as many.
 MAX_PIECES = 4096
+
+#: As much of a note as a header is given, in characters.
+LONGEST_NOTE = 300
+_READABLE = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}"
 
 _XML = b"text/xml; charset=utf-8"
 _TEXT = b"text/plain; charset=utf-8"
@@ -151,7 +156,7 @@ class SoapApp:
         )
         status, answer = await self._server.call(exchange, body)
         media_type = exchange.version.media_type.encode()
-        return _response(headers, status, media_type, answer, *_wait(exchange.retry_after))
+        return _response(headers, status, media_type, answer, *_beside(exchange))
 
     def unreadable(
         self, status: int, why: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes]
@@ -287,7 +292,7 @@ class Server(ServerBase):  # type: ignore[misc]
 
 def _reported(headers: Mapping[bytes, bytes], form: forms.Form, reply: Reply) -> Response:
     answer = form.filled(reply)
-    return _response(headers, 200, form.media_type, answer, *_wait(reply.retry_after))
+    return _response(headers, 200, form.media_type, answer, *_beside(reply))
 
 
 def _filled(
@@ -304,8 +309,14 @@ def _asks_for_wsdl(query: bytes) -> bool:
     return any(part.partition(b"=")[0] == b"wsdl" for part in query.lower().split(b"&"))
 
 
-def _wait(seconds: int) -> Headers:
-    return ((b"retry-after", b"%d" % seconds),) if seconds else ()
+def _beside(reply: Reply | Exchange) -> Headers:
+    """What is told beside the result, whose fields are the contract's: when to try again, and why
+    it was refused, percent-encoded where it is not ASCII (RFC 3986 §2.1)."""
+    wait = ((b"retry-after", b"%d" % reply.retry_after),) if reply.retry_after else ()
+    if not reply.note:
+        return wait
+    note = quote(reply.note[:LONGEST_NOTE].encode("utf-8", "replace"), safe=_READABLE)
+    return (*wait, (b"sendsmsnow-note", note.encode()))
 
 
 def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:

@@ -47,10 +47,10 @@ def demo(ctx: click.Context, /, once: bool) -> None:
 def _listen(bind: str) -> socket.socket:
     """The usual address, or any free port where that one is taken."""
     try:
-        return listen(bind)
+        return listen(bind, "bind")
     except Failure:
         host, _ = split_address(bind)
-        return listen(f"{host}:0")
+        return listen(f"{host}:0", "bind")
 
 
 def _story(settings: Settings, once: bool) -> None:

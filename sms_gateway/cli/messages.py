@@ -33,18 +33,20 @@ def send(
     """Send a message, by SOAP.
 
     RECIPIENTS are one to four numbers, separated by commas. The message goes to the gateway of
-    these settings (public_url), or to where --wsdl says. Prints the reply; the exit status is 0
-    when the message was accepted.
+    these settings (public_url), or to where --wsdl says. Prints the reply, and where it was not
+    accepted why, and by which address; the exit status is 0 when the message was accepted.
     """
     address = None
     if wsdl is None:
         address = f"{settings_of(ctx, config).external_url()}/sendsms/soap/"
+    tried = address or wsdl
     try:
         with SmsClient(apikey, wsdl=wsdl, address=address) as client:
+            tried = client.address
             reply = client.send(recipients, message)
     except SmsError as error:
         click.echo(f"error={error.code} sent=0 id=")
-        raise Failure(str(error)) from None
+        raise Failure(f"{error}; tried {tried}") from None
     click.echo(f"error={reply.error} sent={reply.sent} id={reply.id}")
 
 

@@ -38,8 +38,9 @@ def serve(ctx: click.Context, /, config: Path | None, **options: str | None) -> 
     """
     settings = _begin(ctx, config, **options)
     check(settings)
-    mail_listener = nullcontext() if settings.mail_bind is None else listen(settings.mail_bind)
-    with listen(settings.bind) as listener, mail_listener as mails:
+    mail_bind = settings.mail_bind
+    mail_listener = nullcontext() if mail_bind is None else listen(mail_bind, "mail_bind")
+    with listen(settings.bind, "bind") as listener, mail_listener as mails:
         settings = at_its_port(settings, listener)
         migrate_and_tell(settings)
         ctx.exit(processes.supervise(family(settings, listener, mails)))
@@ -74,8 +75,9 @@ def child(
     return processes.Child(name=name, run=run, sockets=sockets, leads=leads)
 
 
-def listen(bind: str) -> socket.socket:
-    """A socket that listens at HOST:PORT; Failure when the address cannot be had."""
+def listen(bind: str, setting: str) -> socket.socket:
+    """A socket that listens at HOST:PORT, as a setting of this name says; Failure when the address
+    cannot be had."""
     host, port = split_address(bind)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -84,7 +86,7 @@ def listen(bind: str) -> socket.socket:
         # Python adds to the system's words what we say already; names have no number of their own.
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
-        raise Failure(f"cannot listen on {host} port {port} (bind): {reason}") from None
+        raise Failure(f"cannot listen on {host} port {port} ({setting}): {reason}") from None
 
 
 def at_its_port(settings: Settings, listener: socket.socket) -> Settings:
@@ -106,7 +108,7 @@ def web(ctx: click.Context, /, config: Path | None, **options: str | None) -> No
     It answers SOAP, the HTTP API and the pages; a worker is needed elsewhere.
     """
     settings = _begin(ctx, config, **options)
-    with listen(settings.bind) as listener:
+    with listen(settings.bind, "bind") as listener:
         _web(at_its_port(settings, listener), listener)
 
 
@@ -139,7 +141,7 @@ def soap(ctx: click.Context, /, config: Path | None, backend: str, **options: st
         settings = settings.model_copy(update={"workers": os.cpu_count()})
     logging_to(settings)
     check_backend(settings, backend)
-    with listen(settings.bind) as listener:
+    with listen(settings.bind, "bind") as listener:
         settings = at_its_port(settings, listener)
         server.serve(settings, listener, partial(soap_app, settings, backend))
 
@@ -177,7 +179,7 @@ def mail(ctx: click.Context, /, config: Path | None) -> None:
     settings = _begin(ctx, config)
     if settings.mail_bind is None:
         raise SettingsError("mail_bind is not set: it says where mails come in")
-    with listen(settings.mail_bind) as listener:
+    with listen(settings.mail_bind, "mail_bind") as listener:
         _mail(settings, listener)
 
 

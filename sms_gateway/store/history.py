@@ -226,7 +226,9 @@ def _texts_page(
             back_to = last = ids[-1]
             break
         looked, back_to = looked + count, oldest or back_to
-        last = oldest if count == SEARCHED_AT_ONCE else ""
+        last = oldest or ""
+        if last and connection.execute(_history(account_id, last).limit(1)).first() is None:
+            last = ""
         if not last or time.monotonic() > until:
             break
     return SentPage(

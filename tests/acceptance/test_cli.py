@@ -334,6 +334,7 @@ def test_a_gateway_that_is_not_there_is_told_with_code_30(
     ended = sendsmsnow("send", "0032494000000", "Hello", "--apikey", "k")
     assert (ended.status, ended.out) == (1, "error=30 sent=0 id=\n")
     assert ended.err.startswith("sendsmsnow: 30: Internal error")
+    assert ended.err.endswith("; tried http://127.0.0.1:1/sendsms/soap/\n")
     assert ended.err.count("\n") == 1
 
 

@@ -95,7 +95,14 @@ def test_send_goes_where_the_wsdl_says(gateway: Gateway) -> None:
     assert sent.stdout.startswith("error=0 sent=1 id=")
     refused = run("send", TO, "Hello", "--apikey", "wrong", "--wsdl", wsdl)
     assert (refused.returncode, refused.stdout) == (1, "error=50 sent=0 id=\n")
-    assert refused.stderr == "sendsmsnow: 50: API key is not correct\n"
+    soap = f"{gateway.url}/sendsms/soap/"
+    assert refused.stderr == f"sendsmsnow: 50: API key is not correct; tried {soap}\n"
+    refused = run("send", "12", "Hello", "--apikey", gateway.key, "--wsdl", wsdl)
+    assert (refused.returncode, refused.stdout) == (1, "error=7 sent=0 id=\n")
+    by_http = fetch(f"{gateway.url}/sendsms/?apikey={gateway.key}&recipients=12&message=Hello")
+    (reason,) = re.findall("<note>(.*)</note>", by_http)
+    assert reason
+    assert refused.stderr == f"sendsmsnow: 7: The message is not sent ({reason}); tried {soap}\n"
 
 
 def test_the_soap_face_alone_delegates_to_a_remote_gateway(gateway: Gateway) -> None:
@@ -117,6 +124,21 @@ def test_a_port_that_is_taken_is_told_in_one_line(gateway: Gateway, tmp_path: Pa
         f"sendsmsnow: cannot listen on 127.0.0.1 port {address.partition(':')[2]} (bind): "
         "Address already in use"
     )
+
+
+def test_the_port_for_mails_that_is_taken_is_told_by_the_name_of_its_setting(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    address = urlsplit(gateway.url).netloc
+    settings = {"mail_bind": address, "mail_domain": "sms.example.com"}
+    run("migrate", **command.database(tmp_path))
+    for arguments in (["serve", "--bind", "127.0.0.1:0"], ["mail"]):
+        ended = run(*arguments, **command.database(tmp_path), **settings)
+        assert ended.returncode == 1
+        assert ended.stderr.splitlines()[-1] == (
+            f"sendsmsnow: cannot listen on 127.0.0.1 port {address.partition(':')[2]} (mail_bind): "
+            "Address already in use"
+        )
 
 
 @pytest.mark.parametrize(

@@ -225,3 +225,27 @@ async def test_many_messages_at_once_go_through_one_client(face):
     assert all(result.sent == 1 for result in results)
     arrived = {call.message for call in face.calls()[-20:]}
     assert arrived == {f"at once {n}" for n in range(20)}
+
+
+@pytest.mark.parametrize("send", [sync, asynchronous])
+def test_the_reason_of_a_refusal_is_told_on_one_line(face, send):
+    with pytest.raises(SmsError) as refused:
+        send("noted", "1", "Hello", address=face.endpoint)
+    told = "Number 2 of 3 is 100 % wrong: ß  X-Evil: yes 😀"
+    assert (refused.value.code, refused.value.note) == (7, told)
+    assert str(refused.value) == f"7: The message is not sent ({told})"
+
+
+def test_a_reason_is_told_for_its_own_call_only(face):
+    with SmsClient("noted", address=face.endpoint) as client:
+        for _ in range(2):
+            with pytest.raises(SmsError, match="Number 2"):
+                client.send("1", "Hello")
+    with SmsClient("code-50", address=face.endpoint) as client, pytest.raises(SmsError) as refused:
+        client.send("1", "Hello")
+    assert refused.value.note == ""
+
+
+def test_the_limit_that_was_exceeded_takes_the_place_of_the_usual_one():
+    assert str(SmsError(100, "Exceeding the limit of 20/s")) == "100: Exceeding the limit of 20/s"
+    assert str(SmsError(100)) == "100: Exceeding the limit of one SMS per minute"

@@ -37,6 +37,9 @@ class Call:
     idempotency_key: str
 
 
+#: Why something is refused, with what a header cannot hold.
+NOTE = "Number 2 of 3 is 100 % wrong: ß\r\nX-Evil: yes 😀"
+
 #: 2026-01-02 03:04:05.678 UTC.
 AT = 1_767_323_045_678
 #: Longer than any one answer is to be.
@@ -123,6 +126,8 @@ class RecordingBackend:
             return Reply(Code.KEY_MISSING)
         if call.apikey.startswith("code-"):
             return Reply(Code(int(call.apikey.removeprefix("code-"))))
+        if call.apikey == "noted":
+            return Reply(Code.NOT_SENT, note=NOTE)
         if call.apikey == "busy":
             return Reply(Code.INTERNAL, retry_after=7)
         if call.apikey == "odd":

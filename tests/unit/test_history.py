@@ -172,6 +172,10 @@ def test_a_search_of_texts_says_how_far_it_looked(store, monkeypatch):
         assert page.before == ids[35]
         page = history.found_page(connection, account.id, "text", most=4)
         assert (len(page.messages), page.looked, page.back_to) == (4, 4, NOW + 41)
+        monkeypatch.setattr(history, "SEARCHED_AT_ONCE", 45)
+        page = history.found_page(connection, account.id, "no such")
+        assert (page.looked, page.before) == (45, "")
+        monkeypatch.setattr(history, "SEARCHED_AT_ONCE", 10)
         monkeypatch.setattr(history, "SEARCHED_FOR", 60.0)
         page = history.found_page(connection, account.id, "text 3 ")
         assert [m.id for m in page.messages] == [ids[3]]

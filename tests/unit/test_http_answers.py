@@ -77,10 +77,16 @@ def test_a_count_that_is_written_is_read_again(count: int) -> None:
 @pytest.mark.parametrize("code", [code for code in Code if code])
 def test_a_refusal_is_read_by_every_reader(code: Code) -> None:
     answer = Answer(200, None, as_xml(Reply(code)))
-    expected = Reply(code, note=code.sentence if code is Code.NOT_SENT else "")
+    expected = Reply(code)
     assert read_reply(answer) == read_count(answer) == expected
     assert read_inbox(answer, after=0, limit=1) == Inbox(expected)
     assert read_status(answer, NAME) == MessageStatus(expected)
+
+
+@pytest.mark.parametrize("code", [Code.NOT_SENT, Code.TOO_FAST])
+def test_a_note_that_says_more_than_the_sentence_of_its_code_is_kept(code: Code) -> None:
+    reply = Reply(code, note="Exceeding the limit of 20/s")
+    assert read_reply(Answer(200, None, as_xml(reply))) == reply
 
 
 MESSAGE = {"id": 5, "from": "1", "to": "2", "message": "m", "received": "2026-01-01T00:00:00Z"}

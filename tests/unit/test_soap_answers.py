@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
 
 import pytest
 from lxml import etree
@@ -20,7 +21,7 @@ from support.soap_asgi import (
     Face,
     envelope,
 )
-from support.soap_face import ENDPOINT, ID, WSDL
+from support.soap_face import ENDPOINT, ID, NOTE, WSDL
 
 from sms_gateway.backend import content_key
 from sms_gateway.codes import Code
@@ -148,6 +149,17 @@ async def test_overload_is_in_the_result_with_a_time_to_wait(face):
     answer = await face.post(envelope(CALL.replace("secret", "busy")))
     assert answer.result == {"error": "30", "sent": "0", "id": None}
     assert answer.headers["retry-after"] == "7"
+
+
+@pytest.mark.parametrize("more", ["", "<!-- not plain -->"])
+async def test_the_note_of_a_refusal_is_in_a_header_and_the_result_is_the_contracts(face, more):
+    answer = await face.post(envelope(CALL.replace("secret", "noted") + more))
+    assert answer.result == {"error": "7", "sent": "0", "id": None}
+    note = answer.headers["sendsmsnow-note"]
+    assert note == "Number 2 of 3 is 100 %25 wrong: %C3%9F%0D%0AX-Evil: yes %F0%9F%98%80"
+    assert unquote(note) == NOTE
+    answer = await face.post(envelope(CALL + more))
+    assert "sendsmsnow-note" not in answer.headers
 
 
 async def test_a_backend_that_fails_is_code_30_and_nothing_of_the_request_is_logged(face, caplog):
