@@ -10,13 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from support import databases
 from support.pages import Browser, send
+from support.reasons import reasons
 from support.running import Running, get_json, serve, wait_for
 
+from sms_gateway.codes import Code
+from sms_gateway.smpp.status import STATUSES
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
-from sms_gateway.store import Store, accounts, intake, tables
+from sms_gateway.store import Store, accounts, intake, queue, tables
+from sms_gateway.words import words
+from sms_gateway.words.reasons import SENTENCES, in_words
 
 #: Unix milliseconds: the 1st of March, 2026; a message each second.
 BEGIN = 1_772_323_200_000
@@ -239,3 +245,68 @@ def test_the_api_has_one_state_for_a_message_and_one_for_each_delivery(pages: Wo
         return [result["state"], *sorted(d["state"] for d in result["deliveries"])]
 
     wait_for(lambda: states() == ["failed", "delivered", "failed"], 60)
+
+
+def test_a_french_page_has_every_reason_in_french_and_quotes_what_others_said(pages: World) -> None:
+    browser, account_id = pages.account("francophone")
+    (id,) = arrange(pages.store, account_id, ["failed"])
+    said_by_us = [
+        *reasons(),
+        *(f"00A1 {status}" for status in STATUSES.values()),
+        *(f"{code:d} {code.sentence}" for code in Code if code),
+    ]
+    quote = "Absent subscriber, call later"
+    events = ("put off", "refused", "not answered", "not written", "pushed", "not pushed", "failed")
+    with pages.store.write() as connection:
+        query = select(tables.delivery.c.id).where(tables.delivery.c.message_id == id)
+        delivery_id = connection.execute(query).scalar_one()
+        steps = [(detail, events[n % len(events)]) for n, detail in enumerate(said_by_us)]
+        queue.record_steps(
+            connection,
+            [
+                (delivery_id, 1_772_323_200_000, 0, event, detail)
+                for detail, event in [*steps, (quote, "refused"), ("carrier-1", "claimed")]
+            ],
+        )
+    _, page = browser.get(f"/account/message/{id}", Accept_Language="fr")
+    text = said(page)
+    assert 'lang="en"' not in page
+    assert f"refusé « {quote} »" in text
+    assert "pris en charge carrier-1" in text
+    french = words("fr")
+    for detail, event in steps:
+        assert f"{french.gettext(event)} {' '.join(in_words(detail, french).split())}" in text, (
+            detail
+        )
+    # No English sentence is left, but for quotations.
+    ours = re.sub("« .*? »", "", text)
+    left = {s for s in (*SENTENCES, *(code.sentence for code in Code)) if " " in s and s in ours}
+    assert left == set()
+
+
+def test_a_french_trial_page_says_in_french_why_a_message_is_refused(pages: World) -> None:
+    key = pages.gateway.create_key("--rate", "none", name="en essai")
+    browser = Browser(pages.gateway)
+    browser.get("/sendsms/test/")
+
+    def refused(recipients: str, message: str) -> str:
+        _, page = browser.post("/sendsms/test/", apikey=key, recipients=recipients, message=message)
+        token = re.search('name="form_token" value="([0-9a-f]+)"', page)
+        assert token is not None
+        fields = urllib.parse.urlencode(
+            {
+                "form_token": token[1],
+                "apikey": key,
+                "recipients": recipients,
+                "message": message,
+            }
+        )
+        _, page = browser.get("/sendsms/test/", fields.encode(), Accept_Language="fr")
+        return said(page).partition("Tel qu")[0]
+
+    assert "le numéro a une lettre ou un signe que" in refused("call me", "Hello")
+    assert "le texte est vide" in refused("+32494000000", " ")
+    assert "le texte a un caractère de commande (U+0001)" in refused("+32494000000", "a\x01b")
+    assert "Accepté pour livraison. La suite s’affiche ci-dessous." in refused(
+        "+32494000000", "Bonjour"
+    )

@@ -14,6 +14,7 @@ from sms_gateway.sms.kinds import Kind
 from sms_gateway.sms.message import Fate, State
 from sms_gateway.web import pages
 from sms_gateway.web.pages import account, developer, free_key, site
+from sms_gateway.words import reasons
 
 ROOT = Path(sms_gateway.__file__).parent
 _OPTIONS = {"trimmed": "false", "silent": "false"}
@@ -28,6 +29,8 @@ EVENTS = (
     "resend",
     "rerouted",
     "receipt",
+    "pushed",
+    "not pushed",
 )
 
 
@@ -64,6 +67,9 @@ def _from_tables() -> Iterator[str | tuple[str, str]]:
     yield from Kind
     yield from readings.NOTES.values()
     yield from readings.HOW
+    yield from reasons.SENTENCES
+    yield from (sentence for _, sentence in reasons.FORMS)
+    yield reasons.QUOTED
     yield from pages.PROBLEMS.values()
     yield from (pages.MISUNDERSTOOD, pages.FORGED)
     yield from (free_key.NO_ADDRESS, free_key.TOO_OFTEN, account.TOO_MANY)

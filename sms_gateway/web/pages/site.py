@@ -6,6 +6,7 @@ import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from ... import __version__
 from ...sessions import new_token
 from ...sms.message import State
 from ...words import LANGUAGES, preferred, words
+from ...words.reasons import in_words
 from .. import params
 from . import headers
 
@@ -120,7 +122,7 @@ class Site:
             counted=COUNTED,
             static=self.static_url,
         )
-        environment.filters.update(_filters(language))
+        environment.filters.update(_filters(language), reason=partial(in_words, words=sentences))
         return environment
 
     # Answers.
