@@ -148,7 +148,7 @@ FORMS = tuple(
         (r"(?P<words>.+) \(late\)", "%(words)s (late)"),
         (r"it was (?P<state>[a-z]+)", "it was %(state)s"),
         (r"quiet hours until (?P<time>[0-9TZ: -]+)", "quiet hours until %(time)s"),
-        (r"(?P<state>[a-z]+) err (?P<code>\w+)", "%(state)s, error %(code)s"),
+        (r"(?P<state>[a-z]+) err (?P<code>\w+)", "%(state)s, error code %(code)s"),
         (r"(?P<code>0x[0-9a-f]{8}) (?P<words>.+)", "%(code)s %(words)s"),
         (r"(?P<code>[0-9]{1,3}) (?P<words>.+)", "%(code)s %(words)s"),
         (r"odd answer: (?P<words>.+)", "odd answer: %(words)s"),

@@ -64,8 +64,12 @@ def test_what_a_relay_answered_reads_in_french(code):
             "00A1 connu par son accusé (tardif)",
         ),
         ("00A1 (late)", "00A1 (late)", "00A1 (tardif)"),
-        ("delivered err 000", "delivered, error 000", "livré, erreur 000"),
-        ("undeliverable err 00B", "undeliverable, error 00B", "non livrable, erreur 00B"),
+        ("delivered err 000", "delivered, error code 000", "livré, code d’erreur 000"),
+        (
+            "undeliverable err 00B",
+            "undeliverable, error code 00B",
+            "non livrable, code d’erreur 00B",
+        ),
         ("delivered", "delivered", "livré"),
         ("it was uncertain", "it was uncertain", "l’état était : incertain"),
         (
