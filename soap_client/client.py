@@ -62,9 +62,9 @@ class SmsClient:
         self._transport = RetryingTransport(timeout=timeout, retries=retries, pause=pause)
         with _one_kind_of_error():
             client = zeep.Client(str(wsdl or contract.PATH), transport=self._transport)  # type: ignore[no-untyped-call]
+            #: Where it sends to.
+            self.address = _address(client, address)
             service = _proxy(zeep.proxy.ServiceProxy, client, address)
-        #: Where it sends to.
-        self.address = str(service._binding_options["address"])
         self._operations = Operations(service)
 
     def send(self, recipients: str | Sequence[str], message: str) -> SendSmsResult:
@@ -186,14 +186,15 @@ class AsyncSmsClient:
         await self.aclose()
 
 
-def _proxy(proxy: Any, client: Any, address: str | None) -> Any:
-    """The service at `address`, or where the WSDL says."""
+def _address(client: Any, address: str | None) -> str:
+    """Where the service is: at `address`, or where the WSDL says."""
     port = client.wsdl.services[SERVICE].ports[PORT]
-    return proxy(
-        client,
-        client.wsdl.bindings[BINDING],
-        address=address or port.binding_options["address"],
-    )
+    return address or str(port.binding_options["address"])
+
+
+def _proxy(proxy: Any, client: Any, address: str | None) -> Any:
+    """The service at its address."""
+    return proxy(client, client.wsdl.bindings[BINDING], address=_address(client, address))
 
 
 def _joined(recipients: str | Sequence[str]) -> str:

@@ -228,11 +228,6 @@ def in_words(reason: str, words: Words) -> str:
     return words.gettext(QUOTED) % {"words": reason} if told is None else f"{name} {told}"
 
 
-def is_known(reason: str) -> bool:
-    """Whether a reason is wholly a sentence of ours."""
-    return _known(reason, Words("en")) is not None and "“" not in in_words(reason, Words("en"))
-
-
 def _known(reason: str, words: Words) -> str | None:
     if reason in _plain():
         return words.gettext(reason)
@@ -242,8 +237,7 @@ def _known(reason: str, words: Words) -> str | None:
                 name: _VALUES.get(name, _as_it_is)(value, words)
                 for name, value in match.groupdict().items()
             }
-            if None not in values.values():
-                return words.gettext(sentence) % values
+            return words.gettext(sentence) % values
     # At the beginning of a sentence.
     if reason[:1].isupper() and (told := _known(reason[0].lower() + reason[1:], words)):
         return told[0].upper() + told[1:]
@@ -257,12 +251,12 @@ def _plain() -> frozenset[str]:
     return frozenset(SENTENCES) | {code.sentence for code in Code}
 
 
-def _as_it_is(value: str, words: Words) -> str | None:
+def _as_it_is(value: str, words: Words) -> str:
     return value
 
 
-def _state(value: str, words: Words) -> str | None:
+def _state(value: str, words: Words) -> str:
     return words.gettext(value)
 
 
-_VALUES: dict[str, Callable[[str, Words], str | None]] = {"state": _state, "words": in_words}
+_VALUES: dict[str, Callable[[str, Words], str]] = {"state": _state, "words": in_words}
