@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +26,18 @@ from .codes import Code
 from .log import error_facts
 from .routes import Routes
 from .sms.address import parse_recipients
-from .store import GroupCommit, QueueFull, Store, erase, history, inbox, resend, stops
+from .store import (
+    GroupCommit,
+    OutcomeUnknown,
+    Overdue,
+    QueueFull,
+    Store,
+    erase,
+    history,
+    inbox,
+    resend,
+    stops,
+)
 from .store import accounts as account_statements
 
 log = logging.getLogger(__name__)
@@ -54,8 +66,11 @@ class Gateway:
         max_parts: int = 10,
         validity: int = 48 * 3_600_000,
         queue_limit: int = 10_000,
+        patience: float = math.inf,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
+        """`validity` and what `clock` tells are in milliseconds. `patience`: the seconds for which
+        callers wait; what was not begun by then is not done any more."""
         self._store = store
         self._rules = Acceptance(
             routes,
@@ -65,6 +80,7 @@ class Gateway:
             clock=clock,
         )
         self._queue_limit = queue_limit
+        self._patience = patience
         self._clock = clock
         self._accounts: dict[_Credential, Account] = {}
         self._commits: GroupCommit[Request, Reply | None] | None = None
@@ -73,7 +89,9 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin to accept on the running loop."""
-        self._commits = GroupCommit(self._store, self._rules.accept, limit=self._queue_limit)
+        self._commits = GroupCommit(
+            self._store, self._rules.accept, limit=self._queue_limit, patience=self._patience
+        )
 
     async def aclose(self) -> None:
         """Finish what was accepted."""
@@ -168,7 +186,7 @@ class Gateway:
         account = await self._fresh(credential)
         if not id:
             raise Refused(Code.ID_MISSING)
-        return await asyncio.to_thread(self._resend, account, id)
+        return await asyncio.to_thread(self._resend, account, id, self._by())
 
     async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
         """See `Backend.getsms`."""
@@ -235,7 +253,7 @@ class Gateway:
             raise Refused(Code.ID_MISSING)
         if before is not None and not 0 <= before < _YEAR_10000:
             raise Refused(Code.NOT_SENT, "before is no date or time")
-        deleted = await asyncio.to_thread(self._erase, account, id, before)
+        deleted = await asyncio.to_thread(self._erase, account, id, before, self._by())
         if id and not deleted:
             raise Refused(Code.ID_UNKNOWN)
         return Reply(Code.SENT, sent=deleted)
@@ -271,9 +289,13 @@ class Gateway:
             raise Refused(Code.KEY_DISABLED)
         return account
 
-    def _resend(self, account: Account, id: str) -> Reply:
+    def _by(self) -> float:
+        """When what is asked for now has to be done, for its caller to hear of it."""
+        return time.monotonic() + self._patience
+
+    def _resend(self, account: Account, id: str, by: float) -> Reply:
         now = self._clock()
-        with self._store.write() as connection:
+        with self._store.write(by=by) as connection:
             # The account first, in the order in which accepting locks.
             current = account_statements.current(connection, [account.id], lock=True)
             unfinished = resend.unfinished(connection, account.id, id)
@@ -305,10 +327,11 @@ class Gateway:
             )
         return Reply(Code.SENT, sent=len(unfinished), id=id)
 
-    def _erase(self, account: Account, id: str | None, before: int | None) -> int:
+    def _erase(self, account: Account, id: str | None, before: int | None, by: float) -> int:
         total, last = 0, ""
         while True:
-            with self._store.write() as connection:
+            # What is once begun is finished.
+            with self._store.write(by=math.inf if last else by) as connection:
                 erased = erase.erase_messages(
                     connection,
                     now=self._clock(),
@@ -406,12 +429,17 @@ def _may_write(sender: str, allowed: frozenset[str] | None) -> bool:
     return allowed is None or sender in allowed or "@" + sender.rpartition("@")[2] in allowed
 
 
+_UNKNOWN = "The database was lost meanwhile; it is not known whether this was done"
+
+
 def _failure(error: Exception) -> Reply:
     """The reply to a request that raised."""
     match error:
         case Refused():
             return error.reply
-        case QueueFull():
+        case OutcomeUnknown():
+            return Reply(Code.TIMED_OUT, note=_UNKNOWN)
+        case QueueFull() | Overdue():
             return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
     # Its words may hold what was sent; its kind does not.
     log.error("request failed", extra=error_facts(error))

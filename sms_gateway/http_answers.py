@@ -72,7 +72,8 @@ def _success(fields: Fields) -> Reply:
 def read_replies(answer: Answer, count: int) -> list[Reply]:
     """The replies to so many calls of one request, in their order; raises OddAnswer.
 
-    A reply that is odd by itself is code 30, and its neighbours stand.
+    A reply that is odd by itself is code 6, for its call may have been accepted, and its
+    neighbours stand.
     """
     if answer.status == 503 and answer.retry_after is not None:
         return [Reply(Code.INTERNAL, retry_after=_seconds(answer.retry_after))] * count
@@ -99,7 +100,7 @@ def _one_of_many(item: object) -> Reply:
         return Reply(refusal.error, retry_after=min(wait, _LONGEST_WAIT)) if wait > 0 else refusal
     except OddAnswer as error:
         log.warning("odd reply of the backend", extra={"reason": str(error)})
-        return Reply(Code.INTERNAL)
+        return Reply(Code.TIMED_OUT)
 
 
 def read_count(answer: Answer) -> Reply:

@@ -85,6 +85,8 @@ class HttpBackend:
         )
         self._timeout = timeout
         self._keep_connections = keep_connections
+        #: The latest deadline of calls that were written once, and cut, before they go alone.
+        self._doubt = 0.0
         self._calls = SharedCalls(self._alone, self._together)
 
     async def sendsms(
@@ -115,29 +117,32 @@ class HttpBackend:
         headers = {"Idempotency-Key": call.idempotency_key}
 
         async def ask() -> Reply:
-            answer = await self._post("/sendsms/", _form(form), headers)
+            answer, cut = await self._post("/sendsms/", _form(form), headers)
             self._calls.is_possible = MEDIA_TYPE in answer.accept_post
-            return read_reply(answer)
+            return _of_both(_read(answer, read_reply, cut), cut)
 
-        return await self._in_time(ask(), call.deadline, _same)
+        reply = await self._in_time(ask(), call.deadline, _same, writes=True)
+        return _of_both(reply, call.deadline <= self._doubt)
 
     async def _together(self, count: int, body: bytes, deadline: float) -> list[Reply | None]:
         """The replies to the calls of a body; None for each when the server did not take it."""
 
         async def ask() -> list[Reply | None]:
-            answer = await self._post(
+            answer, cut = await self._post(
                 "/sendsms/", body, {}, count * _LONGEST_REPLY, media_type=MEDIA_TYPE
             )
             try:
-                return [*read_replies(answer, count)]
+                return [_of_both(reply, cut) for reply in read_replies(answer, count)]
             except OddAnswer:
                 # Until an answer says again that it is understood.
                 self._calls.is_possible = False
                 if not _is_refusal(answer):
                     raise
+                if cut:
+                    self._doubt = self._deadline()
                 return [None] * count
 
-        return await self._in_time(ask(), deadline, lambda reply: [reply] * count)
+        return await self._in_time(ask(), deadline, lambda reply: [reply] * count, writes=True)
 
     async def sendsms_once(
         self, recipients: str, message: str, apikey: str, *, idempotency_key: str
@@ -153,12 +158,7 @@ class HttpBackend:
             answer = await self._client.post(
                 "/sendsms/", _form(fields), headers, _LONGEST_REPLY, keep=self._keep_connections
             )
-        try:
-            return read_reply(answer)
-        except OddAnswer:
-            if 300 <= answer.status < 500:
-                raise NotTaken(answer.status) from None
-            raise
+        return _read(answer, read_reply)
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
         """See `Backend.resendsms`."""
@@ -211,12 +211,14 @@ class HttpBackend:
         repeat: bool = True,
         longest: int = _LONGEST_REPLY,
     ) -> _Result:
-        """What `read` makes of the answer; `failed` gets the reply when there is none."""
+        """What `read` makes of the answer; `failed` gets the reply when there is none. What must
+        not `repeat` writes."""
 
         async def ask() -> _Result:
-            return read(await self._post(path, _form(fields), {}, longest, repeat=repeat))
+            answer, _ = await self._post(path, _form(fields), {}, longest, repeat=repeat)
+            return _read(answer, read)
 
-        return await self._in_time(ask(), self._deadline(), failed)
+        return await self._in_time(ask(), self._deadline(), failed, writes=not repeat)
 
     async def _post(
         self,
@@ -227,30 +229,45 @@ class HttpBackend:
         *,
         repeat: bool = True,
         media_type: str = FORM,
-    ) -> Answer:
+    ) -> tuple[Answer, bool]:
+        """The answer, and whether it is that to a repetition of what may have been done."""
         # A kept connection may be about to close, and nobody could tell afterwards.
         keep = repeat and self._keep_connections
         post = partial(
             self._client.post, path, body, headers, longest, keep=keep, media_type=media_type
         )
         try:
-            return await post()
+            return await post(), False
         except (Unreached, CutOff) as error:
             if not repeat:
                 raise
             log.info("backend asked again", extra={"error": type(error).__name__})
+            first = error
         # What is kept may be about to end like this one.
         self._client.close()
-        return await post()
+        cut = isinstance(first, CutOff)
+        try:
+            return await post(), cut
+        except Unreached:
+            if cut:
+                raise first from None
+            raise
 
     def _deadline(self) -> float:
         """When what begins now is to have ended, by the loop's clock."""
         return self._calls.now() + self._timeout
 
     async def _in_time(
-        self, work: Awaitable[_Result], deadline: float, failed: Callable[[Reply], _Result]
+        self,
+        work: Awaitable[_Result],
+        deadline: float,
+        failed: Callable[[Reply], _Result],
+        *,
+        writes: bool,
     ) -> _Result:
-        """What the work comes to; `failed` gets the reply when it comes to nothing."""
+        """What the work comes to; `failed` gets the reply when it comes to nothing: code 30 when
+        nothing was done, and 6 when something that `writes` may have been."""
+        code = Code.TIMED_OUT if writes else Code.INTERNAL
         try:
             async with asyncio.timeout_at(deadline):
                 return await work
@@ -259,13 +276,19 @@ class HttpBackend:
             return failed(Reply(Code.TIMED_OUT))
         except UnicodeEncodeError:
             return failed(Reply(Code.NOT_SENT, note="The text has characters that do not exist"))
+        except Unreached as error:
+            log.warning("backend not reached", extra={"error": type(error).__name__})
+            code = Code.INTERNAL
+        except NotTaken as error:
+            log.warning("odd answer of the backend", extra={"reason": str(error)})
+            code = Code.INTERNAL
         except OddAnswer as error:
             log.warning("odd answer of the backend", extra={"reason": str(error)})
         except Unreached as error:
             log.warning("backend not reached", extra={"why": error.trouble.what})
         except Exception as error:
-            log.warning("backend not reached", extra={"error": type(error).__name__})
-        return failed(Reply(Code.INTERNAL))
+            log.warning("backend did not answer", extra={"error": type(error).__name__})
+        return failed(Reply(code))
 
 
 def _form(fields: Mapping[str, str]) -> bytes:
@@ -281,6 +304,23 @@ def _is_refusal(answer: Answer) -> bool:
         return bool(read_reply(answer).error)
     except OddAnswer:
         return False
+
+
+def _read(answer: Answer, read: Callable[[Answer], _Result], cut: bool = False) -> _Result:
+    """What is read in an answer. NotTaken for one that says by its status that nothing was done,
+    unless the first request was `cut`, which may have been."""
+    try:
+        return read(answer)
+    except OddAnswer:
+        if 300 <= answer.status < 500 and not cut:
+            raise NotTaken(answer.status) from None
+        raise
+
+
+def _of_both(reply: Reply, cut: bool) -> Reply:
+    """The reply to a request and its repetition. Where the first was `cut`, an error of the second
+    does not say what became of the first."""
+    return Reply(Code.TIMED_OUT) if cut and reply.error is Code.INTERNAL else reply
 
 
 def _same(reply: Reply) -> Reply:

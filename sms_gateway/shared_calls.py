@@ -108,7 +108,7 @@ class SharedCalls:
             self._answered(latest)
 
     async def aclose(self) -> None:
-        """Give up what is under way; it is answered with code 30."""
+        """Give up what is under way; it is answered with code 6, as it may have arrived."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -161,7 +161,7 @@ class SharedCalls:
         """The calls of the next request, its body, and the first one's deadline."""
         places: list[_Place] = []
         written: list[str] = []
-        size, deadline = 1, inf
+        size, deadline, now = 1, inf, self.now()
         while self._waiting and len(places) < MOST_CALLS:
             place, call = next(iter(self._waiting.items()))
             text = call.as_json()
@@ -169,7 +169,11 @@ class SharedCalls:
             if places and size > MOST_BYTES:
                 break
             del self._waiting[place]
-            if not place.done():  # by a caller that has given up
+            if place.done():  # by a caller that has given up
+                continue
+            if call.deadline <= now:
+                place.set_result(Reply(Code.INTERNAL))  # nothing of it was written
+            else:
                 places.append(place)
                 written.append(text)
                 deadline = min(deadline, call.deadline)
@@ -178,7 +182,7 @@ class SharedCalls:
     async def _send(
         self, latest: object, places: "Sequence[_Place]", body: bytes, deadline: float
     ) -> None:
-        replies: Sequence[Reply | None] = [Reply(Code.INTERNAL)] * len(places)
+        replies: Sequence[Reply | None] = [Reply(Code.TIMED_OUT)] * len(places)
         try:
             replies = await self._together(len(places), body, deadline)
         finally:

@@ -15,4 +15,5 @@ def gateway(settings: Settings, store: Store) -> Gateway:
         max_parts=settings.max_parts,
         validity=milliseconds(settings.validity),
         queue_limit=settings.queue_limit,
+        patience=settings.backend_timeout.total_seconds(),
     )

@@ -3,9 +3,12 @@
 from .engine import Store, database_file, database_url
 from .group_commit import GroupCommit, QueueFull
 from .migrate import migrate, pending_migration
+from .outcome import OutcomeUnknown, Overdue
 
 __all__ = [
     "GroupCommit",
+    "OutcomeUnknown",
+    "Overdue",
     "QueueFull",
     "Store",
     "database_file",

@@ -1,7 +1,9 @@
 """The database: one SQLAlchemy engine, durable transactions, SQLite and PostgreSQL alike."""
 
 import fcntl
+import math
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -9,10 +11,24 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from .outcome import OutcomeUnknown, Overdue
+
+# What COMMIT fails with in SQLite before the frame that makes it valid is whole in the log (the
+# last octet of an error's code is its kind: sqlite.org/rescode.html). After an error of input or
+# output that frame may be there, and count when the log is read anew.
+_SQLITE_KIND = 0xFF
+_UNDONE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+}
 
 
 def database_url(url: str) -> URL:
@@ -61,10 +77,27 @@ class Store:
         return self._write_lock is not None
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that is on disk when the block ends; nothing remains of it on an error."""
-        with self.turn(), self.to_write() as connection, connection.begin():
-            yield connection
+    def write(self, *, by: float = math.inf) -> Iterator[Connection]:
+        """A transaction that is on disk when the block ends.
+
+        Nothing remains of it on an error but OutcomeUnknown. Overdue when it has waited for others
+        until `by` (time.monotonic).
+        """
+        with self.turn(), self.to_write() as connection, _committed(connection):
+            if time.monotonic() < by:
+                yield connection
+            if time.monotonic() >= by:
+                raise Overdue
+
+    def is_committed(self, transaction: str) -> bool | None:
+        """Whether a transaction of PostgreSQL was committed; None when that is still open.
+
+        Asked on a connection that is not the one that was lost. `transaction`: see OutcomeUnknown.
+        """
+        with self.engine.connect() as connection:
+            asked = text("SELECT pg_xact_status(CAST(:transaction AS xid8))")
+            status = connection.execute(asked, {"transaction": transaction}).scalar()
+        return {"committed": True, "aborted": False}.get(str(status))
 
     def turn(self, *, wait: bool = True) -> AbstractContextManager[None]:
         """What has to be held to write. BlockingIOError if others have it and it may not `wait`."""
@@ -128,9 +161,7 @@ class Writer:
                     self._connection.exec_driver_sql("PRAGMA busy_timeout = 0")
                     self._connection.rollback()
             try:
-                pipeline = self._connection.info.get("pipeline")
-                committed = nullcontext() if pipeline is None else pipeline.committed()
-                with self._connection.begin(), committed:
+                with _committed(self._connection, self._connection.info.get("pipeline")):
                     yield self._connection
             except BaseException:
                 self.close()
@@ -144,6 +175,50 @@ class Writer:
                 self._connection.invalidate()  # others may wait
             self._connection.close()
             self._connection = None
+
+
+@contextmanager
+def _committed(connection: Connection, pipeline: Any = None) -> Iterator[None]:
+    """A transaction, committed at the end of the block, by its `pipeline` where it has one."""
+    is_committed: bool | OutcomeUnknown = False
+    try:
+        with connection.begin():
+            try:
+                if pipeline is not None:
+                    with pipeline.committed():
+                        yield
+                else:
+                    yield
+                    _commit(connection)
+                is_committed = True
+            except OutcomeUnknown as unknown:
+                is_committed = unknown
+                raise
+    except Exception:
+        # What SQLAlchemy says of a connection that was lost meanwhile is no news.
+        if isinstance(is_committed, OutcomeUnknown):
+            raise is_committed from is_committed.__cause__
+        if not is_committed:
+            raise
+
+
+def _commit(connection: Connection) -> None:
+    """COMMIT, by the driver itself: SQLAlchemy finds nothing left to commit."""
+    try:
+        connection.connection.commit()
+    except Exception as error:
+        if _may_be_committed(error):
+            raise OutcomeUnknown from error
+        raise
+
+
+def _may_be_committed(error: Exception) -> bool:
+    """Whether a transaction may be on disk although its COMMIT failed with this error."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & _SQLITE_KIND not in _UNDONE
+    # The server's own ERROR says that it was undone; FATAL, PANIC or silence say nothing.
+    severity = getattr(getattr(error, "diag", None), "severity_nonlocalized", None)
+    return severity != "ERROR"
 
 
 def _sqlite_engine(url: URL) -> Engine:

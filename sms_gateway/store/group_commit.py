@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,9 +11,11 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from ..log import error_facts
 from .engine import Store, Writer
+from .outcome import OutcomeUnknown, Overdue
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +24,8 @@ Result = TypeVar("Result")
 
 #: Called with an item's result, or with what was raised in its place.
 Done = Callable[[Result | Exception], None]
-_Batch = list[tuple[Item, Done[Result]]]
+#: The items, who is told of each, and when it was submitted (time.monotonic).
+_Batch = list[tuple[Item, Done[Result], float]]
 
 
 class QueueFull(Exception):
@@ -35,6 +39,10 @@ class GroupCommit(Generic[Item, Result]):
     waiting shares a transaction, and so does what comes while one is under way. `apply` gets the
     items in the order they were submitted and returns one result for each.
 
+    What has waited for as long as its caller waits is not written any more. A commit whose
+    connection was lost is looked up on another one, and nothing is written twice meanwhile: an item
+    whose fate nobody can tell is answered with OutcomeUnknown.
+
     A thread writes, as a server or a disk may take its time; but handing work to it and taking the
     results back costs more than a quick disk does. So SQLite is written to in the event loop's own
     thread as long as its disk is quick and nobody else is writing.
@@ -47,6 +55,9 @@ class GroupCommit(Generic[Item, Result]):
     #: The most seconds that the thread's next transaction waits for those whom the last answered:
     #: half as long as that took. Otherwise one half of the clients always waits for the other.
     PAUSE = 0.005
+    #: The seconds for which a lost connection's commit is asked about, and how often: a server
+    #: that was restarted is back by then, and callers wait for 20 seconds (`backend_timeout`).
+    ASKING, ASKED_EVERY = 10.0, 0.1
 
     def __init__(
         self,
@@ -54,7 +65,11 @@ class GroupCommit(Generic[Item, Result]):
         apply: Callable[[Connection, Sequence[Item]], Sequence[Result]],
         *,
         limit: int,
+        patience: float = math.inf,
     ) -> None:
+        """`patience`: the seconds after which an item that was not begun is Overdue."""
+        self._store = store
+        self._patience = patience
         self._unavailable = store.unavailable
         self._outrun = store.outrun
         self._writer = Writer(store)
@@ -86,7 +101,7 @@ class GroupCommit(Generic[Item, Result]):
         """The same without a future, which costs as much as checking a request does."""
         if len(self._waiting) + self._writing >= self._limit:
             raise QueueFull
-        self._waiting.append((item, done))
+        self._waiting.append((item, done, time.monotonic()))
         if len(self._waiting) == 1 and not self._writing:
             self._look_around()
 
@@ -122,8 +137,11 @@ class GroupCommit(Generic[Item, Result]):
         """Write in the event loop's thread, if nothing is in the way; whether it is done."""
         if self._own_writer is None or self._took > self.QUICK:
             return False
+        results: Sequence[Result | Exception]
         try:
-            results = self._once(self._own_writer, [item for item, _ in batch])
+            results = self._once(self._own_writer, batch)
+        except OutcomeUnknown as error:
+            results = _failed(batch, error)
         except Exception:
             # The thread has the time to find out what is wrong, or to wait for others.
             return False
@@ -132,29 +150,62 @@ class GroupCommit(Generic[Item, Result]):
 
     def _write(self) -> None:
         while (batch := self._batches.get()) is not None:
-            results = self._commit([item for item, _ in batch])
+            results = self._commit(batch)
             self._loop.call_soon_threadsafe(self._go_on, batch, results)
         self._writer.close()
 
-    def _commit(self, items: Sequence[Item], *, again: bool = True) -> Sequence[Result | Exception]:
+    def _commit(
+        self, batch: _Batch[Item, Result], *, again: bool = True
+    ) -> Sequence[Result | Exception]:
         try:
-            return self._once(self._writer, items)
+            return self._once(self._writer, batch)
         except Exception as error:
-            alone = len(items) == 1 and not (again and isinstance(error, self._outrun))
-            if alone or isinstance(error, self._unavailable):
-                log.error("commit failed", extra={"items": len(items), **error_facts(error)})
-                return [error] * len(items)
+            alone = len(batch) == 1 and not (again and isinstance(error, self._outrun))
+            if alone or isinstance(error, (OutcomeUnknown, Overdue, *self._unavailable)):
+                return _failed(batch, error)
         # One bad item must not take its neighbours with it; what came second sees the first now.
-        again = len(items) > 1
-        return [result for item in items for result in self._commit([item], again=again)]
+        again = len(batch) > 1
+        return [result for one in batch for result in self._commit([one], again=again)]
 
-    def _once(self, writer: Writer, items: Sequence[Item]) -> Sequence[Result]:
+    def _once(self, writer: Writer, batch: _Batch[Item, Result]) -> Sequence[Result | Exception]:
         began = time.monotonic()
         try:
             with writer.write() as connection:
-                return self._apply(connection, items)
+                # Others may have kept us from writing since the batch was put together.
+                late = self._overdue(batch)
+                results = self._apply(connection, [item for item, _, _ in batch[late:]])
+                self._overdue(batch)
+        except OutcomeUnknown as unknown:
+            if not self._is_committed(unknown):
+                raise (unknown.__cause__ or unknown) from None
         finally:
             self._took = time.monotonic() - began
+        return [*[Overdue()] * late, *results] if late else results
+
+    def _overdue(self, batch: _Batch[Item, Result]) -> int:
+        """How many have waited too long, oldest first; Overdue when nobody waits any more."""
+        earliest = time.monotonic() - self._patience
+        if batch[0][2] > earliest:
+            return 0
+        if batch[-1][2] <= earliest:
+            raise Overdue
+        return sum(submitted <= earliest for _, _, submitted in batch)
+
+    def _is_committed(self, unknown: OutcomeUnknown) -> bool:
+        """Whether a transaction was committed after all; raises OutcomeUnknown for "who knows"."""
+        ends = time.monotonic() + self.ASKING
+        while unknown.transaction and time.monotonic() < ends:
+            try:
+                is_committed = self._store.is_committed(unknown.transaction)
+            except self._unavailable:
+                is_committed = None  # the server is not back yet
+            except DBAPIError:
+                break  # a server that has never heard of it
+            if is_committed is not None:
+                log.warning("commit looked up", extra={"committed": is_committed})
+                return is_committed
+            time.sleep(self.ASKED_EVERY)
+        raise unknown
 
     def _go_on(self, batch: _Batch[Item, Result], results: Sequence[Result | Exception]) -> None:
         self._answer(batch, results)
@@ -163,12 +214,17 @@ class GroupCommit(Generic[Item, Result]):
 
     def _answer(self, batch: _Batch[Item, Result], results: Sequence[Result | Exception]) -> None:
         self._writing -= len(batch)
-        for (_, done), result in zip(batch, results, strict=True):
+        for (_, done, _), result in zip(batch, results, strict=True):
             try:
                 done(result)
             except Exception as error:
                 # One that cannot be told must not keep its neighbours from being told.
                 log.error("a result was not taken", extra=error_facts(error))
+
+
+def _failed(batch: _Batch[Item, Result], error: Exception) -> list[Result | Exception]:
+    log.error("commit failed", extra={"items": len(batch), **error_facts(error)})
+    return [error] * len(batch)
 
 
 def _settle(future: asyncio.Future[Result], result: Result | Exception) -> None:

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from psycopg import Connection, DataError, OperationalError, pq
+from psycopg import Connection, DataError, InternalError, OperationalError, pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
+
+from .outcome import OutcomeUnknown
 
 #: A statement with a `?` for each of its parameters.
 _Statement = tuple[str, Sequence[Any]]
@@ -22,6 +24,7 @@ _Statement = tuple[str, Sequence[Any]]
 _MOST_PREPARED = 200
 
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+_NAME_TRANSACTION = "SELECT pg_current_xact_id()"
 
 
 class Pipeline:
@@ -33,6 +36,8 @@ class Pipeline:
         self._prepared: dict[str, bytes] = {}
         #: What is sent with the COMMIT; None while there is none to wait for.
         self._waiting: list[_Statement] | None = None
+        #: The transaction's name, by which the server tells later what became of it.
+        self._transaction = ""
 
     def run(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
         """The rows of a statement; it begins a transaction where there is none."""
@@ -47,19 +52,66 @@ class Pipeline:
 
     @contextmanager
     def committed(self) -> Iterator[None]:
-        """What the block executes is committed at its end."""
+        """What the block executes is committed at its end.
+
+        OutcomeUnknown when the connection was lost after COMMIT was sent; any other error says
+        that nothing is committed.
+        """
         self._waiting = []
+        self._transaction = ""
         try:
             yield
-            self._execute([*self._waiting, ("COMMIT", ())])
+            self._commit([*self._waiting, ("COMMIT", ())])
         finally:
             self._waiting = None
 
     def _execute(self, statements: Sequence[_Statement]) -> list[Any]:
         """Execute statements in one round trip; the rows of the last."""
-        pgconn = self._pgconn
-        if pgconn.transaction_status == pq.TransactionStatus.IDLE:
+        begins = self._pgconn.transaction_status == pq.TransactionStatus.IDLE
+        if begins and self._waiting is not None:
+            statements = [("BEGIN", ()), (_NAME_TRANSACTION, ()), *statements]
+        elif begins:
             statements = [("BEGIN", ()), *statements]
+        results: list[pq.abc.PGresult] = []
+        self._send(statements)
+        self._receive(results)
+        self._pgconn.exit_pipeline_mode()
+        for result in results:
+            if result.status not in _DONE:
+                raise error_from_result(result)
+        if begins and self._waiting is not None:
+            self._transaction = (results[1].get_value(0, 0) or b"").decode()
+        return self._rows(results[-1])
+
+    def _commit(self, statements: Sequence[_Statement]) -> None:
+        """Execute statements, the last of which is COMMIT; see `committed` for its errors."""
+        if self._pgconn.transaction_status == pq.TransactionStatus.IDLE:
+            statements = [("BEGIN", ()), *statements]
+        results: list[pq.abc.PGresult] = []
+        lost: Exception | None = None
+        self._send(statements)
+        try:
+            self._receive(results)
+            self._pgconn.exit_pipeline_mode()
+        except OperationalError as closed:
+            lost = closed
+        for result in results[: len(statements) - 1]:
+            if result.status not in _DONE:
+                raise error_from_result(result)  # so COMMIT was not executed
+        if len(results) < len(statements):
+            raise OutcomeUnknown(self._transaction) from lost
+        if results[-1].status not in _DONE:
+            error = error_from_result(results[-1])
+            # A session that is ended, or crashes, may have committed before it says so.
+            if error.diag.severity_nonlocalized != "ERROR":
+                raise OutcomeUnknown(self._transaction) from error
+            raise error
+        if results[-1].command_status != b"COMMIT":
+            raise InternalError("a statement had failed, which made a ROLLBACK of the COMMIT")
+
+    def _send(self, statements: Sequence[_Statement]) -> None:
+        """Send statements in one go. An error says that the last of them was not sent."""
+        pgconn = self._pgconn
         commands = [(self._name(text), text, _sent(values)) for text, values in statements]
         pgconn.enter_pipeline_mode()
         for name, text, values in commands:
@@ -67,13 +119,6 @@ class Pipeline:
                 pgconn.send_query_params(_numbered(text), values)
             else:
                 pgconn.send_query_prepared(name, values)
-        pgconn.pipeline_sync()
-        results = self._results()
-        pgconn.exit_pipeline_mode()
-        for result in results:
-            if result.status not in _DONE:
-                raise error_from_result(result)
-        return self._rows(results[-1])
 
     def _name(self, text: str) -> bytes | None:
         """The name under which a statement is prepared, if it is."""
@@ -86,16 +131,16 @@ class Pipeline:
             self._prepared[text] = name
         return name
 
-    def _results(self) -> list[pq.abc.PGresult]:
-        """The results of all that was sent, which are waited for."""
+    def _receive(self, results: list[pq.abc.PGresult]) -> None:
+        """Wait for the results of all that was sent; those that came before an error stay."""
         pgconn = self._pgconn
+        pgconn.pipeline_sync()
         ready = select.poll()
         ready.register(pgconn.socket, select.POLLIN | select.POLLOUT)
         while pgconn.flush():
             ready.poll()
             pgconn.consume_input()
         ready.register(pgconn.socket, select.POLLIN)
-        results: list[pq.abc.PGresult] = []
         while True:
             ready.poll()
             pgconn.consume_input()
@@ -105,7 +150,7 @@ class Pipeline:
                     if pgconn.status == pq.ConnStatus.BAD:
                         raise OperationalError("the server closed the connection")
                 elif result.status == pq.ExecStatus.PIPELINE_SYNC:
-                    return results
+                    return
                 else:
                     results.append(result)
 

@@ -16,7 +16,7 @@ from sms_gateway.backend import Inbox, Reply
 from sms_gateway.codes import Code
 from sms_gateway.http_backend import HttpBackend
 
-FAILED = Reply(Code.INTERNAL)
+FAILED, UNKNOWN = Reply(Code.INTERNAL), Reply(Code.TIMED_OUT)
 NAME = "0190d5a7f00070008000000000000001"
 SENT = Reply(Code.SENT, 1, NAME)
 SENT_NOTHING = Reply(Code.SENT)
@@ -91,8 +91,8 @@ async def test_overload_comes_through_with_the_time_to_wait(backend):
     assert await backend.sendsms("1", "m", "busy") == Reply(Code.INTERNAL, retry_after=7)
 
 
-async def test_what_fails_there_unforeseen_is_code_30_here(backend):
-    assert await backend.sendsms("1", "m", "fails") == FAILED
+async def test_what_fails_there_unforeseen_is_code_6_here(backend):
+    assert await backend.sendsms("1", "m", "fails") == UNKNOWN
 
 
 async def test_many_at_once_get_each_their_own_reply(backend):
@@ -274,9 +274,6 @@ async def test_a_refusal_is_read_from_an_error_status_too():
         http(XML, "500 Internal Server Error"),
         http(XML, "502 Bad Gateway"),
         http(XML, "503 Service Unavailable"),
-        http(XML, "404 Not Found"),
-        http(XML, "304 Not Modified"),
-        http(b"", "302 Found", "Location: /sendsms/"),
         http(b"", "204 No Content"),
         http(XML, "200 OK", "Content-Encoding: gzip").replace(b"<", b"\x1f"),
         http(XML + b" " * 70_000),
@@ -288,8 +285,32 @@ async def test_a_refusal_is_read_from_an_error_status_too():
         b"\x00" * 1000,
     ],
 )
-async def test_an_odd_answer_is_code_30_and_never_success(answer):
+async def test_an_odd_answer_is_code_6_and_never_success(answer):
+    assert await reply_to(answer) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http(XML, "404 Not Found"),
+        http(XML, "304 Not Modified"),
+        http(b"", "302 Found", "Location: /sendsms/"),
+    ],
+)
+async def test_a_refusal_of_http_is_code_30_unless_the_request_had_come_before(answer):
     assert await reply_to(answer) == FAILED
+    async with answering(None, answer) as odd, backend_at(odd.url) as backend:
+        assert await backend.sendsms("1", "m", "k") == UNKNOWN
+    assert len(odd.requests) == 2
+
+
+BUSY = http(b"", "503 Service Unavailable", "Retry-After: 7")
+
+
+async def test_a_busy_server_does_not_say_what_became_of_a_request_that_was_cut_before():
+    async with answering(None, BUSY) as odd, backend_at(odd.url) as backend:
+        assert await backend.sendsms("1", "m", "k") == UNKNOWN
+    assert await reply_to(BUSY) == Reply(Code.INTERNAL, retry_after=7)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +370,7 @@ async def test_a_dropped_connection_is_tried_once_more_with_the_same_key():
 
 async def test_it_is_not_tried_a_third_time(caplog):
     async with answering(None, None, http(XML)) as odd, backend_at(odd.url) as backend:
-        assert await backend.sendsms("+32494000000", "TopSecretText", "TopSecretKey") == FAILED
+        assert await backend.sendsms("+32494000000", "TopSecretText", "TopSecretKey") == UNKNOWN
     assert len(odd.requests) == 2
     logged = "".join(str(record.__dict__) for record in caplog.records)
     assert "CutOff" in logged
@@ -359,7 +380,7 @@ async def test_it_is_not_tried_a_third_time(caplog):
 
 async def test_an_answer_is_not_asked_for_again():
     async with answering(http(b"?"), http(XML)) as odd, backend_at(odd.url) as backend:
-        assert await backend.sendsms("1", "m", "k") == FAILED
+        assert await backend.sendsms("1", "m", "k") == UNKNOWN
     assert len(odd.requests) == 1
 
 
@@ -393,7 +414,7 @@ async def test_an_answer_that_breaks_off_is_asked_for_once_more():
         assert await backend.sendsms("1", "m", "k") == SENT
     first, second = odd.requests
     assert first == second
-    assert await reply_to(http(XML)[:-1]) == FAILED
+    assert await reply_to(http(XML)[:-1]) == UNKNOWN
 
 
 async def test_an_answer_that_never_ends_is_code_6():
@@ -420,7 +441,7 @@ async def test_a_caller_that_gives_up_is_let_go():
 async def test_what_must_not_happen_twice_is_asked_for_once():
     for ask in (lambda b: b.resendsms("k", NAME), lambda b: b.deletesms("k", id=NAME)):
         async with answering(None, http(XML)) as odd, backend_at(odd.url) as backend:
-            assert await ask(backend) == FAILED
+            assert await ask(backend) == UNKNOWN
         assert len(odd.requests) == 1
 
 

@@ -23,7 +23,7 @@ from sms_gateway.http_backend import HttpBackend
 from sms_gateway.shared_calls import MEDIA_TYPE, MOST_BYTES, MOST_CALLS
 from sms_gateway.store import Store, tables
 
-FAILED = Reply(Code.INTERNAL)
+FAILED, UNKNOWN = Reply(Code.INTERNAL), Reply(Code.TIMED_OUT)
 #: The reply to what is sent alone, and the three to what is sent together.
 ALONE, *OF_THREE = (Reply(Code.SENT, 1, f"{number:032x}") for number in range(4))
 ACCEPT_POST = f"Accept-Post: application/json, {MEDIA_TYPE}"
@@ -296,7 +296,7 @@ async def test_a_request_that_is_cut_off_is_said_once_more_in_the_same_words(
     assert replies == OF_THREE
     assert first.body == second.body
     replies, requests = await replies_to(broken, broken, http(REPLIES))
-    assert replies == [FAILED] * 3
+    assert replies == [UNKNOWN] * 3
     assert len(requests) == 3
 
 
@@ -332,9 +332,9 @@ ODD: dict[str, Answer] = {
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
-async def test_an_odd_answer_is_code_30_for_all_and_not_asked_for_again(answer: Answer) -> None:
+async def test_an_odd_answer_is_code_6_for_all_and_not_asked_for_again(answer: Answer) -> None:
     replies, requests = await replies_to(answer)
-    assert replies == [FAILED] * 3
+    assert replies == [UNKNOWN] * 3
     assert len(requests) == 2
 
 
@@ -357,9 +357,9 @@ ODD_ONES: list[object] = [
 
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("odd", ODD_ONES, ids=str)
-async def test_an_odd_reply_is_code_30_and_its_neighbours_stand(odd: object) -> None:
+async def test_an_odd_reply_is_code_6_and_its_neighbours_stand(odd: object) -> None:
     replies, _ = await replies_to(http([REPLIES[0], odd, REPLIES[2]]))
-    assert replies == [OF_THREE[0], FAILED, OF_THREE[2]]
+    assert replies == [OF_THREE[0], UNKNOWN, OF_THREE[2]]
 
 
 @pytest.mark.usefixtures("patient")
@@ -439,14 +439,14 @@ async def test_who_gives_up_takes_nobody_along() -> None:
 
 
 @pytest.mark.usefixtures("patient")
-async def test_what_is_under_way_when_it_is_closed_is_code_30() -> None:
+async def test_what_is_under_way_when_it_is_closed_is_code_6() -> None:
     with answering(KNOWS, silence) as remote:
         async with backend_at(remote.url) as backend:
             await backend.sendsms("1", "m", "k")
             sending = asyncio.create_task(together(backend))
             await until(lambda: len(remote.asked) == 3)
             await backend.aclose()
-            assert await sending == [FAILED] * 3
+            assert await sending == [UNKNOWN] * 3
 
 
 @pytest.mark.usefixtures("patient")

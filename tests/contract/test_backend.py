@@ -657,6 +657,10 @@ async def test_a_store_that_stalls_is_code_6_and_one_that_is_gone_code_30(
         with stalled(store):
             answers = await asyncio.gather(*(ask() for ask in slow))
         assert [_reply_in(answer).error for answer in answers] == [Code.TIMED_OUT] * len(slow)
+        # What was answered for is not stored when the store goes on again.
+        later = await backends[0].sendsms(BELGIAN, "later", key)
+        assert later.error is Code.SENT
+        assert [row.id for row in sent_by(store, account)] == [id, later.id]
         destroy(store)
         before = len(sent_by(store, account))
         replies = [_reply_in(await ask()) for ask in (*writing, *reading)]

@@ -8,10 +8,9 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from sms_gateway.backend import Backend
-from sms_gateway.bootstrap.ways_out import routes
+from sms_gateway.bootstrap.gateway import gateway
 from sms_gateway.bootstrap.web import web_app
 from sms_gateway.deadline import Deadline
-from sms_gateway.gateway import Gateway
 from sms_gateway.settings import load
 from sms_gateway.store import Store
 
@@ -55,10 +54,10 @@ def served(config: Path, worker: str = "express") -> Iterator[Server]:
 async def in_process(config: Path) -> AsyncIterator[Backend]:
     settings = load(config, {}, {})
     store = Store(settings.database_url.get_secret_value())
-    gateway = Gateway(store, routes(settings), max_parts=settings.max_parts)
-    await gateway.start()
+    accepting = gateway(settings, store)
+    await accepting.start()
     try:
-        yield Deadline(gateway, timedelta(seconds=settings.backend_timeout.total_seconds()))
+        yield Deadline(accepting, timedelta(seconds=settings.backend_timeout.total_seconds()))
     finally:
-        await gateway.aclose()
+        await accepting.aclose()
         store.close()

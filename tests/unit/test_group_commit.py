@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -11,13 +12,15 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from sms_gateway.store import GroupCommit, QueueFull, Store
+from sms_gateway.store import GroupCommit, Overdue, QueueFull, Store
 
 Numbers = GroupCommit[int, int]
 
 
 @asynccontextmanager
-async def doubling(store: Store, limit: int = 100) -> AsyncIterator[tuple[Numbers, list[int]]]:
+async def doubling(
+    store: Store, limit: int = 100, patience: float = math.inf
+) -> AsyncIterator[tuple[Numbers, list[int]]]:
     """A group commit that stores numbers and answers their doubles; and its batches' sizes."""
     with store.write() as connection:
         connection.execute(text("CREATE TABLE n (n integer PRIMARY KEY)"))
@@ -29,7 +32,7 @@ async def doubling(store: Store, limit: int = 100) -> AsyncIterator[tuple[Number
             connection.execute(text("INSERT INTO n VALUES (:n)"), {"n": item})
         return [2 * item for item in items]
 
-    commits = Numbers(store, apply, limit=limit)
+    commits = Numbers(store, apply, limit=limit, patience=patience)
     yield commits, sizes
     await commits.aclose()
 
@@ -286,3 +289,46 @@ async def test_a_connection_that_was_lost_is_replaced(store: Store, database: st
             await commits.submit(2)
         assert await commits.submit(3) == 6
     assert stored(store) == [1, 3]
+
+
+@pytest.mark.parametrize("is_ours", [True, False], ids=["of ours", "of somebody else"])
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_what_nobody_waits_for_any_more_is_not_written(
+    store: Store, database: str, is_ours: bool
+) -> None:
+    async with doubling(store, patience=0.3) as (commits, _):
+        assert await commits.submit(1) == 2
+        with somebody_writes(store, database, is_ours):
+            late = [commits.submit(2), commits.submit(3)]
+            await asyncio.sleep(0.2)
+            in_time = commits.submit(4)
+            await asyncio.sleep(0.2)
+        results = await asyncio.gather(*late, return_exceptions=True)
+        assert [type(result) for result in results] == [Overdue, Overdue]
+        assert await in_time == 8
+    assert stored(store) == [1, 4]
+
+
+async def test_what_takes_too_long_is_undone_where_nobody_waits_any_more(store: Store) -> None:
+    """The transaction of `first` stands still, as one that waits for a lock."""
+    go_on = threading.Event()
+
+    def apply(connection: Connection, items: Sequence[str]) -> Sequence[str]:
+        connection.execute(text("INSERT INTO n VALUES (:n)"), [{"n": len(i)} for i in items])
+        if "first" in items:
+            go_on.wait(60)
+        return items
+
+    with store.write() as connection:
+        connection.execute(text("CREATE TABLE n (n integer PRIMARY KEY)"))
+    commits = GroupCommit[str, str](store, apply, limit=100, patience=0.2)
+    with store.turn():  # on SQLite the first has to wait, so that a thread writes
+        late = commits.submit("first")
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.25)
+    go_on.set()
+    with pytest.raises(Overdue):
+        await late
+    assert await commits.submit("next") == "next"
+    await commits.aclose()
+    assert stored(store) == [4]
