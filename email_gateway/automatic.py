@@ -2,7 +2,10 @@
 
 from enum import Enum
 
+from .mail import subject_of
 from .mime import Part
+from .subject import is_automatic_subject
+from .unreadable import Unreadable
 
 
 class Automatic(Enum):
@@ -28,16 +31,17 @@ _ANSWERED = (
 _PRECEDENCE = {
     "auto_reply": Automatic.DISCARD,
     "auto-reply": Automatic.DISCARD,
-    "bulk": Automatic.REFUSE,
     "list": Automatic.REFUSE,
     "junk": Automatic.REFUSE,
 }
 
 
-def automatic(mail: Part, envelope_sender: str) -> Automatic | None:
-    """What to do with a mail that a machine wrote; None for one by a person.
+def automatic(mail: Part, envelope_sender: str, *, machines: bool = False) -> Automatic | None:
+    """What to do with a mail that must not become an SMS; None for one that may.
 
-    `envelope_sender` is empty for the null sender, which only reports and answers have.
+    `envelope_sender` is empty for the null sender, which only reports and answers have. With
+    `machines` a mail that a machine wrote of its own accord may: RFC 3834 asks that nothing answers
+    it by itself, and an SMS is no answer. Answers of machines and mailing lists never may.
     """
     submitted = mail.header("auto-submitted").partition(";")[0].strip().lower()
     if (
@@ -50,6 +54,26 @@ def automatic(mail: Part, envelope_sender: str) -> Automatic | None:
     precedence = mail.header("precedence").strip().lower()
     if precedence in _PRECEDENCE:
         return _PRECEDENCE[precedence]
-    if submitted not in ("", "no") or mail.header("list-id") or mail.header("list-unsubscribe"):
+    if submitted not in ("", "no", "auto-generated") or _is_of_a_list(mail):
+        return Automatic.REFUSE
+    by_machine = (
+        submitted == "auto-generated"
+        or precedence == "bulk"
+        or any(map(mail.header, ("list-id", "list-unsubscribe")))
+    )
+    # Exchange's answers in absence are generated, too; what they are is in their subject.
+    if by_machine and (not machines or is_automatic_subject(_subject(mail))):
         return Automatic.REFUSE
     return None
+
+
+def _is_of_a_list(mail: Part) -> bool:
+    """Whether people write to the list that sent it (RFC 2369 §3.4); alerts have no such field."""
+    return mail.header("list-post").strip().lower() not in ("", "no")
+
+
+def _subject(mail: Part) -> str:
+    try:
+        return subject_of(mail)
+    except Unreadable:  # which is told to the sender when the mail is read
+        return ""

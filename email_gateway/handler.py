@@ -6,7 +6,7 @@ import logging
 from aiosmtpd.smtp import Envelope
 from aiosmtpd.smtp import Session as SmtpSession
 
-from sms_gateway.backend import MailBackend, Reply, content_key
+from sms_gateway.backend import MailBackend, MailChoices, Reply, content_key
 from sms_gateway.codes import Code
 
 from .answers import answer
@@ -14,7 +14,8 @@ from .automatic import Automatic, automatic
 from .limits import Limits
 from .mail import Mail, read
 from .mime import part
-from .session import Connection
+from .session import Connection, MailEnvelope
+from .subject import refuse_letters
 from .unreadable import Unreadable
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,10 @@ log = logging.getLogger(__name__)
 _NULL = "<>"
 _TOO_FAST = "451 4.7.1 Too many mails from your network, try again later"
 _UNKNOWN = "550 5.1.1 No such address"
+_AUTOMATIC = (
+    "An automatic mail, or one to a list, becomes no SMS; the key may allow alerts: key set NAME "
+    "--mail-machines on"
+)
 _AWAY = "451 4.3.0 Cannot be told now, try again later"
 
 
@@ -80,17 +85,19 @@ class Handler:
             return _UNKNOWN
         try:
             async with asyncio.timeout(self._backend_timeout):
-                known = await self._backend.knows(local)
+                choices = await self._backend.knows(local)
         except Exception as error:
             log.error("address cannot be looked up", extra={"error": type(error)})
             return _AWAY
-        if not known:
+        if choices is None:
             # Whoever tries addresses uses up what the network may.
             self._admits(server)
             return _UNKNOWN
         if envelope.rcpt_tos and envelope.rcpt_tos != [local]:
             return "452 4.5.3 One address a mail, send it again for the others"
         envelope.rcpt_tos[:] = [local]
+        assert isinstance(envelope, MailEnvelope)
+        envelope.choices = choices
         return "250 2.1.5 OK"
 
     async def handle_DATA(
@@ -101,9 +108,11 @@ class Handler:
         content = envelope.original_content or b""
         sender = envelope.mail_from or ""
         sender = "" if sender == _NULL else sender
+        assert isinstance(envelope, MailEnvelope)
+        choices = envelope.choices
         try:
             # Megabytes of HTML take their time, and others need not wait for it.
-            found = await asyncio.to_thread(_read, content, sender)
+            found = await asyncio.to_thread(_read, content, sender, choices)
         except Unreadable as unreadable:
             reply = Reply(Code.NOT_SENT, note=str(unreadable))
         else:
@@ -134,16 +143,21 @@ class Handler:
         return self._limits.admit(server.network or "", now)
 
 
-def _read(content: bytes, sender: str) -> Mail | Automatic:
+def _read(content: bytes, sender: str, choices: MailChoices) -> Mail | Automatic:
     whole = part(content)
-    return automatic(whole, sender) or read(whole)
+    found = automatic(whole, sender, machines=choices.machines)
+    if found is not None:
+        return found
+    mail = read(whole, body_as_it_is=choices.body_as_it_is)
+    refuse_letters(mail.recipients)
+    return mail
 
 
 def _without_sms(found: Automatic, address: str) -> str:
     log.info("mail without SMS", extra={"address": _masked(address), "because": found.value})
     if found is Automatic.DISCARD:
         return "250 2.0.0 Discarded: an automatic answer becomes no SMS"
-    return answer(Reply(Code.NOT_SENT, note="An automatic mail, or one to a list, becomes no SMS"))
+    return answer(Reply(Code.NOT_SENT, note=_AUTOMATIC))
 
 
 def _masked(address: str) -> str:

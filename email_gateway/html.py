@@ -6,6 +6,7 @@ from typing import Any
 
 from lxml import etree
 
+from .lines import Line, Mark
 from .unreadable import Unreadable
 
 #: How deep elements may lie in each other. For each end tag that ends nothing the parser looks
@@ -22,22 +23,51 @@ _BLOCK = re.compile(
 _CELL = re.compile("t[dh]")
 _UNSEEN = re.compile("head|img|object|script|select|style|template|textarea|title")
 
-# What replies quote, and signatures, by class or id.
-_QUOTED = frozenset(
-    {
-        *("gmail_quote", "gmail_extra", "gmail_attr", "gmail_signature", "gmail_signature_prefix"),
-        *("moz-cite-prefix", "moz-signature", "moz-txt-sig"),
-        *("signature", "ms-outlook-mobile-signature", "applemailsignature"),
-        *("yahoo_quoted", "protonmail_quote", "protonmail_signature_block"),
-    }
-)
-# After these all is quoted: Outlook marks the beginning only.
-_QUOTED_FROM = {"divrplyfwdmsg", "appendonsend", "mail-editor-reference-message-container"}
+# What programs mark, by class, id or name.
+_MARKS = {
+    **dict.fromkeys(
+        (
+            *("gmail_quote", "gmail_extra", "gmail_attr", "moz-cite-prefix", "yahoo_quoted"),
+            *("protonmail_quote", "tutanota_quote", "zmail_extra", "missive_quote", "airmail_on"),
+            *("messagereplysection", "front-blockquote", "reply-intro", "bloop_original_html"),
+            *("outlookmessageheader", "quote-header", "olk_src_body_section"),
+        ),
+        Mark.QUOTED,
+    ),
+    **dict.fromkeys(
+        (
+            *("gmail_signature", "gmail_signature_prefix", "moz-signature", "moz-txt-sig"),
+            *(
+                "signature",
+                "ms-outlook-mobile-signature",
+                "applemailsignature",
+                "composer_signature",
+            ),
+            *("protonmail_signature_block", "messagesignaturesection", "bloop_sign"),
+            "ms-outlook-mobile-body-separator-line",
+        ),
+        Mark.SIGNATURE,
+    ),
+}
+# After these all is quoted: they mark the beginning only.
+_QUOTED_FROM = {
+    *("divrplyfwdmsg", "appendonsend", "mail-editor-reference-message-container"),
+    "stopspelling",
+}
+# Yahoo puts something made up before it.
+_QUOTED_ENDS = "yahoo_quoted"
 _HIDDEN = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
 def text_of_html(html: str) -> str:
+    """What a reader sees of HTML but for what is marked as quoted or as a signature."""
+    return "\n".join(
+        line.text for line in lines_of_html(html) if line.mark in (Mark.NONE, Mark.INDENTED)
+    )
+
+
+def lines_of_html(html: str) -> list[Line]:
     """What a reader sees of HTML, each paragraph on a line; cost linear in its length.
 
     Raises Unreadable.
@@ -50,26 +80,36 @@ def text_of_html(html: str) -> str:
     for start in range(0, len(octets) + 1, PIECE):
         parser.feed(octets[start : start + PIECE])
     parser.close()
-    text: str = reader.text()
-    return text
+    lines: list[Line] = reader.lines()
+    return lines
 
 
 class _Reader:
     """What lxml's parser tells of elements and texts, as they come."""
 
     def __init__(self) -> None:
+        self._lines: list[Line] = []
+        #: Of the line that is being read.
         self._pieces: list[str] = []
-        #: Whether the last line of the pieces has anything on it.
-        self._begun = False
         #: Whether white space stands between the last piece and the next.
         self._space = False
+        #: What this white space is, as far as it came as text.
+        self._blank = ""
         self._depth = 0
         self._pre = 0
-        #: The depth of the element that is passed over; 0 is the end of it all.
+        #: The depth of the element that is passed over.
         self._unseen: int | None = None
+        #: What lines are marked as, innermost last, and the depth of the element that says so; 0 is
+        #: the end of it all.
+        self._marks = [(Mark.NONE, 0)]
 
-    def text(self) -> str:
-        return "".join(self._pieces)
+    @property
+    def _mark(self) -> Mark:
+        return self._marks[-1][0]
+
+    def lines(self) -> list[Line]:
+        self._new_line()
+        return self._lines
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self._depth += 1
@@ -79,30 +119,29 @@ class _Reader:
             return
         if _BLOCK.fullmatch(tag):
             self._fresh_line()
-        names = {attributes.get("id", "").lower(), *attributes.get("class", "").lower().split()}
-        if names & _QUOTED_FROM:
-            self._unseen = 0
-        elif (
-            _UNSEEN.fullmatch(tag)
-            or names & _QUOTED
-            or (tag == "blockquote" and attributes.get("type", "").lower() == "cite")
-            or _HIDDEN.search(attributes.get("style", ""))
-        ):
+        if _UNSEEN.fullmatch(tag) or _HIDDEN.search(attributes.get("style", "")):
             self._unseen = self._depth
-        elif tag == "br":
+            return
+        if self._mark in (Mark.NONE, Mark.INDENTED):
+            self._begin_mark(tag, attributes)
+        if tag == "br":
             self._new_line()
         elif tag == "pre":
             self._pre += 1
         elif tag == "li":
             self._add("- ")
         elif _CELL.fullmatch(tag):
-            self._space = True
+            self._space, self._blank = True, ""
 
     def end(self, tag: str) -> None:
-        if self._unseen is None and _BLOCK.fullmatch(tag):
-            self._fresh_line()
-            if tag == "pre":
-                self._pre -= 1
+        if self._unseen is None:
+            if _BLOCK.fullmatch(tag):
+                self._fresh_line()
+                if tag == "pre":
+                    self._pre -= 1
+            if self._marks[-1][1] == self._depth:
+                self._fresh_line()
+                self._marks.pop()
         if self._unseen == self._depth:
             self._unseen = None
         self._depth -= 1
@@ -116,25 +155,52 @@ class _Reader:
                     self._new_line()
                 self._add(line)
             return
-        for number, word in enumerate(_SPACE.split(text)):
+        words = _SPACE.split(text)
+        for number, word in enumerate(words):
             self._space |= number > 0
             self._add(word)
+        rest = text[len(text.rstrip(" \t\r\n\f")) :]
+        self._blank = (self._blank + rest if rest == text else rest)[:2]
 
     def close(self) -> None:
         """Called at the end of the document."""
 
+    def _begin_mark(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """Mark the lines from here on, where the element says what they are."""
+        names = {
+            *(attributes.get(name, "").lower() for name in ("id", "name")),
+            *attributes.get("class", "").lower().split(),
+        }
+        mark = next((_MARKS[name] for name in names if name in _MARKS), None)
+        depth = self._depth
+        if names & _QUOTED_FROM:
+            mark, depth = Mark.QUOTED, 0
+        elif any(name.endswith(_QUOTED_ENDS) for name in names) or (
+            tag == "blockquote" and attributes.get("type", "").lower() == "cite"
+        ):
+            mark = Mark.QUOTED
+        elif tag == "blockquote" and self._mark is Mark.NONE and mark is None:
+            mark = Mark.INDENTED
+        if mark is not None:
+            self._fresh_line()
+            self._marks.append((mark, depth))
+
     def _add(self, text: str) -> None:
         if not text:
             return
-        if self._space and self._begun:
+        if self._space and self._pieces:
             self._pieces.append(" ")
         self._pieces.append(text)
-        self._begun, self._space = True, False
+        self._space = False
 
     def _fresh_line(self) -> None:
-        if self._begun:
+        if self._pieces:
             self._new_line()
 
     def _new_line(self) -> None:
-        self._pieces.append("\n")
-        self._begun = self._space = False
+        if self._pieces == ["--"] and self._space and self._blank == " ":
+            # A signature's separator ends in a blank, which is nothing anywhere else.
+            self._pieces.append(" ")
+        self._lines.append(Line("".join(self._pieces), self._mark))
+        self._pieces.clear()
+        self._space, self._blank = False, ""

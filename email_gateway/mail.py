@@ -1,19 +1,17 @@
 """A mail as a request to send an SMS: the subject is the numbers, the body the text."""
 
-import re
 from dataclasses import dataclass
 
 from .charset import unfolded
-from .mime import Part, text_of
-from .own_words import own_words
+from .encrypted import refuse_armour
+from .mime import Part, lines_of_mail
+from .own_words import Kind, own_words, whole
+from .subject import MAX_SUBJECT, Said, read_subject
+from .unreadable import Unreadable
 
-#: The longest subject that is read; no list of numbers that a request may carry is longer.
-MAX_SUBJECT = 8_000
-
-# What mail programs put before the subject of an answer or of a mail that is passed on.
-_PREFIXES = re.compile(
-    r"(?:\s*(?:re|réf?|fwd?|tr|aw|wg|antw|vs|sv|doorst)\s?(?:\[[0-9]{1,3}\])?\s?:)+", re.IGNORECASE
-)
+#: The fields of which a mail has one at most (RFC 5322 §3.6), and that say what is sent, or who
+#: wrote it: of two with different values each reader would believe another.
+_SINGLE = ("from", "message-id", "in-reply-to", "references")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +24,30 @@ class Mail:
     id: str
 
 
-def read(mail: Part) -> Mail:
-    """Read a mail; raises Unreadable. The rules for numbers and text are not this face's."""
-    subject = unfolded(mail.header("subject")[:MAX_SUBJECT])
-    prefixes = _PREFIXES.match(subject)
-    return Mail(
-        recipients=subject[prefixes.end() if prefixes else 0 :].strip(),
-        text=own_words(text_of(mail)),
-        id=mail.header("message-id").strip(),
-    )
+def read(mail: Part, *, body_as_it_is: bool = False) -> Mail:
+    """Read a mail; raises Unreadable. The rules for numbers and text are not this face's.
+
+    `body_as_it_is` leaves quotes, signatures and footers in the text.
+    """
+    subject = read_subject(subject_of(mail))
+    for name in _SINGLE:
+        if len({value.strip() for value in mail.fields(name)}) > 1:
+            raise Unreadable(f"the mail has two {name} fields")
+    lines = lines_of_mail(mail)
+    text = whole(lines) if body_as_it_is else own_words(lines, _kind(mail, subject.said))
+    refuse_armour(text)
+    return Mail(recipients=subject.recipients, text=text, id=mail.header("message-id").strip())
+
+
+def subject_of(mail: Part) -> str:
+    """The subject, decoded; raises Unreadable."""
+    subjects = list(mail.fields("subject"))
+    if len(subjects) > 1:
+        raise Unreadable("the mail has two subjects, and the numbers could be those of either")
+    return unfolded(subjects[0][:MAX_SUBJECT]) if subjects else ""
+
+
+def _kind(mail: Part, said: Said) -> Kind:
+    forward = said is Said.FORWARD
+    answers = said is Said.ANSWER or any(map(mail.header, ("in-reply-to", "references")))
+    return Kind(answer=answers and not forward, forward=forward)

@@ -11,8 +11,10 @@ from email.message import Message
 from email.parser import BytesHeaderParser
 
 from .charset import decoded, transferred
+from .encrypted import refuse_encrypted
 from .flowed import joined
-from .html import text_of_html
+from .html import lines_of_html
+from .lines import Line, lines_of
 from .unreadable import Unreadable
 
 #: How deep parts may lie in each other, and how many there may be in all.
@@ -23,18 +25,29 @@ MAX_PARAMETERS = 64
 #: The most octets in the headers of a mail or part, in the value of one that is looked into, and
 #: in a text with all that it quotes.
 MAX_HEADERS, MAX_HEADER, MAX_TEXT = 131_072, 2_000, 1_000_000
+#: The most lines of a text with all that it quotes; each is looked at for what it may introduce.
+MAX_LINES = 20_000
+#: How many lines may begin as a delimiter of parts does and be none: those of parts within parts.
+MAX_OTHERS = 1_000
 
-_BLANK_LINE = re.compile(rb"(?:\A|\r?\n)\r?\n")
+_BLANK_LINE = re.compile(rb"\n\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
 _NO_TEXT = "there is no text in the mail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A mail, or a part of one: its headers, and the octets after them."""
+    """A mail, or a part of one: its headers, and where in the mail the octets after them are."""
 
     headers: Message
-    body: memoryview
+    #: The whole mail: parts within parts are copied by none of them.
+    mail: bytes
+    start: int
+    end: int
+
+    @property
+    def body(self) -> bytes:
+        return self.mail[self.start : self.end]
 
     @property
     def type(self) -> str:
@@ -42,37 +55,48 @@ class Part:
 
     def header(self, name: str) -> str:
         """A header as it came, octets beyond ASCII as surrogates; empty when there is none."""
-        for each, value in self.headers.raw_items():
-            if each.lower() == name:
-                return str(value)
-        return ""
+        return next(self.fields(name), "")
+
+    def fields(self, name: str) -> Iterator[str]:
+        """All headers of this name, as `header` has one."""
+        return (str(value) for each, value in self.headers.raw_items() if each.lower() == name)
 
 
-def part(octets: bytes | memoryview) -> Part:
-    """A mail or part with its headers read; raises Unreadable."""
-    view = memoryview(octets)
-    blank = _BLANK_LINE.search(view)
-    end = blank.end() if blank else len(view)
-    if end > MAX_HEADERS:
+def part(mail: bytes, start: int = 0, end: int | None = None) -> Part:
+    """A mail, or the part between two places of it, with its headers read; raises Unreadable."""
+    end = len(mail) if end is None else end
+    at_once = _LINE_END.match(mail, start, end)
+    blank = at_once or _BLANK_LINE.search(mail, start, min(end, start + MAX_HEADERS + 4))
+    body = blank.end() if blank else end
+    if body - start > MAX_HEADERS:
         raise Unreadable("the headers of the mail are too long")
-    headers = BytesHeaderParser().parsebytes(bytes(view[:end]))
-    found = Part(headers=headers, body=view[end:])
+    headers = BytesHeaderParser().parsebytes(mail[start:body])
+    found = Part(headers=headers, mail=mail, start=body, end=end)
     for name in ("content-type", "content-disposition", "content-transfer-encoding"):
-        value = found.header(name)
-        if len(value) > MAX_HEADER or value.count(";") > MAX_PARAMETERS:
+        values = list(found.fields(name))
+        if len(set(values)) > 1:
+            # Two readers of the mail would each believe another one (RFC 2045 §3, RFC 5322 §3.6).
+            raise Unreadable(f"the mail has two {name} fields")
+        if values and (len(values[0]) > MAX_HEADER or values[0].count(";") > MAX_PARAMETERS):
             raise Unreadable(f"the {name} of the mail is too long")
     return found
 
 
-def text_of(mail: Part) -> str:
-    """What a reader sees of a mail, as plain text with `\\n`; raises Unreadable.
+def lines_of_mail(mail: Part) -> list[Line]:
+    """What a reader sees of a mail, line by line; raises Unreadable.
 
     Of alternatives the plain one; HTML is read as text; what is attached is passed over.
     """
-    texts = [text for text in _Reader().texts(mail, 0) if text.strip()]
+    texts = [lines for lines in _Reader().texts(mail, 0) if _says_something(lines)]
     if not texts:
         raise Unreadable(_NO_TEXT)
-    return "\n".join(texts)
+    if sum(map(len, texts)) > MAX_LINES:
+        raise Unreadable("the text has too many lines")
+    return [line for lines in texts for line in lines]
+
+
+def _says_something(lines: list[Line]) -> bool:
+    return any(line.text and not line.text.isspace() for line in lines)
 
 
 class _Reader:
@@ -80,8 +104,9 @@ class _Reader:
         #: How many parts the mail was found to have, itself apart.
         self._parts = 0
 
-    def texts(self, mail: Part, depth: int) -> list[str]:
+    def texts(self, mail: Part, depth: int) -> list[list[Line]]:
         """The texts of a part, in their order."""
+        refuse_encrypted(mail.type, _parameter(mail, "smime-type") or "")
         if _is_attached(mail):
             return []
         kind, _, subtype = mail.type.partition("/")
@@ -98,14 +123,14 @@ class _Reader:
 
     def _children(self, mail: Part, depth: int) -> list[Part]:
         children = []
-        for octets in _split(mail):
+        for start, end in _split(mail):
             self._parts += 1
             if depth == MAX_DEPTH or self._parts > MAX_PARTS:
                 raise Unreadable("the mail has too many parts")
-            children.append(part(octets))
+            children.append(part(mail.mail, start, end))
         return children
 
-    def _best(self, alternatives: list[Part], depth: int) -> list[str]:
+    def _best(self, alternatives: list[Part], depth: int) -> list[list[Line]]:
         """The plain alternative, or else the first that can be read and is not empty."""
         problem = None
         for alternative in sorted(alternatives, key=lambda each: each.type != "text/plain"):
@@ -114,7 +139,7 @@ class _Reader:
             except Unreadable as unreadable:
                 problem = problem or unreadable
                 continue
-            if any(text.strip() for text in texts):
+            if any(map(_says_something, texts)):
                 return texts
         if problem is not None:
             raise problem
@@ -122,45 +147,71 @@ class _Reader:
 
 
 def _is_attached(mail: Part) -> bool:
-    if mail.headers.get_content_disposition() == "attachment":
+    disposition = mail.headers.get_content_disposition()
+    if disposition == "attachment":
         return True
-    return mail.headers.get_content_maintype() != "multipart" and (
-        _parameter(mail, "filename", "content-disposition") is not None
-        or _parameter(mail, "name") is not None
+    if mail.headers.get_content_maintype() == "multipart":
+        return False
+    # Without a disposition a text is a text (RFC 2183 §2), whatever its name is good for.
+    named = disposition is not None or mail.headers.get_content_maintype() != "text"
+    return _parameter(mail, "filename", "content-disposition") is not None or (
+        named and _parameter(mail, "name") is not None
     )
 
 
-def _split(mail: Part) -> Iterator[memoryview]:
-    """The parts of a multipart (RFC 2046 §5.1.1), the last also without the line that ends it."""
+def _split(mail: Part) -> Iterator[tuple[int, int]]:
+    """Where the parts of a multipart are (RFC 2046 §5.1.1), the last also without the line that
+    ends it."""
     boundary = (_parameter(mail, "boundary") or "").encode("utf-8", "surrogateescape").strip()
     if not boundary:
         raise Unreadable("the parts of the mail have no boundary")
-    line = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
     start = None
-    for found in line.finditer(mail.body):
+    for found in _delimiters(mail, b"--" + boundary):
         if start is not None:
-            yield mail.body[start : max(start, found.start())]
+            yield start, max(start, found.start())
         if found[1]:
             return
-        after = _LINE_END.match(mail.body, found.end())
-        start = after.end() if after else found.end()
+        start = found.end()
     if start is not None:
-        yield mail.body[start:]
+        yield start, mail.end
 
 
-def _text(mail: Part) -> str:
-    """A text part as plain text; raises Unreadable."""
-    if len(mail.body) > MAX_TEXT:
+def _delimiters(mail: Part, delimiter: bytes) -> Iterator[re.Match[bytes]]:
+    """The lines that are a delimiter, each with the line end before it, which is a part of it."""
+    # Searching for octets is twenty times as fast as a regular expression that begins with a
+    # choice, and a mail is read as often as parts lie in each other.
+    octets, end = mail.mail, mail.end
+    whole = re.compile(rb"(?:\r?\n)?" + re.escape(delimiter) + rb"(--)?[ \t]*(?:\r?\n|\Z)")
+    others = 0
+    at = mail.start
+    if not octets.startswith(delimiter, at, end):
+        at = octets.find(b"\n" + delimiter, at, end)
+    while at >= 0:
+        after_cr = at > mail.start and octets[at - 1] == 13
+        found = whole.match(octets, at - after_cr, end)
+        if found is not None:
+            yield found
+        else:
+            others += 1
+            if others > MAX_OTHERS:
+                raise Unreadable("too many lines of the mail are nearly a boundary of its parts")
+        # The line end of one delimiter may be the one before the next.
+        at = octets.find(b"\n" + delimiter, found.end() - 1 if found is not None else at + 1, end)
+
+
+def _text(mail: Part) -> list[Line]:
+    """The lines of a text part; raises Unreadable."""
+    if mail.end - mail.start > MAX_TEXT:
         raise Unreadable("the text is too long")
-    octets = transferred(bytes(mail.body), mail.header("content-transfer-encoding"))
+    octets = transferred(mail.body, mail.header("content-transfer-encoding"))
     charset = _parameter(mail, "charset") or ""
     text = decoded(octets, charset if charset.isascii() else "")
     if mail.type == "text/html":
-        return text_of_html(text)
+        return lines_of_html(text)
     text = re.sub(r"\r\n?", "\n", text)
     if _is(mail, "format", "flowed"):
         text = joined(text, delete_space=_is(mail, "delsp", "yes"))
-    return text
+    return lines_of(text)
 
 
 def _is(mail: Part, name: str, value: str) -> bool:

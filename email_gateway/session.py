@@ -5,7 +5,9 @@ import ssl
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aiosmtpd.smtp import SMTP, syntax
+from aiosmtpd.smtp import SMTP, Envelope, syntax
+
+from sms_gateway.backend import MailChoices
 
 from .limits import Limits, network_of
 
@@ -25,6 +27,14 @@ class Household(Protocol):
 
     limits: Limits
     connections: "set[Connection]"
+
+
+class MailEnvelope(Envelope):
+    """What SMTP says of one mail, and what the key that it is for has chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.choices = MailChoices()
 
 
 class Connection(SMTP):
@@ -64,6 +74,9 @@ class Connection(SMTP):
         self.lost = asyncio.Event()
         #: By which its limits are counted; None while it is not counted.
         self.network: str | None = None
+
+    def _create_envelope(self) -> Envelope:
+        return MailEnvelope()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self.transport is not None:  # once more, after STARTTLS

@@ -72,6 +72,10 @@ class Account:
     mail_address: str
     #: Mail addresses, or domains as `@example.com`, that may write to it; None is everybody.
     mail_senders: frozenset[str] | None
+    #: Takes the text of a mail as it is, with what it quotes.
+    mail_whole: bool = False
+    #: Takes mails that machines wrote; None: where it has a list of those who may write.
+    mail_machines: bool | None = None
     #: How long its messages are worth delivering, milliseconds; None leaves it to the route.
     validity: int | None = None
     #: How many recipients have asked it to stop.
@@ -85,6 +89,13 @@ class Account:
     version: int
     #: Unix milliseconds.
     created_at: int
+
+    @property
+    def takes_mails_of_machines(self) -> bool:
+        """Whether alerts and the like become SMS; by itself only where not everybody may write."""
+        if self.mail_machines is None:
+            return self.mail_senders is not None
+        return self.mail_machines
 
 
 def new_key() -> str:

@@ -158,11 +158,22 @@ def never_soon(sending: Sending, then: Callable[[Reply], None]) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailChoices:
+    """How an account wants its mails to be read."""
+
+    #: With what they quote, signatures and footers.
+    body_as_it_is: bool = False
+    #: Also those that machines wrote of their own accord, such as alerts.
+    machines: bool = False
+
+
 class MailBackend(Protocol):
     """What the e-mail face needs: there the unguessable address of an account is its key."""
 
-    async def knows(self, address: str) -> bool:
-        """Whether mail to this local part may be sent as SMS; raises when that cannot be told."""
+    async def knows(self, address: str) -> MailChoices | None:
+        """How mail to this local part is to be read, None when it may not be sent as SMS; raises
+        when that cannot be told."""
         ...
 
     async def sendmail(

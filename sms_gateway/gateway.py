@@ -16,6 +16,7 @@ from .backend import (
     MOST_RECEIVED,
     DeliveryStatus,
     Inbox,
+    MailChoices,
     MessageStatus,
     ReceivedMessage,
     Reply,
@@ -141,13 +142,17 @@ class Gateway:
         recipients, message, apikey, idempotency_key = sending
         then(await self.sendsms(recipients, message, apikey, idempotency_key=idempotency_key))
 
-    async def knows(self, address: str) -> bool:
+    async def knows(self, address: str) -> MailChoices | None:
         """See `MailBackend.knows`."""
         try:
             account = await self._load(_by_mail(address))
         except Refused:
-            return False
-        return account.enabled
+            return None
+        if not account.enabled:
+            return None
+        return MailChoices(
+            body_as_it_is=account.mail_whole, machines=account.takes_mails_of_machines
+        )
 
     async def sendmail(
         self,

@@ -39,6 +39,16 @@ def limits(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Who may send by e-mail: a@b.example,@c.example and so on, or any.",
         ),
         click.option(
+            "--mail-body",
+            type=click.Choice(["new", "whole"]),
+            help="new: a mail's text without what it quotes; whole: the text as it is.",
+        ),
+        click.option(
+            "--mail-machines",
+            type=click.Choice(["on", "off", "listed"]),
+            help="Whether alerts by mail become SMS; listed: where --mail-senders has a list.",
+        ),
+        click.option(
             "--validity", metavar="D", help="How long its messages are worth delivering, or none."
         ),
         click.option("--rate", metavar="R", help="1/min, 20/s, 100/h, 1000/day or none."),
@@ -57,6 +67,8 @@ def given(
     sender: str | None,
     test: bool | None,
     mail_senders: str | None,
+    mail_body: str | None,
+    mail_machines: str | None,
     validity: str | None,
 ) -> dict[str, Any]:
     """The options that were given, as the store takes them."""
@@ -76,6 +88,10 @@ def given(
         chosen["validity"] = _validity(validity)
     if mail_senders is not None:
         chosen["mail_senders"] = _mail_senders(mail_senders)
+    if mail_body is not None:
+        chosen["mail_whole"] = mail_body == "whole"
+    if mail_machines is not None:
+        chosen["mail_machines"] = {"on": True, "off": False, "listed": None}[mail_machines]
     if sender is not None:
         if not SENDER.fullmatch(sender):
             raise click.UsageError(

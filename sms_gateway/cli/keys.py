@@ -32,6 +32,7 @@ FREE: dict[str, Any] = {
     "test": False,
 }
 
+_MACHINES = {True: "on", False: "off", None: "listed"}
 _NAME = re.compile(r"[^\s\x00-\x1f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f])?")
 
 
@@ -135,7 +136,7 @@ def set_key(
     if not options:
         raise click.UsageError(
             "say what to change: --multi, --rate, --validity, --countries, --sender, "
-            "--mail-senders, --callback, --test"
+            "--mail-senders, --mail-body, --mail-machines, --callback, --test"
         )
     _change(ctx, config, name, options, as_json)
 
@@ -236,6 +237,8 @@ def _show(
         *zip(_SHOWN, _shown(facts), strict=True),
         ("mail", facts["mail_address"]),
         ("mail from", "any" if writers is None else ",".join(writers)),
+        ("mail body", facts["mail_body"]),
+        ("machines", facts["mail_machines"]),
         ("validity", facts["validity"] or "-"),
         ("stops", str(facts["stops"])),
         ("callback", facts["callback"] or "-"),
@@ -271,6 +274,8 @@ def as_dict(account: Account) -> dict[str, Any]:
         "countries": None if account.countries is None else sorted(account.countries),
         "sender": account.sender,
         "mail_senders": None if account.mail_senders is None else sorted(account.mail_senders),
+        "mail_body": "whole" if account.mail_whole else "new",
+        "mail_machines": _MACHINES[account.mail_machines],
         "test": account.test,
         "validity": None if account.validity is None else show_milliseconds(account.validity),
         "stops": account.stops,

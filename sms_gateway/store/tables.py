@@ -11,6 +11,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
 )
 
 metadata = MetaData()
@@ -38,6 +39,10 @@ account = Table(
     Column("mail_address", Text, nullable=False, unique=True),
     # Who may write to it, addresses or domains separated by commas; NULL is everybody.
     Column("mail_senders", Text),
+    # Whether mails are taken with what they quote, and those of machines at all; NULL: where there
+    # is a list of senders.
+    Column("mail_whole", Boolean, nullable=False, server_default=false()),
+    Column("mail_machines", Boolean),
     # Milliseconds that its messages are worth delivering; NULL leaves it to route and settings.
     Column("validity", BigInteger),
     # How many recipients have asked it to stop: the rows of `stop` that it has.

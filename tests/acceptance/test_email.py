@@ -163,9 +163,20 @@ def test_each_recipient_has_a_mail_and_an_answer_of_its_own(store: Store, client
     ("subject", "body", "answer"),
     [
         ("", "Hello", "554 5.6.0 7 there is no number"),
-        ("lunch?", "Hello", "554 5.6.0 7 "),
+        ("lunch?", "Hello", '554 5.6.0 7 the subject has the letter "l" before any digit: write'),
+        (f"Jos\u00e9 {NUMBER}", "Hello", '554 5.6.0 7 the subject has the letter "J" before any '),
+        (
+            f"{NUMBER}\u043e",
+            "Hello",
+            "554 5.6.0 7 the subject has the letter U+043E after 11 digits",
+        ),
+        (f"1\r\nSubject: {NUMBER}", "Hello", "554 5.6.0 7 the mail has two subjects, and "),
+        (
+            NUMBER,
+            "-----BEGIN PGP MESSAGE-----\r\n\r\nhQEMA5\r\n-----END PGP MESSAGE-----",
+            "554 5.6.0 7 the text is encrypted or signed inline (PGP); send it without encryption",
+        ),
         (NUMBER, "", "554 5.6.0 7 there is no text in the mail"),
-        (NUMBER, "> only quoted", "554 5.6.0 7 the text is empty"),
         (NUMBER, "a\x01b", "554 5.6.0 7 the text has a control character (U+0001)"),
         (NUMBER, "four\r\n" * 400, "554 5.6.0 7 The message is too long: 14 parts, at most 10"),
         (f"{NUMBER},+32494000002", "Hello", "554 5.7.1 80 The account does not allow multiple sen"),
@@ -218,6 +229,80 @@ def test_reports_and_answers_by_machines_vanish(store: Store, client: Client, na
     answer = client.mail(address(store), octets, sender="")
     assert answer == "250 2.0.0 Discarded: an automatic answer becomes no SMS"
     assert sent(store) == []
+
+
+TEXTS_THAT_STAY = [
+    "Temperature\n> 40 C in room 2",
+    "Facture\nDe : 100 EUR\nDate : 12/12/2026\nÀ : payer",
+    "Menu:\n--\nSoup",
+    "FYI\n\n---------- Forwarded message ---------\nFrom: J <j@example.org>\n\nThe lift is out",
+    "> only quoted",
+]
+
+
+def test_a_text_that_quotes_nothing_is_sent_whole(store: Store, client: Client) -> None:
+    to = address(store)
+    for words in TEXTS_THAT_STAY:
+        assert client.mail(to, mail(body=words.replace("\n", "\r\n"))).startswith("250 ")
+    assert [words for _, words in sent(store)] == TEXTS_THAT_STAY
+
+
+def test_a_key_may_ask_for_bodies_as_they_are(store: Store, client: Client) -> None:
+    answer = "Yes\r\n\r\nOn 5 Jan 2026 at 10:00, Jean <a@b.c> wrote:\r\n> Now?\r\n-- \r\nMarie"
+    new, whole = address(store), address(store, "whole", mail_whole=True)
+    for to in (new, whole):
+        assert client.mail(to, mail(f"Re: {NUMBER}", answer)).startswith("250 ")
+    with store.write() as connection:
+        account_statements.change(connection, "acme", mail_whole=True)
+    assert client.mail(new, mail(f"Re: {NUMBER}", answer)).startswith("250 ")
+    everything = answer.replace("\r\n", "\n").replace("-- \n", "--\n")
+    assert [words for _, words in sent(store)] == ["Yes", everything, everything]
+
+
+MACHINES = (
+    "Auto-Submitted: auto-generated\r\nPrecedence: bulk\r\nList-Unsubscribe: <mailto:a@b>\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({}, "554"),
+        ({"mail_senders": frozenset({"jean@example.org"})}, "250"),
+        ({"mail_senders": frozenset({"@example.com"})}, "554"),
+        ({"mail_senders": frozenset({"jean@example.org"}), "mail_machines": False}, "554"),
+        ({"mail_machines": True}, "250"),
+    ],
+)
+def test_alerts_of_machines_are_taken_by_choice_of_the_key(
+    store: Store, client: Client, options: dict[str, Any], status: str
+) -> None:
+    to = address(store, **options)
+    assert client.mail(to, MACHINES.encode() + mail(body="disk full")).startswith(status)
+    assert sent(store) == ([(NUMBER, "disk full")] if status == "250" else [])
+    # What a machine answers by itself becomes no SMS whatever the key says.
+    for header, answer in {
+        "Auto-Submitted: auto-replied\r\n": "250 2.0.0 Discarded",
+        "X-Autoreply: yes\r\n": "250 2.0.0 Discarded",
+        "Precedence: list\r\n": "554 5.6.0 7 An automatic mail",
+    }.items():
+        assert client.mail(to, header.encode() + mail(body="away")).startswith(answer)
+    assert client.mail(to, MACHINES.encode() + mail(body="x"), sender="").startswith("250 2.0.0 D")
+    assert len(sent(store)) == (status == "250")
+
+
+def test_a_subject_may_have_what_programs_and_people_put_around_a_number(
+    store: Store, client: Client
+) -> None:
+    to = address(store, multi=True)
+    for subject in (
+        f"[EXTERNAL] {NUMBER}",
+        f"RV: {NUMBER}",
+        f"SMS to tel:{NUMBER}",
+        f'WG: R: "Dupont, Jean" <{NUMBER}>, Marie <+32494000002>',
+    ):
+        assert client.mail(to, mail(subject)).startswith("250 "), subject
+    assert [number for number, _ in sent(store)] == [NUMBER] * 4 + ["+32494000002"]
 
 
 @on_sqlite

@@ -62,6 +62,13 @@ def test_a_key_shows_its_address_and_who_may_write_to_it(
     assert "mail from  @c.example,a@b.example\n" in shown
     assert f"mail       {made['mail_address']}\n" in shown
     assert "mail from  any\n" in sendsmsnow("key", "set", "acme", "--mail-senders", "any")[1]
+    assert "mail body  new\nmachines   listed\n" in shown
+    shown = sendsmsnow("key", "set", "acme", "--mail-body", "whole", "--mail-machines", "on")[1]
+    assert "mail body  whole\nmachines   on\n" in shown
+    shown = sendsmsnow("key", "set", "acme", "--mail-body", "new", "--mail-machines", "off")[1]
+    assert "mail body  new\nmachines   off\n" in shown
+    made = json.loads(sendsmsnow("key", "set", "acme", "--mail-machines", "listed", "--json")[1])
+    assert (made["mail_body"], made["mail_machines"]) == ("new", "listed")
     # Without a domain the address is the digits alone.
     monkeypatch.delenv("SENDSMSNOW_MAIL_DOMAIN")
     digits = made["mail_address"].partition("@")[0]

@@ -14,7 +14,7 @@ from support.soon import Soon
 
 from sms_gateway import gateway as gateway_module
 from sms_gateway.accounts import Rate
-from sms_gateway.backend import Reply
+from sms_gateway.backend import MailChoices, Reply
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
 from sms_gateway.store import Store, erase, tables
@@ -475,7 +475,7 @@ async def test_a_mail_is_sent_for_the_account_whose_address_it_is(
     gateway: Gateway, store: Store
 ) -> None:
     _, account = support.create(store)
-    assert await gateway.knows(account.mail_address)
+    assert await gateway.knows(account.mail_address) == MailChoices()
     assert not await gateway.knows("1234567890123456")
     reply = await gateway.sendmail(account.mail_address, "ann@example.com", BELGIAN, "hi")
     assert (reply.error, reply.sent) == (Code.SENT, 1)
@@ -484,6 +484,23 @@ async def test_a_mail_is_sent_for_the_account_whose_address_it_is(
     assert (await gateway.sendsms(BELGIAN, "hi", account.mail_address)).error is Code.KEY_WRONG
     change(store, enabled=False)
     assert not await gateway.knows(account.mail_address)
+
+
+@pytest.mark.parametrize(
+    ("options", "choices"),
+    [
+        ({}, MailChoices()),
+        ({"mail_whole": True}, MailChoices(body_as_it_is=True)),
+        ({"mail_machines": True}, MailChoices(machines=True)),
+        ({"mail_senders": frozenset({"@a.example"})}, MailChoices(machines=True)),
+        ({"mail_senders": frozenset({"@a.example"}), "mail_machines": False}, MailChoices()),
+    ],
+)
+async def test_a_key_says_how_its_mails_are_read(
+    gateway: Gateway, store: Store, options: dict[str, Any], choices: MailChoices
+) -> None:
+    _, account = support.create(store, **options)
+    assert await gateway.knows(account.mail_address) == choices
 
 
 @pytest.mark.parametrize(

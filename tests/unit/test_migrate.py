@@ -15,6 +15,7 @@ from support.running import wait_for
 import sms_gateway.store
 from sms_gateway.sms.ids import new_id
 from sms_gateway.store import Store, history, intake, migrate, pending_migration
+from sms_gateway.store import accounts as account_statements
 from sms_gateway.store.indexes import metadata
 from sms_gateway.store.migrate import SCHEMA
 
@@ -183,3 +184,41 @@ def test_processes_that_migrate_at_once_take_turns(old: Store) -> None:
         store.close()
     assert failures == []
     assert pending_migration(old) is None
+
+
+ACCOUNTS = (("open", None), ("listed", "@example.org"))
+
+
+def test_accounts_of_before_have_their_mails_read_as_new_ones(old: Store) -> None:
+    with old.write() as connection:
+        for number, (name, senders) in enumerate(ACCOUNTS):
+            connection.execute(
+                sqlalchemy.text(
+                    "INSERT INTO account (name, key_hash, key_hint, enabled, multi, test, sender,"
+                    " mail_address, mail_senders, version, next_free, created_at) VALUES (:name,"
+                    " :hash, 'abcd', :yes, :yes, :yes, '', :name, :senders, 7, 0, 0)"
+                ),
+                {"name": name, "hash": bytes([number] * 32), "senders": senders, "yes": True},
+            )
+        connection.execute(
+            sqlalchemy.text(
+                "INSERT INTO message (id, account_id, sender, text, encoding, parts, accepted_at)"
+                " SELECT 'm' || id, id, '', 'Hello', 'gsm7', 1, 0 FROM account"
+            )
+        )
+    migrate(old)
+    assert pending_migration(old) is None
+    with old.read() as connection:
+        found = account_statements.everyone(connection)
+        assert [
+            (each.name, each.version, each.mail_whole, each.takes_mails_of_machines)
+            for each in found
+        ] == [("listed", 7, False, True), ("open", 7, False, False)]
+        messages = connection.execute(sqlalchemy.text("SELECT account_id FROM message"))
+        assert {row.account_id for row in messages} == {each.id for each in found}
+    with old.write() as connection:
+        account_statements.change(connection, "open", mail_whole=True, mail_machines=True)
+    with old.read() as connection:
+        changed = account_statements.by_name(connection, "open")
+        assert changed is not None
+        assert (changed.mail_whole, changed.takes_mails_of_machines) == (True, True)

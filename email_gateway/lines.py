@@ -1,0 +1,32 @@
+"""The lines of a mail's text, with what its HTML says of them."""
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Mark(Enum):
+    """What a mail program marked a line as, in HTML."""
+
+    NONE = "nothing"
+    #: Of the mail that is answered or passed on, by the class or id that the program gave it.
+    QUOTED = "quoted"
+    #: In a `<blockquote>` without more: a quote where an attribution is above it.
+    INDENTED = "indented"
+    SIGNATURE = "signature"
+
+
+class Line(NamedTuple):
+    """One line, without its end."""
+
+    text: str
+    mark: Mark = Mark.NONE
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether the line looks quoted, by `>` or by its mark."""
+        return self.mark in (Mark.QUOTED, Mark.INDENTED) or self.text.startswith(">")
+
+
+def lines_of(text: str) -> list[Line]:
+    """The lines of a plain text."""
+    return [Line(line) for line in text.split("\n")]
