@@ -1,5 +1,6 @@
 """Mails that no person wrote to be an SMS: reports, automatic answers, lists."""
 
+import re
 from enum import Enum
 
 from .mail import subject_of
@@ -28,6 +29,8 @@ _ANSWERED = (
     "x-auto-reply",
     "x-failed-recipients",
 )
+# `auto-generated (zabbix)`
+_COMMENT = re.compile(r"\([^()]{0,100}\)")
 _PRECEDENCE = {
     "auto_reply": Automatic.DISCARD,
     "auto-reply": Automatic.DISCARD,
@@ -54,6 +57,7 @@ def automatic(mail: Part, envelope_sender: str, *, machines: bool = False) -> Au
     precedence = mail.header("precedence").strip().lower()
     if precedence in _PRECEDENCE:
         return _PRECEDENCE[precedence]
+    submitted = _COMMENT.sub("", submitted).strip()
     if submitted not in ("", "no", "auto-generated") or _is_of_a_list(mail):
         return Automatic.REFUSE
     by_machine = (

@@ -9,15 +9,21 @@ from .languages import footers
 _DEVICE = (
     r"(?:iphon\w{1,4}|ipad\w{0,3}|ipod|android|(?:samsung )?galaxy|samsung|blackberry|huawei"
     r"|xiaomi|redmi|oppo|oneplus|pixel|motorola|nokia|xperia|smartphone|outlook|yahoo|gmail|aol"
-    r"|gmx|proton ?mail"
+    r"|gmx|proton ?mail|airmail|k-9 mail|fairemail|bluemail|windows mail|mailbox for ip(?:ad|hone)"
     r"|mail (?:for|pour|für|voor|para|per|dla|для) windows"
     r"|(?:my|mon|ma|mein\w*|mijn|mi|mio|meu|meus|min|mitt|mojego|моего) (?:\w+ )?"
     r"(?:mobile|phone|téléphone|portable|telefoon|telefon|handy|móvil|telefono|telemóvel|celular"
-    r"|mobil|мобильного|телефона|tablet|tablette|tableta)"
+    r"|mobil|mobilgerät|mobiltelefon|мобильного|телефона|tablet|tablette|tableta)"
     r"|(?:mobile|handheld|wireless) (?:phone|device))"
 )
 # A model, a shop or a full stop may follow, and where to get the program.
-_TAIL = r"(?:[ ,’'-][\w’'.+-]+){0,4}[.!。]?(?:\s?<[^<>\s]{1,200}>)?(?: on \w+)?"
+_TAIL = (
+    r"(?:[ ,’'-][\w’'.+-]+){0,4}[.!。]?(?:\s?<[^<>\s]{1,200}>)?"
+    # K-9 Mail apologises.
+    r"(?: (?:please )?(?:excuse my brevity|excuse the brevity|veuillez excuser ma brièveté"
+    r"|bitte entschuldigen sie die kürze|excuseer mijn beknoptheid|disculpe mi brevedad"
+    r"|perdonate la brevità|desculpe a brevidade)\.?)?"
+)
 _LINK = re.compile(r"\[([^\]]{1,60})\]\([^()\s]{1,200}\)")
 #: No program's line is longer.
 _LONGEST = 300

@@ -101,9 +101,9 @@ LANGUAGES = {
         ),
         footer=(
             r"gesendet (?:von|mit|über) (?:meinem |meiner |der |dem )?D",
-            r"von meinem D gesendet",
+            r"von (?:meinem )?D gesendet",
             r"(?:holen sie sich|laden sie) outlook für (?:ios|android|mac)(?: herunter)?",
-            r"diese nachricht wurde von meinem D gesendet",
+            r"diese nachricht wurde von meinem D\S{0,20}(?: mit [\w-]{1,20} mail)? gesendet",
         ),
     ),
     "es": Language(

@@ -77,7 +77,7 @@ class Text:
         #: By the line it begins at: how many lines an attribution has.
         self._attributions: dict[int, int] = {}
         for last, text in enumerate(self._plain):
-            if text and _closes(text) and not lines[last].text.startswith(">"):
+            if text and _closes(text) and self._may_end_attribution(last):
                 self._find_attribution(last)
 
     def attribution(self, number: int) -> int:
@@ -116,15 +116,22 @@ class Text:
                 if self.answer and below is _Below.QUOTE and _hints(self._plain[last]):
                     self._attributions.setdefault(last, 1)
                 return
-            said = f"{self._plain[first]} {said}"
+            between = "" if _is_open(self._plain[first]) else " "
+            said = f"{self._plain[first]}{between}{said}"
         # What begins the attribution may stand on a line before.
         start = first
         while self._may_be_broken(start - 1, last):
             start -= 1
-            if _opens(self._plain[start]):
+            if _opens(self._plain[start]) or _is_open(self._plain[start]):
                 first = start
                 break
         self._attributions.setdefault(first, last - first + 1)
+
+    def _may_end_attribution(self, last: int) -> bool:
+        """Whether a line is no quoted one; a `>` may also end the address of the line above."""
+        return not self.lines[last].text.startswith(">") or (
+            last > 0 and _is_open(self._plain[last - 1])
+        )
 
     def _may_be_broken(self, first: int, last: int) -> bool:
         """Whether a program may have broken an attribution between this line and the next."""
@@ -137,6 +144,7 @@ class Text:
         return (
             len(line) + 1 + len(word) > _WIDTH
             or following.startswith("<")
+            or _is_open(line)
             or _said(following) in words("wrote")
         )
 
@@ -229,6 +237,11 @@ def _is_framed(text: str) -> bool:
     return text.startswith("--") and _FRAMED.fullmatch(text) is not None
 
 
+def _is_open(text: str) -> bool:
+    """Whether a line was broken within the brackets of an address."""
+    return text.rfind("<") > text.rfind(">")
+
+
 def _is_dated(text: str) -> bool:
     return _DATE.search(text) is not None or _TIME.search(text) is not None
 
@@ -252,6 +265,8 @@ def _separates(text: str, kind: str) -> bool:
     """Whether a line is one of the words of this kind, as programs set them off."""
     if not text or len(text) > LONGEST:
         return False
+    # HTML that was bold.
+    text = text.strip("*")
     said = _between_dashes(text)
     if not said and kind == "forwarded":
         # Apple's have a colon and no dashes.

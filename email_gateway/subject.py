@@ -151,6 +151,10 @@ _TAG = re.compile(
     rf"|[(<](?:{_any(TAG_WORDS)})[?!]?[)>])\s*",
     re.IGNORECASE,
 )
+_TAGS_AT_THE_END = re.compile(
+    rf"(?:\s?[\[(<{{*]{{1,3}}(?:{_any(TAG_WORDS)})[?!]?[\])>}}*]{{1,3}})+\s*\Z", re.I
+)
+_LONGEST_TAGS = 100
 # `Name <+32…>`, `"Name, first" <tel:+32…>`.
 _NAMED = re.compile(r"(?<![^\s,;])(?:\"([^\"]{0,100})\"|([^\"<>,;]{0,100}))\s?<([^<>]{3,60})>")
 _URI = re.compile(r"(?<![^\s,;<])(?:tel|sms|smsto|callto)[:：]\s?(?:/{2})?", re.IGNORECASE)
@@ -185,12 +189,8 @@ def read_subject(text: str) -> Subject:
                 said = _MEANING.get(name, Said.NOTHING)
         at = found.end()
     rest = text[at:]
-    while rest.endswith(("]", "*", "}")):
-        start = max(rest.rfind(sign, 0, -1) for sign in "[{*")
-        found = _TAG.fullmatch(rest, max(start, 0)) if start > 0 else None
-        if found is None:
-            break
-        rest = rest[:start].rstrip()
+    tags = _TAGS_AT_THE_END.search(rest, max(len(rest) - _LONGEST_TAGS, 0))
+    rest = rest[: tags.start()] if tags else rest
     rest = _URI.sub("", _NAMED.sub(_without_name, rest))
     return Subject(rest.strip(), said)
 

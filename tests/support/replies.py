@@ -299,6 +299,10 @@ MORE = {
     "samsung-fr": f"-------- Message d'origine --------\nDe : {N}\nDate : 05/01/2026 09:58 (GMT+01:00)\nÀ : jean@example.org\nObjet : 4711\n\na",
     "outlook-2003-de": f"-----Ursprüngliche Nachricht-----\nVon: {N}\nGesendet: Montag, 5. Januar 2026 09:58\nAn: Jean\nBetreff: 4711\n\na",
     "web.de": f'Gesendet: Montag, 05. Januar 2026 um 09:58 Uhr\nVon: "{NAME}" <{ADDRESS}>\nAn: jean@example.org\nBetreff: 4711\n\na',
+    "gmail-broken-in-address": f'Am 05.01.2026 09:58 schrieb "{NAME}" <{ADDRESS}\n>:\n\n> a',
+    "gmail-broken-before-address": f'5 янв. 2026 г. 09:58 пользователь "{NAME}" <\n{ADDRESS}> написал:\n\n> a',
+    "gmail-older-broken": f"2026-01-05 9:58 GMT+01:00 {NAME} <\n{ADDRESS}>:\n\n> a",
+    "bold-original": f"*-------- Original Message --------*\n*From:* {N}\n\na",
     # Languages that are in no table.
     "lv": f"Pirmd., 2026. g. 5. janv., plkst. 09:58 {N} rakstīja:\n\n> a",
     "lt": f"2026-01-05, pr, 09:58 {N} rašė:\n\n> a",

@@ -145,6 +145,7 @@ def test_the_headers_of_automatic_mails(header: str, verdict: Automatic | None) 
             "Auto-Submitted: Auto-Generated; x=y\nPrecedence: bulk\nList-Unsubscribe: <mailto:a@b>",
             None,
         ),
+        ("Auto-Submitted: auto-generated (disk monitor)", None),
         ("Precedence: bulk\nX-Auto-Response-Suppress: All", None),
         ("List-Id: alerts <alerts.example.org>", None),
         ("List-Id: alerts <alerts.example.org>\nList-Post: NO", None),
@@ -496,6 +497,10 @@ def test_html_within_html_has_an_end() -> None:
         ("Hi\nEnvoyé avec la messagerie sécurisée Proton Mail.", "Hi"),
         ("Hi\nSent from my Galaxy S24 Ultra", "Hi"),
         ("Hi\nSent from my mobile phone", "Hi"),
+        ("Hi\nSent from my Android device with K-9 Mail. Please excuse my brevity.", "Hi"),
+        ("Hi\nEnvoyé de mon appareil Android avec Courriel K-9 Mail.", "Hi"),
+        ("Ja\nDiese Nachricht wurde von meinem Android-Gerät mit K-9 Mail gesendet.", "Ja"),
+        ("Ja\nVon meinem Mobilgerät gesendet", "Ja"),
         # A mail that is passed on is what its sender wants to say.
         ("FYI\n---------- Forwarded message ---------\nFrom: J <a@b>\n\n> x", None),
         ("Pour info\n\n---------- Message transféré ---------\nx", None),

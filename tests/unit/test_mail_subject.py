@@ -50,7 +50,13 @@ def test_the_subject_is_the_numbers(subject: str, recipients: str) -> None:
 WRITTEN = [
     *(f"[EXTERNAL] {ONE}", f"[EXT] {ONE}", f"[Externe]{ONE}", f"[SPAM?] {ONE}", f"{{Spam?}} {ONE}"),
     *(f"***SPAM*** {ONE}", f"*** EXTERNAL *** {ONE}", f"(EXTERNAL) {ONE}", f"<EXTERN> {ONE}"),
-    *(f"EXTERNAL: {ONE}", f"[EXTERNAL] RE: {ONE}", f"RE: [EXTERNAL] {ONE}", f"{ONE} [EXTERNAL]"),
+    *(
+        f"EXTERNAL: {ONE}",
+        f"[EXTERNAL] RE: {ONE}",
+        f"RE: [EXTERNAL] {ONE}",
+        f"{ONE} [EXTERNAL]",
+        f"{ONE}***SPAM*** (ext)",
+    ),
     *(f"[Ticket] Fwd: [EXT] Re: {ONE}", f"RV: {ONE}", f"R: {ONE}", f"I: {ONE}", f"WG: {ONE}"),
     *(f"SMS to {ONE}", f"SMS {ONE}", f"sms: {ONE}", f"SMS an {ONE}", f"SMS à : {ONE}"),
     *(f"tel:{ONE}", f"TEL: {ONE}", f"Tél. : {ONE}", f"sms:{ONE}", f"smsto:{ONE}", f"GSM: {ONE}"),
@@ -139,6 +145,7 @@ def test_what_machines_answer_by_themselves_is_known(prefix: str) -> None:
         (f"0494 00 00 01 <{TWO}>", 'the sign "<" after 10 digits'),
         (f"Jean <{ONE}", 'the letter "J" before any digit'),
         (f"Jean <no number> {ONE}", 'the letter "J" before any digit'),
+        (f"{ONE} [not this one]", 'the letter "n" after 11 digits'),
         (f"{ONE};ext=12", 'the letter "e" after 11 digits'),
     ],
 )
