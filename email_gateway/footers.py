@@ -16,9 +16,22 @@ _DEVICE = (
     r"|mobil|mobilgerät|mobiltelefon|мобильного|телефона|tablet|tablette|tableta)"
     r"|(?:mobile|handheld|wireless) (?:phone|device))"
 )
-# A model, a shop or a full stop may follow, and where to get the program.
+# What may stand before the device, and after it: a model, a shop, a program; no other word, for
+# `Sent from Samsung warehouse 3` is a text.
+_BEFORE = (
+    r"(?:(?:samsung|new|secure|personal|appareil|téléphone|smartphone|messagerie|sécurisée"
+    r"|application|l'application|app|dispositivo|teléfono|telefono|telefone|celular|telefon"
+    r"|telefoon|toestel|gerät|handy|móvil|urządzenia|устройства|телефона|android|mobile|mio|mijn"
+    r"|meu) ){0,2}"
+)
+_AFTER = (
+    r"(?:\S*\d\S*|ultra|plus|pro|max|mini|fe|note|edge|lite|phone|smartphone|tablet|mobile"
+    r"|device|handset|gerät|mail|email|secure|app|android|ios|mac|windows|for|on|with|from|via|using"
+    r"|pour|avec|für|mit|voor|met|para|con|com|per|courriel|mailbox|orange|free|sfr|vodafone"
+    r"|galaxy|samsung|iphone|ipad|yahoo|outlook|gmail|meu|saya|meg|shop|iplus|a|the|of|de)"
+)
 _TAIL = (
-    r"(?:[ ,’'-][\w’'.+-]+){0,4}[.!。]?(?:\s?<[^<>\s]{1,200}>)?"
+    rf"(?:['-]\w{{1,8}})?(?:[ ,]{{1,2}}{_AFTER}){{0,6}}[.!。]?(?:\s?<[^<>\s]{{1,200}}>)?"
     # K-9 Mail apologises.
     r"(?: (?:please )?(?:excuse my brevity|excuse the brevity|veuillez excuser ma brièveté"
     r"|bitte entschuldigen sie die kürze|excuseer mijn beknoptheid|disculpe mi brevedad"
@@ -43,5 +56,5 @@ def _comparable(line: str) -> str:
 
 @cache
 def _footers() -> re.Pattern[str]:
-    forms = (each.replace("D", rf"(?:\w+ ){{0,2}}{_DEVICE}") for each in footers())
+    forms = (each.replace("D", _BEFORE + _DEVICE) for each in footers())
     return re.compile(rf"(?:{'|'.join(forms)}){_TAIL}")

@@ -175,10 +175,10 @@ class _Reader:
         depth = self._depth
         if names & _QUOTED_FROM:
             mark, depth = Mark.QUOTED, 0
-        elif any(name.endswith(_QUOTED_ENDS) for name in names) or (
-            tag == "blockquote" and attributes.get("type", "").lower() == "cite"
-        ):
+        elif any(name.endswith(_QUOTED_ENDS) for name in names):
             mark = Mark.QUOTED
+        elif tag == "blockquote" and attributes.get("type", "").lower() == "cite":
+            mark = mark or Mark.CITED
         elif tag == "blockquote" and self._mark is Mark.NONE and mark is None:
             mark = Mark.INDENTED
         if mark is not None:

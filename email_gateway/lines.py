@@ -10,6 +10,8 @@ class Mark(Enum):
     NONE = "nothing"
     #: Of the mail that is answered or passed on, by the class or id that the program gave it.
     QUOTED = "quoted"
+    #: In a `<blockquote type="cite">`, which is what `>` is in plain text.
+    CITED = "cited"
     #: In a `<blockquote>` without more: a quote where an attribution is above it.
     INDENTED = "indented"
     SIGNATURE = "signature"
@@ -24,7 +26,10 @@ class Line(NamedTuple):
     @property
     def is_quoted(self) -> bool:
         """Whether the line looks quoted, by `>` or by its mark."""
-        return self.mark in (Mark.QUOTED, Mark.INDENTED) or self.text.startswith(">")
+        return self.mark in _QUOTES or self.text.startswith(">")
+
+
+_QUOTES = frozenset({Mark.QUOTED, Mark.CITED, Mark.INDENTED})
 
 
 def lines_of(text: str) -> list[Line]:

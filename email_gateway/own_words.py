@@ -70,9 +70,10 @@ def _own(lines: list[Line], kind: Kind) -> list[str]:
             # A mail that is passed on may come below the signature.
             number += 1
             continue
-        if line.mark is Mark.NONE:
-            if text.is_quoted_from(number):
-                break
+        if line.mark is Mark.NONE and text.is_quoted_from(number):
+            break
+        # Apple's attribution is in what is cited.
+        if line.mark in (Mark.NONE, Mark.CITED):
             introduced = text.attribution(number)
             if introduced:
                 if text.goes_on_unmarked(number):
@@ -80,7 +81,10 @@ def _own(lines: list[Line], kind: Kind) -> list[str]:
                 number += introduced
                 answer = under_attribution = True
                 continue
-        if line.mark is Mark.NONE and line.text and not line.text.startswith(">"):
+        if line.mark is Mark.QUOTED:
+            # Thunderbird and Gmail mark their attributions.
+            answer = True
+        elif line.mark is Mark.NONE and line.text and not line.text.startswith(">"):
             under_attribution = False
         if not _is_cut(line, answer, under_attribution):
             kept.append(line.text)
@@ -90,7 +94,7 @@ def _own(lines: list[Line], kind: Kind) -> list[str]:
 
 def _begins_quote(text: Text, number: int) -> bool:
     line = text.lines[number]
-    return line.mark is Mark.QUOTED or text.is_quoted_from(number)
+    return line.mark in (Mark.QUOTED, Mark.CITED) or text.is_quoted_from(number)
 
 
 def _is_cut(line: Line, answer: bool, under_attribution: bool) -> bool:
@@ -99,7 +103,7 @@ def _is_cut(line: Line, answer: bool, under_attribution: bool) -> bool:
             return True
         case Mark.INDENTED:
             return under_attribution
-    return answer and line.text.startswith(">")
+    return answer and (line.mark is Mark.CITED or line.text.startswith(">"))
 
 
 def _without_footer(lines: list[str]) -> list[str]:

@@ -74,6 +74,7 @@ class Text:
         for number in reversed(range(len(lines))):
             blank = not lines[number].text.strip()
             self._not_blank[number] = self._not_blank[number + 1] if blank else number
+        self._first_quoted = next((n for n, line in enumerate(lines) if line.is_quoted), len(lines))
         #: By the line it begins at: how many lines an attribution has.
         self._attributions: dict[int, int] = {}
         for last, text in enumerate(self._plain):
@@ -113,7 +114,13 @@ class Text:
         while not self._says_who(said, below):
             first -= 1
             if not self._may_be_broken(first, last):
-                if self.answer and below is _Below.QUOTE and _hints(self._plain[last]):
+                # Between quotes it is part of the answer.
+                if (
+                    self.answer
+                    and below is _Below.QUOTE
+                    and last < self._first_quoted
+                    and _hints(self._plain[last])
+                ):
                     self._attributions.setdefault(last, 1)
                 return
             between = "" if _is_open(self._plain[first]) else " "

@@ -60,6 +60,8 @@ TRUE_TEXTS = {
     "envoyé": "Colis envoyé de Paris\nEnvoyé par la Poste",
     "verzonden": "Pakket\nVerzonden met PostNL",
     "gesendet": "Paket\nGesendet von Lager 3",
+    "sent from a warehouse": "Two pallets\n\nSent from Samsung warehouse in Ghent",
+    "sent from the galaxy": "Film tonight\nSent from the far galaxy of Orion",
     "outlook": "Get Outlook licence for Jean",
     "rule": "a\n__________\nb",
     "rule and labels": "a\n__________\nTotal: 12\nVAT: 21 %",

@@ -543,6 +543,11 @@ def test_what_begins_as_a_quote_is_one_in_an_answer(headers: str, words: str) ->
     assert read(part(mail(headers, QUOTED)), body_as_it_is=True).text == QUOTED
 
 
+def test_an_answer_between_quotes_may_end_in_a_colon() -> None:
+    body = "On 5 Jan 2026, J wrote:\n> When?\nMonday at 10:00, and then:\n> And?\nNo."
+    assert text("In-Reply-To: <a@b>", body) == "Monday at 10:00, and then:\nNo."
+
+
 @pytest.mark.parametrize("prefix", ["FW", "TR", "WG", "Doorst", "RV", "I", "ENC", "PD", "转发"])
 def test_the_headers_of_a_mail_that_is_passed_on_stay(prefix: str) -> None:
     body = "FYI\n\nFrom: J <a@b>\nSent: 5/1/2026 10:00\nTo: M\nSubject: x\n\nold\n-- \nJ\n\n> older"
@@ -577,9 +582,16 @@ def test_a_mail_that_is_passed_on_in_html_stays(html: str) -> None:
         ("<p>Menu:</p>\n<p>--\n</p>\n<p>Soup</p>", "Menu:\n--\nSoup"),
         ("<table><tr><td>--</td> <td></td></tr><tr><td>Soup</td></tr></table>", "--\nSoup"),
         ('<blockquote type="cite">all</blockquote>', "all"),
+        ('T<blockquote type="cite">40 C in room 2</blockquote>', "T\n40 C in room 2"),
+        (
+            'T<blockquote type="cite">On 5 Jan 2026, 10:00, J &lt;a@b&gt; wrote:<br></blockquote>'
+            '<blockquote type="cite">q</blockquote>b',
+            "T\nb",
+        ),
+        ('T<div class="moz-cite-prefix">J</div><blockquote type="cite">q</blockquote>', "T"),
         ("T<br>&gt; 40 C", "T\n> 40 C"),
         ("<p>He said:</p><blockquote>no</blockquote>", "He said:\nno"),
-        ('<blockquote>a<blockquote type="cite">q</blockquote>b</blockquote>c', "a\nb\nc"),
+        ('<blockquote>a<div class="gmail_quote">q</div>b</blockquote>c', "a\nb\nc"),
     ],
 )
 def test_marks_of_html_are_cut_and_texts_are_not(html: str, words: str) -> None:
