@@ -82,7 +82,9 @@ NUMBER_PREFIXES = (
 )
 #: These stand before a number without a colon, too.
 _WITHOUT_COLON = tuple(
-    each for each in NUMBER_PREFIXES if each.startswith(("sms", "send sms", "text"))
+    each
+    for each in NUMBER_PREFIXES
+    if each.startswith(("sms", "send sms", "text", "tel", "tél", "gsm", "phone", "mob", "cell"))
 )
 #: What mail servers put before the subject of a mail from outside, or of one they suspect.
 TAG_WORDS = (

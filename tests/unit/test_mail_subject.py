@@ -60,6 +60,7 @@ WRITTEN = [
     *(f"[Ticket] Fwd: [EXT] Re: {ONE}", f"RV: {ONE}", f"R: {ONE}", f"I: {ONE}", f"WG: {ONE}"),
     *(f"SMS to {ONE}", f"SMS {ONE}", f"sms: {ONE}", f"SMS an {ONE}", f"SMS à : {ONE}"),
     *(f"tel:{ONE}", f"TEL: {ONE}", f"Tél. : {ONE}", f"sms:{ONE}", f"smsto:{ONE}", f"GSM: {ONE}"),
+    *(f"Tel. {ONE}", f"GSM {ONE}", f"Fwd: mobile {ONE}"),
     *(f"SMS to tel:{ONE}", f"SMS to Jean <{ONE}>", f"SMS to: tel: {ONE}"),
     *(f"tel://{ONE}", f"To: {ONE}", f"Jean <{ONE}>", f'"Dupont, Jean" <{ONE}>', f"<{ONE}>"),
     *(
