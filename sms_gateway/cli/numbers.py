@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import database
 from ..failure import Failure
+from ..ledger.owners import owners
 from ..sms.address import BadAddress, TooManyNumbers, parse_recipients
 from ..store import accounts, inbox
 from .options import CONFIG, settings_of
@@ -29,9 +30,12 @@ def number() -> None:
 @number.command()
 @click.argument("number")
 @click.argument("key")
+@click.option("--with-unowned", is_flag=True, help="Give it what came while nobody had NUMBER.")
 @CONFIG
 @click.pass_context
-def assign(ctx: click.Context, /, number: str, key: str, config: Path | None) -> None:
+def assign(
+    ctx: click.Context, /, number: str, key: str, with_unowned: bool, config: Path | None
+) -> None:
     """Give NUMBER to the key named KEY.
 
     What comes in on it from now on is received by /getsms/ with that key. NUMBER is an
@@ -51,9 +55,36 @@ def assign(ctx: click.Context, /, number: str, key: str, config: Path | None) ->
         try:
             with store.write() as connection:
                 inbox.assign(connection, digits, account.id, time.time_ns() // 1_000_000)
+                unowned = inbox.unowned(connection)
+                found = owners(connection, [row.recipient for row in unowned])
+                theirs = [row for row in unowned if found.get(row.recipient, ("",))[0] == digits]
+                if with_unowned:
+                    inbox.give_unowned(connection, [r.recipient for r in theirs], account.id)
         except IntegrityError:
             raise taken from None
     click.echo(f"{digits} {account.name}")
+    if theirs:
+        count = sum(row.messages for row in theirs)
+        what = "given to it" if with_unowned else "kept for nobody (--with-unowned gives them)"
+        click.echo(f"messages that had come before: {count}, {what}", err=True)
+
+
+@number.command("unowned")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@CONFIG
+@click.pass_context
+def list_unowned(ctx: click.Context, /, config: Path | None, as_json: bool) -> None:
+    """List the numbers that messages came to and nobody has."""
+    with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
+        rows = [
+            (row.recipient, row.messages, _day(row.last_at)) for row in inbox.unowned(connection)
+        ]
+    if as_json:
+        names = ("number", "messages", "last_at")
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
+        return
+    for recipient, messages, last_at in (("NUMBER", "MESSAGES", "LAST"), *rows):
+        click.echo(f"{recipient:15}  {messages:>8}  {last_at}")
 
 
 @number.command("list")

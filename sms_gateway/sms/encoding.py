@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, Literal, get_args
 
+from . import national_languages
+
 
 class Encoding(StrEnum):
     """How a text travels."""
@@ -124,6 +126,44 @@ def decode_gsm7(octets: bytes) -> str:
     return _ESCAPE_PAIR.sub(lambda pair: _ESCAPED[pair[0]], text) if "\x1b" in text else text
 
 
+#: Locking and single shift table that a text is written in; 0 is the default one.
+Languages = tuple[int, int]
+
+
+def _tables(languages: Languages) -> tuple[str, list[str]]:
+    """The characters of the codes, and those of the codes after an escape."""
+    locking, single = languages
+    # A receiver who does not know a language uses the default table (3GPP TS 23.038 §6.2.1.2.4).
+    base = national_languages.LOCKING.get(locking, _DEFAULT)
+    extension = national_languages.SINGLE.get(single)
+    void = national_languages.VOID
+    shifted = [
+        EXTENSION.get(code, void) if extension is None else extension[code] for code in range(128)
+    ]
+    # What the single shift table lacks is shown as the other table has it.
+    escaped = [base[n] if character == void else character for n, character in enumerate(shifted)]
+    clean = {ord(void): "\ufffd"}
+    return base.translate(clean), [c.translate(clean).replace("\x1b", " ") for c in escaped]
+
+
+def decode_national(octets: bytes, languages: Languages) -> str:
+    """The text of unpacked septets in the tables of its languages (3GPP TS 23.038 annex A)."""
+    base, escaped = _tables(languages)
+    characters = []
+    rest = iter(octets)
+    for octet in rest:
+        table: str | list[str] = base
+        if octet == ESCAPE:
+            octet, table = next(rest, ESCAPE), escaped
+        characters.append(table[octet] if octet < 0x80 else "\ufffd")
+    return "".join(characters)
+
+
+def _ends_in_escape(octets: bytes) -> bool:
+    """Whether the last septet escapes the first one of the next part."""
+    return (len(octets) - len(octets.rstrip(b"\x1b"))) % 2 == 1
+
+
 def encode_ucs2(text: str) -> bytes:
     """UTF-16, big end first, as carriers and handsets take what the standard calls UCS2.
 
@@ -135,6 +175,24 @@ def encode_ucs2(text: str) -> bytes:
 def decode_ucs2(octets: bytes) -> str:
     """The text of UTF-16, big end first; what is not well-formed shows as U+FFFD."""
     return octets.decode("utf-16-be", "replace")
+
+
+def read_ucs2(octets: bytes) -> str:
+    """The text of UCS2 as strangers write it: with a byte order mark, or an octet too many.
+
+    An odd number of octets is no UCS2: where all are ASCII that is what they are, and an octet 0
+    at the end is padding.
+    """
+    if len(octets) % 2:
+        if _ASCII_TEXT.fullmatch(octets):
+            return octets.decode("ascii")
+        octets = octets.removesuffix(b"\0")
+    if octets.startswith(codecs.BOM_UTF16_LE):
+        return octets[2:].decode("utf-16-le", "replace")
+    return decode_ucs2(octets.removeprefix(codecs.BOM_UTF16_BE))
+
+
+_ASCII_TEXT = re.compile(rb"[\t\n\r -~]+")
 
 
 def _encoded(text: str, codec: str) -> bytes:
@@ -188,45 +246,70 @@ CARRIED: Final = re.compile(f"[{_XML}]*+")
 #: Matches a character that XML cannot carry.
 UNCARRIED: Final = re.compile(f"[^{_XML}]")
 
-# SMPP 3.4 §5.2.19. The codes that are not here carry no text: 2 and 4 (octets), 9 (pictograms)
-# and the reserved ones.
+# SMPP 3.4 §5.2.19, beside 0, 1, 3 and 8. The codes that are not here carry no text: 2 and 4
+# (octets), 9 (pictograms) and the reserved ones.
 _DATA_CODING = {
-    1: "ascii",  # IA5 (CCITT T.50)
-    3: "latin-1",
     5: "iso2022_jp",  # JIS X 0208-1990
     6: "iso8859-5",  # Latin/Cyrillic
     7: "iso8859-8",  # Latin/Hebrew
-    8: "utf-16-be",  # UCS2
     10: "iso2022_jp",  # ISO-2022-JP music codes
     13: "iso2022_jp_1",  # extended Kanji, JIS X 0212-1990
     14: "euc_kr",  # KS C 5601
 }
+# IA5 (CCITT T.50) and Latin-1: eight bits under 1 are Latin-1, and nobody sends the control
+# characters from 80 to 9F, which is where Windows has its euro and quotation marks.
+_LATIN = frozenset((1, 3))
+_UCS2 = 8
 # 3GPP TS 23.038 §4 and §5, groups of the TP-DCS that SMPP hands through: with a message class
-# (0x1x, which SMPP reserves and carriers use; 0xFx) and message waiting (0xCx, 0xDx, 0xEx). The
-# alphabet is the default one unless the code is here.
-_GSM_CODING_GROUPS = frozenset((0x10, 0xC0, 0xD0, 0xE0, 0xF0))
-_GSM_UCS2 = frozenset((*range(0x18, 0x1C), *range(0xE0, 0xF0)))
+# (0x1x, which SMPP reserves and carriers use; 0x5x; 0xFx), to be deleted once read (0x4x, 0x5x) and
+# message waiting (0xCx, 0xDx, 0xEx). The alphabet is the default one unless the code is here.
+_GSM_CODING_GROUPS = frozenset((0x10, 0x40, 0x50, 0xC0, 0xD0, 0xE0, 0xF0))
+_GSM_UCS2 = frozenset(
+    (*range(0x18, 0x1C), *range(0x48, 0x4C), *range(0x58, 0x5C), *range(0xE0, 0xF0))
+)
 _GSM_OCTETS = frozenset(
-    (*range(0x14, 0x18), *range(0x1C, 0x20), *range(0xF4, 0xF8), *range(0xFC, 0x100))
+    octets
+    for group in (0x10, 0x40, 0x50, 0xF0)
+    for octets in (*range(group + 0x4, group + 0x8), *range(group + 0xC, group + 0x10))
 )
 
 
-def decode(data_coding: int, octets: bytes, default_alphabet: DefaultAlphabet = "gsm7") -> str:
+def is_ucs2(data_coding: int) -> bool:
+    return data_coding == _UCS2 or data_coding in _GSM_UCS2
+
+
+def is_default(data_coding: int) -> bool:
+    """Whether a text is in the carrier's default alphabet."""
+    return data_coding == 0 or (
+        data_coding & 0xF0 in _GSM_CODING_GROUPS
+        and data_coding not in _GSM_OCTETS
+        and data_coding not in _GSM_UCS2
+    )
+
+
+def decode(
+    data_coding: int,
+    octets: bytes,
+    default_alphabet: DefaultAlphabet = "gsm7",
+    languages: Languages = (0, 0),
+) -> str:
     """The text of an incoming message, whatever came: no octets raise an error.
 
     What is malformed, and what XML cannot carry, shows as U+FFFD. Octets that are no text, or of
-    an alphabet that nobody knows, show as hexadecimal digits.
+    an alphabet that nobody knows, show as hexadecimal digits. `languages` are those of the user
+    data header.
     """
-    if data_coding == 0 or data_coding & 0xF0 in _GSM_CODING_GROUPS:
-        if data_coding in _GSM_OCTETS:
-            return octets.hex()
-        if data_coding in _GSM_UCS2:
-            text = decode_ucs2(octets)
-        elif default_alphabet == "gsm7":
+    if is_ucs2(data_coding):
+        text = read_ucs2(octets)
+    elif is_default(data_coding):
+        if default_alphabet == "gsm7":
+            read = decode_national(octets, languages) if any(languages) else decode_gsm7(octets)
             # Who knows no page breaks shows a line feed (3GPP TS 23.038 §6.2.1.1).
-            text = decode_gsm7(octets).replace("\f", "\n")
+            text = read.replace("\f", "\n")
         else:
             text = octets.decode(_CODECS[default_alphabet], "replace")
+    elif data_coding in _LATIN:
+        text = octets.decode("cp1252", "replace")
     elif data_coding in _DATA_CODING:
         text = octets.decode(_DATA_CODING[data_coding], "replace")
     else:
@@ -234,18 +317,64 @@ def decode(data_coding: int, octets: bytes, default_alphabet: DefaultAlphabet = 
     return UNCARRIED.sub("\ufffd", text)
 
 
-def decode_part(data_coding: int, octets: bytes, default_alphabet: DefaultAlphabet = "gsm7") -> str:
-    """`decode` for one part of a text. Half a surrogate pair at either end stays what it is, for
-    handsets cut a text between any two code units; `join_parts` makes it whole."""
-    first = last = ""
-    if data_coding == 8 or data_coding in _GSM_UCS2:
-        if len(octets) >= 2 and octets[0] & 0xFC == 0xDC:
-            first, octets = chr(int.from_bytes(octets[:2], "big")), octets[2:]
-        if len(octets) >= 2 and len(octets) % 2 == 0 and octets[-2] & 0xFC == 0xD8:
-            octets, last = octets[:-2], chr(int.from_bytes(octets[-2:], "big"))
-    return first + decode(data_coding, octets, default_alphabet) + last
+def decode_part(
+    data_coding: int,
+    octets: bytes,
+    default_alphabet: DefaultAlphabet = "gsm7",
+    languages: Languages = (0, 0),
+) -> str:
+    """`decode` for one part of a text, to be read by `join_parts` only.
+
+    Handsets cut a text between any two code units. So UCS2 stays the code units that it is, and an
+    escape at the end stays an escape, with the languages in which the next part is to be read.
+    """
+    if is_ucs2(data_coding):
+        return _units(octets)
+    if is_default(data_coding) and default_alphabet == "gsm7" and _ends_in_escape(octets):
+        text = decode(data_coding, octets[:-1], default_alphabet, languages)
+        return f"{text}\x1b{chr(languages[0])}{chr(languages[1])}"
+    return decode(data_coding, octets, default_alphabet, languages)
 
 
-def join_parts(texts: Iterable[str]) -> str:
-    """The whole text of its parts; half a pair whose other half is not there shows as U+FFFD."""
-    return "".join(texts).encode("utf-16-be", "surrogatepass").decode("utf-16-be", "replace")
+def _units(octets: bytes) -> str:
+    """Code units as characters, halves of pairs among them; an odd octet is no unit."""
+    if len(octets) % 2:
+        return _units(octets[:-1]) + ("" if octets[-1] == 0 else "\ufffd")
+    try:
+        return octets.decode("utf-16-be")
+    except UnicodeDecodeError:
+        pairs = zip(octets[::2], octets[1::2], strict=True)
+        return "".join(chr(high << 8 | low) for high, low in pairs)
+
+
+# The little end first: what a byte order mark looks like to whom the big end comes first.
+_SWAPPED = "\ufffe"
+_CUT_PAIR = re.compile("\x1b(.)(.)(.?)", re.DOTALL)
+
+
+def join_parts(texts: Iterable[str | None], gap: str = "") -> str:
+    """The whole text of its parts, with `gap` for those that are None.
+
+    Half a pair whose other half is not there shows as U+FFFD, and half an escape pair as a space.
+    """
+    read: list[str] = []
+    swapped = False
+    for text in texts:
+        if text is None:
+            # The halves on its two sides belong to different pairs.
+            read.append(gap)
+            continue
+        swapped = swapped or text.startswith(_SWAPPED)
+        units = text.encode("utf-16-be", "surrogatepass")
+        if swapped:
+            units = units.decode("utf-16-le", "surrogatepass").encode("utf-16-be", "surrogatepass")
+        read.append(units.decode("utf-16-be", "surrogatepass").removeprefix("\ufeff"))
+    joined = _CUT_PAIR.sub(_mended, "".join(read))
+    whole = joined.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "replace")
+    return UNCARRIED.sub("\ufffd", whole.replace("\f", "\n"))
+
+
+def _mended(cut: re.Match[str]) -> str:
+    base, escaped = _tables((ord(cut[1]), ord(cut[2])))
+    code = base.find(cut[3]) if cut[3] else -1
+    return escaped[code] if code >= 0 else " " + cut[3]

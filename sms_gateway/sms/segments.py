@@ -1,6 +1,7 @@
 """Long texts: how many parts a text takes, the parts, and the header that joins them again."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -24,6 +25,9 @@ MAX_PARTS = 255
 
 _CONCATENATION_8BIT = 0x00  # 3GPP TS 23.040 §9.2.3.24.1
 _CONCATENATION_16BIT = 0x08  # 3GPP TS 23.040 §9.2.3.24.8
+_SINGLE_SHIFT, _LOCKING_SHIFT = 0x24, 0x25  # 3GPP TS 23.040 §9.2.3.24.15, §9.2.3.24.16
+# What may stand in the header of a text.
+_IN_A_TEXT = {_CONCATENATION_8BIT, _CONCATENATION_16BIT, _SINGLE_SHIFT, _LOCKING_SHIFT}
 
 
 class BadText(ValueError):
@@ -207,18 +211,52 @@ def parse_user_data_header(octets: bytes) -> tuple[Concatenation | None, bytes]:
     short or contradict themselves are passed over, and of several the last counts (3GPP TS 23.040
     §9.2.3.24); where the header is longer than the octets there is none.
     """
-    if not octets or len(octets) <= octets[0]:
-        return None, octets
-    header, payload = octets[1 : 1 + octets[0]], octets[1 + octets[0] :]
+    header, payload = _header_of(octets)
     found = None
-    while len(header) >= 2:
-        name, length = header[0], header[1]
-        value, header = header[2 : 2 + length], header[2 + length :]
-        if (name, length, len(value)) in (
-            (_CONCATENATION_8BIT, 3, 3),
-            (_CONCATENATION_16BIT, 4, 4),
-        ):
+    for name, value in _elements(header):
+        if (name, len(value)) in ((_CONCATENATION_8BIT, 3), (_CONCATENATION_16BIT, 4)):
             *reference, total, number = value
             if 1 <= number <= total:
                 found = Concatenation(int.from_bytes(reference, "big"), total, number)
     return found, payload
+
+
+def national_languages(octets: bytes) -> tuple[int, int]:
+    """The locking and the single shift table that the header of a part names; 0 for the default.
+
+    3GPP TS 23.040 §9.2.3.24.15 and §9.2.3.24.16.
+    """
+    named = {name: value[0] for name, value in _elements(_header_of(octets)[0]) if len(value) == 1}
+    return named.get(_LOCKING_SHIFT, 0), named.get(_SINGLE_SHIFT, 0)
+
+
+def is_surely_header(octets: bytes) -> bool:
+    """Whether octets without the UDHI bit begin with a header all the same.
+
+    Only one that makes a part of them and in which nothing is left over: no text begins so.
+    """
+    concatenation, payload = parse_user_data_header(octets)
+    if concatenation is None or concatenation.total < 2 or not payload:
+        return False
+    header, _ = _header_of(octets)
+    elements = list(_elements(header))
+    return (
+        sum(2 + len(value) for _, value in elements) == len(header)
+        and {name for name, _ in elements} <= _IN_A_TEXT
+        and len({name for name, _ in elements}) == len(elements)
+    )
+
+
+def _header_of(octets: bytes) -> tuple[bytes, bytes]:
+    """The elements of the header, and what follows it; where it is cut short there is none."""
+    if not octets or len(octets) <= octets[0]:
+        return b"", octets
+    return octets[1 : 1 + octets[0]], octets[1 + octets[0] :]
+
+
+def _elements(header: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(header) >= 2:
+        name, length = header[0], header[1]
+        value, header = header[2 : 2 + length], header[2 + length :]
+        if len(value) == length:
+            yield name, value

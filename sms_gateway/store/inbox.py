@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from .bulk import insert_many
 from .tables import account, incoming_part, number, received
@@ -38,35 +38,77 @@ def owners(connection: Connection, digits: Collection[str]) -> dict[str, int]:
     }
 
 
+def unowned(connection: Connection) -> Sequence[Any]:
+    """What came to numbers that nobody has: recipient, messages (how many), last_at; most first."""
+    messages = func.count().label("messages")
+    return connection.execute(
+        select(received.c.recipient, messages, func.max(received.c.received_at).label("last_at"))
+        .where(received.c.account_id.is_(None))
+        .group_by(received.c.recipient)
+        .order_by(messages.desc(), received.c.recipient)
+    ).all()
+
+
+def give_unowned(connection: Connection, recipients: Collection[str], account_id: int) -> int:
+    """Give an account what came for nobody to these recipients; how many messages.
+
+    They get new ids, the next ones: who reads on after an id is told of them.
+    """
+    take_turns(connection)
+    waiting = (received.c.account_id.is_(None), received.c.recipient.in_(recipients))
+    rows = connection.execute(select(received).where(*waiting).order_by(received.c.id)).all()
+    connection.execute(delete(received).where(received.c.id.in_([row.id for row in rows])))
+    given = {"account_id": account_id}
+    add_received(
+        connection,
+        [{name: v for name, v in row._mapping.items() if name != "id"} | given for row in rows],
+    )
+    return len(rows)
+
+
 def add_received(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Store received messages (columns of the table)."""
     insert_many(connection, received, rows)
 
 
-_ADD_PARTS = text(
-    """
-    INSERT INTO incoming_part
-        (upstream, sender, recipient, reference, total, number, text, received_at)
-    VALUES (:upstream, :sender, :recipient, :reference, :total, :number, :text, :received_at)
-    ON CONFLICT DO NOTHING
-    """
-)
+def add_part(connection: Connection, row: dict[str, Any]) -> None:
+    """Keep a part until its others come (columns of the table)."""
+    connection.execute(insert(incoming_part), row)
 
 
-def add_parts(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep parts until their others come; a part that came before is not kept twice."""
-    connection.execute(_ADD_PARTS, rows)
+def offered_again(connection: Connection, whole: Whole, number: int, at: int) -> None:
+    """Note that a part that is there came once more."""
+    of_it = incoming_part.c.number == number
+    connection.execute(update(incoming_part).where(*_same(whole), of_it).values(received_at=at))
 
 
 def parts_of(connection: Connection, whole: Whole) -> Sequence[Any]:
-    """The parts of a message that have come so far, in their order."""
+    """The parts that have come with this reference, joined ones too, in their order."""
     return connection.execute(
         select(incoming_part).where(*_same(whole)).order_by(incoming_part.c.number)
     ).all()
 
 
-def drop_parts(connection: Connection, whole: Whole) -> None:
-    connection.execute(delete(incoming_part).where(*_same(whole)))
+def mark_joined(connection: Connection, whole: Whole, at: int) -> None:
+    waiting = incoming_part.c.joined_at.is_(None)
+    connection.execute(update(incoming_part).where(*_same(whole), waiting).values(joined_at=at))
+
+
+def begin_anew(connection: Connection, whole: Whole, *, but: int) -> None:
+    """Forget the joined parts. Those that came once more stay: they are of the next message, unless
+    it has another part of this number."""
+    columns = incoming_part.c
+    gone = (columns.received_at <= columns.joined_at) | (columns.number == but)
+    connection.execute(delete(incoming_part).where(*_same(whole), gone))
+    connection.execute(update(incoming_part).where(*_same(whole)).values(joined_at=None))
+
+
+def forget_joined(connection: Connection, *, before: int) -> None:
+    """Forget the parts that were joined, and came last, before a time."""
+    columns = incoming_part.c
+    connection.execute(
+        delete(incoming_part).where(columns.joined_at.is_not(None), columns.received_at < before)
+    )
 
 
 def _same(whole: Whole) -> Iterable[Any]:
@@ -80,7 +122,10 @@ def incomplete(connection: Connection, *, received_before: int) -> list[Whole]:
     columns = incoming_part.c
     key = (columns.upstream, columns.sender, columns.recipient, columns.reference, columns.total)
     rows = connection.execute(
-        select(*key).group_by(*key).having(func.max(columns.received_at) < received_before)
+        select(*key)
+        .where(columns.joined_at.is_(None))
+        .group_by(*key)
+        .having(func.max(columns.received_at) < received_before)
     )
     return [tuple(row) for row in rows]
 

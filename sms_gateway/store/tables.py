@@ -173,7 +173,8 @@ received = Table(
     sqlite_autoincrement=True,
 )
 
-# Parts of received messages whose other parts are still to come.
+# Parts of received messages whose other parts are still to come, and for a while those that were
+# joined, by which a part that is offered again is known.
 incoming_part = Table(
     "incoming_part",
     metadata,
@@ -183,9 +184,12 @@ incoming_part = Table(
     Column("reference", Integer, primary_key=True),
     Column("total", Integer, primary_key=True),
     Column("number", Integer, primary_key=True),
-    # UTF-8 in which half a surrogate pair may stand; the other one is in the next part.
+    # UTF-8 of `decode_part`: half a surrogate pair may stand in it.
     Column("text", LargeBinary, nullable=False),
+    # When it was offered last.
     Column("received_at", BigInteger, nullable=False, index=True),
+    # NULL while others are missing; a part that is offered again afterwards is received later.
+    Column("joined_at", BigInteger),
     sqlite_with_rowid=False,
 )
 

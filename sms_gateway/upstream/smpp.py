@@ -80,7 +80,7 @@ class SmppUpstream:
         #: How many parts the two come to.
         self._unwritten = 0
         self._freed = asyncio.Event()
-        self._inbox = Inbox(name, options.default_alphabet)
+        self._inbox = Inbox(name, options)
         # About the connection there is, or was last.
         self._was_useful = self._was_strange = self._was_bound = False
         self._refusal: Status | None = None

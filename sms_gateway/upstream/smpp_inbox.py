@@ -8,10 +8,10 @@ from typing import Any
 
 from ..smpp.pdu import DataSm, DeliverSm
 from ..smpp.status import OK, QUEUE_FULL, SYSTEM_ERROR
-from ..sms.encoding import DefaultAlphabet
-from . import Sink
+from . import Incoming, Sink
 from .smpp_link import Link
 from .smpp_messages import incoming_of, is_receipt, receipt_of
+from .smpp_options import SmppOptions
 
 log = logging.getLogger(__name__)
 
@@ -22,9 +22,11 @@ _MOST = 2_000
 class Inbox:
     """Stores many offers at a time, but not any number."""
 
-    def __init__(self, upstream: str, alphabet: DefaultAlphabet) -> None:
+    def __init__(self, upstream: str, options: SmppOptions) -> None:
         self._upstream = upstream
-        self._alphabet = alphabet
+        self._alphabet = options.default_alphabet
+        self._packed = options.incoming_septets == "packed"
+        self._region = options.region or None
         self._storing: set[asyncio.Future[None]] = set()
 
     def put(self, link: Link[Any], pdu: DeliverSm | DataSm, sink: Sink) -> None:
@@ -49,9 +51,12 @@ class Inbox:
 
     def _store(self, pdu: DeliverSm | DataSm, sink: Sink) -> Awaitable[None] | None:
         if not is_receipt(pdu):
-            return sink.received_message(incoming_of(pdu, self._alphabet))
+            return sink.received_message(self._incoming(pdu))
         receipt = receipt_of(pdu, self._alphabet)
         return None if receipt is None else sink.received_receipt(receipt)
+
+    def _incoming(self, pdu: DeliverSm | DataSm) -> Incoming:
+        return incoming_of(pdu, self._alphabet, packed=self._packed, region=self._region)
 
     def _respond(
         self, link: Link[Any], pdu: DeliverSm | DataSm, stored: asyncio.Future[None]

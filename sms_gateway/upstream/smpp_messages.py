@@ -4,9 +4,24 @@ from datetime import UTC, datetime, timedelta
 
 from ..smpp import tlv
 from ..smpp.pdu import DataSm, DeliverSm, SubmitSm, carried
-from ..sms.encoding import DefaultAlphabet, Encoding, choose, decode, decode_part
+from ..sms import numbering
+from ..sms.encoding import (
+    DefaultAlphabet,
+    Encoding,
+    choose,
+    decode,
+    decode_part,
+    is_default,
+    unpack_septets,
+)
 from ..sms.receipt import Receipt, parse_receipt
-from ..sms.segments import Concatenation, parse_user_data_header, user_data
+from ..sms.segments import (
+    Concatenation,
+    is_surely_header,
+    national_languages,
+    parse_user_data_header,
+    user_data,
+)
 from . import Delivery, Incoming, pending_parts
 from .smpp_options import SmppOptions, Validity
 
@@ -19,6 +34,7 @@ _MAX_SHORT_MESSAGE = 254  # §4.4.1
 # Type of number and numbering plan (§5.2.5, §5.2.6).
 _UNKNOWN = (0, 0)
 _INTERNATIONAL = (1, 1)
+_NATIONAL = 2
 _SHORT_CODE = (3, 0)  # network specific
 _ALPHANUMERIC = (5, 0)
 #: Numbers of more digits are international ones: the shortest have seven with their country code.
@@ -111,22 +127,49 @@ def receipt_of(pdu: DeliverSm | DataSm, alphabet: DefaultAlphabet) -> Receipt | 
     )
 
 
-def incoming_of(pdu: DeliverSm | DataSm, alphabet: DefaultAlphabet) -> Incoming:
-    """A received message, or the part of one that this is."""
-    concatenation, octets = None, carried(pdu)
-    if pdu.esm_class & _UDHI:
+def incoming_of(
+    pdu: DeliverSm | DataSm,
+    alphabet: DefaultAlphabet,
+    *,
+    packed: bool = False,
+    region: str | None = None,
+) -> Incoming:
+    """A received message, or the part of one that this is.
+
+    `packed` is whether the carrier hands septets on as they travelled, eight in seven octets;
+    `region` is the country in which its national numbers are dialled.
+    """
+    concatenation, languages, octets = None, (0, 0), carried(pdu)
+    header = 0
+    # Some carriers leave the header and lose the bit.
+    if pdu.esm_class & _UDHI or is_surely_header(octets):
+        languages, whole = national_languages(octets), octets
         concatenation, octets = parse_user_data_header(octets)
+        header = len(whole) - len(octets)
+    if packed and alphabet == "gsm7" and is_default(pdu.data_coding):
+        octets = _unpacked(octets, header)
     concatenation = concatenation or _sar(pdu.tlvs) or Concatenation(0, 1, 1)
     return Incoming(
-        sender=_number(pdu.source_addr, pdu.source_addr_ton),
-        recipient=_number(pdu.destination_addr, pdu.dest_addr_ton),
+        sender=_number(pdu.source_addr, pdu.source_addr_ton, region),
+        recipient=_number(pdu.destination_addr, pdu.dest_addr_ton, region),
         text=(decode_part if concatenation.total > 1 else decode)(
-            pdu.data_coding, octets, alphabet
+            pdu.data_coding, octets, alphabet, languages
         ),
         reference=concatenation.reference,
         total=concatenation.total,
         number=concatenation.number,
     )
+
+
+def _unpacked(octets: bytes, header: int) -> bytes:
+    """The septets that follow a header of so many octets (3GPP TS 23.040 §9.2.3.24).
+
+    A septet 0 that only fills the last octet is none: SMPP counts octets and not septets.
+    """
+    fill_bits = -8 * header % 7
+    septets = unpack_septets(octets, 8 * len(octets), fill_bits)
+    padded = septets and (8 * len(octets) - fill_bits) % 7 == 0 and not septets[-1]
+    return septets[:-1] if padded else septets
 
 
 def _sar(tlvs: tlv.Tlvs) -> Concatenation | None:
@@ -139,7 +182,23 @@ def _sar(tlvs: tlv.Tlvs) -> Concatenation | None:
     return Concatenation(reference & 0xFFFF, total, number)
 
 
-def _number(address: str, ton: int) -> str:
-    """An international number has its plus sign; anything else is as the carrier wrote it."""
-    international = ton == _INTERNATIONAL[0] and address.isdigit()
-    return f"+{address}" if international else address
+def _number(address: str, ton: int, region: str | None = None) -> str:
+    """A number with its country code has its plus sign; anything else is as the carrier wrote it.
+
+    That is what the carrier calls international, and in `region` what it calls national or says
+    nothing about, where it can be read in one way only.
+    """
+    digits = address.removeprefix("+")
+    if not (digits.isascii() and digits.isdigit()):
+        return address
+    if ton == _INTERNATIONAL[0]:
+        return f"+{digits.removeprefix('00')}"
+    if region is None or address != digits or len(digits) <= _LONGEST_SHORT_CODE:
+        return address
+    readings = {numbering.national(digits, region)}
+    if ton == _UNKNOWN[0]:
+        readings.add(numbering.international(digits.removeprefix("00")))
+    elif ton != _NATIONAL:
+        return address
+    found = [reading[0] for reading in readings if reading is not None]
+    return found[0] if len(set(found)) == 1 else address

@@ -4,12 +4,16 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from phonenumbers import SUPPORTED_REGIONS
+
 from ..sms.encoding import DefaultAlphabet
 
 #: smpp:// and smpps://, as they are registered with IANA.
 _PORTS = {"smpp": 2775, "smpps": 3550}
 
 Validity = Literal["relative", "absolute", "none"]
+#: How the septets of what comes in are laid into octets.
+Septets = Literal["unpacked", "packed"]
 
 _LIMITS: dict[str, tuple[float, float]] = {
     "port": (1, 65_535),
@@ -25,7 +29,11 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "locked_out_delay": (0.01, 86_400),
     "stop_timeout": (0, 600),
 }
-_WORDS = {"default_alphabet": get_args(DefaultAlphabet), "validity": get_args(Validity)}
+_WORDS = {
+    "default_alphabet": get_args(DefaultAlphabet),
+    "validity": get_args(Validity),
+    "incoming_septets": get_args(Septets),
+}
 #: The longest texts, without their NUL (SMPP 3.4 §5.2, and see `BindTransceiver`).
 _LENGTHS = {"system_id": 63, "password": 63, "system_type": 12, "service_type": 5}
 
@@ -58,6 +66,10 @@ class SmppOptions:
 
     #: What the carrier means by data_coding 0.
     default_alphabet: DefaultAlphabet = "gsm7"
+    #: Most carriers unpack the septets of what comes in; SMPP 3.4 leaves that to them too.
+    incoming_septets: Septets = "unpacked"
+    #: Where the carrier's national numbers are dialled (ISO 3166 alpha-2); empty leaves them.
+    region: str = ""
     service_type: str = ""
     #: SMPP 3.4 §5.2.17; 1 asks for a receipt whatever becomes of the message.
     registered_delivery: int = 1
@@ -99,6 +111,8 @@ class SmppOptions:
         for name in ("cafile", "certfile", "keyfile", "tls_name"):
             if getattr(self, name) and not self.tls:
                 raise ValueError(f"{name}: only smpps:// has certificates")
+        if self.region and self.region not in SUPPORTED_REGIONS:
+            raise ValueError(f"region={self.region}: allowed is a country in two letters, as BE")
 
 
 _IN_THE_URL = frozenset(("host", "port", "tls", "system_id", "password"))

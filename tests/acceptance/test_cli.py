@@ -77,7 +77,7 @@ def stored(store: Store, name: str) -> Account:
 GROUPS = {
     "key": ["create", "list", "show", "set", "enable", "disable"],
     "message": ["show"],
-    "number": ["assign", "list", "release"],
+    "number": ["assign", "list", "release", "unowned"],
 }
 
 
@@ -344,6 +344,38 @@ def gateway(keys: Sendsmsnow, sendsmsnow: Sendsmsnow) -> Sendsmsnow:
     for name in ("a", "b"):
         keys("create", name)
     return sendsmsnow
+
+
+def test_what_came_to_a_number_that_nobody_has_is_listed_and_given_when_asked(
+    gateway: Sendsmsnow, store: Store
+) -> None:
+    rows = [
+        {"account_id": None, "upstream": "x", "sender": "+32494000009", "recipient": recipient}
+        | {"text": text, "received_at": at}
+        for recipient, text, at in (
+            ("0494000000", "national", 1_000),
+            ("+32494000000", "international", 2_000),
+            ("8850", "short", 3_000),
+        )
+    ]
+    with store.write() as connection:
+        inbox.add_received(connection, rows)
+    listed = json.loads(gateway("number", "unowned", "--json").out)
+    assert [(row["number"], row["messages"]) for row in listed] == [
+        ("+32494000000", 1),
+        ("0494000000", 1),
+        ("8850", 1),
+    ]
+    assert listed[2]["last_at"] == "1970-01-01T00:00:03Z"
+    told = gateway("number", "assign", "8850", "a")
+    assert "messages that had come before: 1, kept for nobody" in told.err
+    told = gateway("number", "assign", "+32494000000", "a", "--with-unowned")
+    assert told.err == "messages that had come before: 2, given to it\n"
+    with store.read() as connection:
+        account = stored(store, "a").id
+        page = inbox.page(connection, account, after=3, most=9)
+    assert [message.text for message in page] == ["national", "international"]
+    assert gateway("number", "unowned").out.split()[3] == "8850"
 
 
 def test_a_number_is_given_to_one_key_at_a_time(gateway: Sendsmsnow) -> None:

@@ -568,6 +568,16 @@ MESSAGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
         },
         {"text": "llo", "reference": 300, "total": 2, "number": 2},
     ),
+    (
+        {"short_message": b"\x03\x24\x01\x01\x1bg", "esm_class": 0x40},
+        {"text": "ğ"},
+    ),
+    (
+        {"short_message": b"\x05\x00\x03\x08\x02\x01He"},
+        {"text": "He", "reference": 8, "total": 2, "number": 1},
+    ),
+    ({"short_message": b"\xff\xfe\x16\x04", "data_coding": 8}, {"text": "Ж"}),
+    ({"short_message": b"\xe9t\xe9", "data_coding": 1}, {"text": "été"}),
     ({"message_payload": b"Hello" * 100}, {"text": "Hello" * 100}),
     ({"command": "data_sm", "message_payload": b"Hello"}, {"text": "Hello"}),
 ]
@@ -583,6 +593,21 @@ async def test_messages_of_every_form_are_read_and_acknowledged(tmp_path) -> Non
         assert {entry["status"] for entry in smsc.receipts()} == {0}
     expected = [Incoming(sender="8888", recipient="", **fields) for _, fields in MESSAGES]
     assert bind.sink.messages == expected
+
+
+async def test_packed_septets_and_national_numbers_are_read_by_the_settings(tmp_path) -> None:
+    with start_smsc(tmp_path) as smsc:
+        async with bound(smsc, incoming_septets="packed", region="BE") as bind:
+            smsc.offer(
+                source_addr="0494000009",
+                source_addr_ton=2,
+                destination_addr="028850000",
+                short_message=bytes.fromhex("c8329bfd06"),
+            )
+            await bind.sink.until(lambda: bind.sink.messages)
+    assert bind.sink.messages == [
+        Incoming(sender="+32494000009", recipient="+3228850000", text="Hello")
+    ]
 
 
 async def test_more_offers_than_can_be_kept_are_refused_for_now(tmp_path) -> None:

@@ -99,3 +99,93 @@ def test_an_inbox_is_read_page_by_page_without_gap_or_repeat(numbered: Books) ->
         texts += [message.text for message in page]
         after = page[-1].id
     assert texts == [str(n) for n in range(50)]
+
+
+def test_a_reference_used_again_does_not_mix_two_texts(numbered: Books) -> None:
+    numbered.write(mo("A1", 1, 2))
+    numbered.write(mo("B1 ", 1, 2, now=NOW + 60_000), mo("B2", 2, 2, now=NOW + 60_000))
+    assert [m.text for m in inbox_of(numbered)] == ["A1 [...] ", "B1 B2"]
+
+
+def test_a_reference_used_again_with_another_total_is_another_text(numbered: Books) -> None:
+    numbered.write(mo("A1", 1, 3), mo("B1 ", 1, 2), mo("B2", 2, 2))
+    assert [m.text for m in inbox_of(numbered)] == ["B1 B2"]
+
+
+def test_an_old_part_is_not_joined_after_a_time_without_a_worker(numbered: Books) -> None:
+    numbered.write(mo("A1", 1, 2))
+    later = NOW + HOUR
+    numbered.write(mo("B2", 2, 2, now=later), mo("B1 ", 1, 2, now=later))
+    assert [m.text for m in inbox_of(numbered)] == ["A1 [...] ", "B1 B2"]
+
+
+def test_a_part_offered_again_after_joining_is_no_message(numbered: Books) -> None:
+    numbered.write(mo("one ", 1, 2), mo("two", 2, 2), mo("two", 2, 2))
+    numbered.write(mo("one ", 1, 2, now=NOW + HOUR), mo("two", 2, 2, now=NOW + HOUR))
+    numbered.write(Beat(now=NOW + 2 * HOUR))
+    assert [m.text for m in inbox_of(numbered)] == ["one two"]
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_the_next_text_may_share_a_part_with_the_last(
+    numbered: Books, order: tuple[int, int]
+) -> None:
+    numbered.write(mo("one ", 1, 2), mo("Regards", 2, 2))
+    texts = {1: "new ", 2: "Regards"}
+    numbered.write(*(mo(texts[n], n, 2, now=NOW + 60_000) for n in order))
+    assert [m.text for m in inbox_of(numbered)] == ["one Regards", "new Regards"]
+
+
+def test_joined_parts_are_forgotten_after_hours(numbered: Books) -> None:
+    numbered.write(mo("one ", 1, 2), mo("two", 2, 2))
+    numbered.write(Beat(now=NOW + 7 * HOUR))
+    with numbered.store.read() as connection:
+        assert connection.execute(select(tables.incoming_part)).all() == []
+
+
+def came(to: str) -> MessageCame:
+    incoming = Incoming(sender="+32494000009", recipient=to, text="hi")
+    return MessageCame(upstream="a", incoming=incoming, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("written", "belongs"),
+    [
+        ("3228850000", True),
+        ("+3228850000", True),
+        ("003228850000", True),
+        ("028850000", True),
+        ("28850000", True),
+        # too short to be sure, another country's, another number
+        ("850000", False),
+        ("+3128850000", False),
+        ("0028850000", False),
+        ("028850001", False),
+        ("Shop", False),
+        ("", False),
+    ],
+)
+def test_a_number_is_known_in_the_forms_of_carriers(
+    numbered: Books, written: str, belongs: bool
+) -> None:
+    numbered.write(came(written))
+    assert [m.recipient.removeprefix("+").removeprefix("00") for m in inbox_of(numbered)] == (
+        ["3228850000"] if belongs else []
+    )
+
+
+def test_a_national_number_that_two_have_is_nobodys(numbered: Books) -> None:
+    with numbered.store.write() as connection:
+        inbox.assign(connection, "3128850000", numbered.account.id, NOW)
+    numbered.write(came("028850000"))
+    assert inbox_of(numbered) == []
+
+
+def test_a_number_that_nobody_has_is_warned_of_once_and_not_shown(
+    books: Books, caplog: pytest.LogCaptureFixture
+) -> None:
+    books.write(came("+3228850000"), came("+3228850000"))
+    books.write(came("+3228850000"))
+    (record,) = [r for r in caplog.records if "nobody has" in r.message]
+    assert record.levelname == "WARNING"
+    assert "28850000" not in str(record.__dict__)

@@ -8,7 +8,7 @@ from support.upstreams import a_delivery
 from sms_gateway.smpp import tlv
 from sms_gateway.smpp.codec import encode
 from sms_gateway.smpp.pdu import DataSm, DeliverSm
-from sms_gateway.sms.encoding import DefaultAlphabet, Encoding, decode
+from sms_gateway.sms.encoding import DefaultAlphabet, Encoding, decode, encode_gsm7, pack_septets
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import Incoming
 from sms_gateway.upstream.smpp_messages import (
@@ -228,3 +228,76 @@ def test_the_carriers_alphabet_counts_for_what_comes_in_too() -> None:
     pdu = DeliverSm(short_message="é€".encode())
     assert incoming_of(pdu, "utf8").text == "é€"
     assert a_delivery("é€").encoding is Encoding.GSM7
+
+
+@pytest.mark.parametrize(
+    ("pdu", "text", "part"),
+    [
+        # national languages, by single and by locking shift, and after a part's numbers
+        (DeliverSm(esm_class=0x40, short_message=b"\x03\x24\x01\x01\x1bg\x1bi"), "ğı", (1, 1)),
+        (DeliverSm(esm_class=0x40, short_message=b"\x03\x25\x01\x01\x07\x1d"), "ış", (1, 1)),
+        (
+            DeliverSm(esm_class=0x40, short_message=b"\x08\x00\x03\x07\x02\x01\x24\x01\x02\x1ba"),
+            "á",
+            (2, 1),
+        ),
+        # the header is there and its bit is not
+        (DeliverSm(short_message=b"\x05\x00\x03\x07\x02\x01He"), "He", (2, 1)),
+        (DeliverSm(short_message=b"\x06\x08\x04\x01\x07\x02\x02llo"), "llo", (2, 2)),
+        (
+            DeliverSm(data_coding=8, short_message=b"\x05\x00\x03\x07\x02\x01\x04\x36"),
+            "ж",
+            (2, 1),
+        ),
+        # what only looks like one: a single part, a number out of range, something left over
+        (DeliverSm(short_message=b"\x05\x00\x03\x07\x01\x01He"), "é@¥ì££He", (1, 1)),
+        (DeliverSm(short_message=b"\x05\x00\x03\x07\x02\x03He"), "é@¥ì$¥He", (1, 1)),
+        (DeliverSm(short_message=b"\x06\x00\x03\x07\x02\x01HHe"), "ù@¥ì$£HHe", (1, 1)),
+        (DeliverSm(short_message=b"\x05\x00\x03\x07\x02\x01"), "é@¥ì$£", (1, 1)),
+    ],
+)
+def test_a_header_says_language_and_part(pdu: DeliverSm, text: str, part: tuple[int, int]) -> None:
+    incoming = incoming_of(pdu, "gsm7")
+    assert (incoming.text, (incoming.total, incoming.number)) == (text, part)
+
+
+@pytest.mark.parametrize("text", ["Hi", "1234567", "12345678", "8 @ a", "{}" * 10, "x" * 153])
+@pytest.mark.parametrize(
+    "header", [b"", b"\x05\x00\x03\x07\x02\x01", b"\x06\x08\x04\x01\x07\x02\x02"]
+)
+def test_packed_septets_are_unpacked_where_the_carrier_packs(text: str, header: bytes) -> None:
+    packed = pack_septets(encode_gsm7(text), -8 * len(header) % 7)
+    pdu = DeliverSm(esm_class=0x40 if header else 0, short_message=header + packed)
+    assert incoming_of(pdu, "gsm7", packed=True).text == text
+    other = DeliverSm(data_coding=8, short_message=b"\x04\x36")
+    assert incoming_of(other, "gsm7", packed=True).text == "ж"
+
+
+@pytest.mark.parametrize(
+    ("address", "ton", "region", "number"),
+    [
+        ("0494000000", 2, "BE", "+32494000000"),
+        ("494000000", 2, "BE", "+32494000000"),
+        ("0494000000", 0, "BE", "+32494000000"),
+        ("32494000000", 0, "BE", "+32494000000"),
+        ("0032494000000", 0, "BE", "+32494000000"),
+        ("0032494000000", 1, None, "+32494000000"),
+        ("2015946934", 2, "US", "+12015946934"),
+        # both an American number and an Egyptian one: not guessed
+        ("2015946934", 0, "US", "2015946934"),
+        ("0494000000", 2, None, "0494000000"),
+        ("8850", 0, "BE", "8850"),
+        ("8850", 2, "BE", "8850"),
+        ("0494000000", 3, "BE", "0494000000"),
+        ("Shop", 5, "BE", "Shop"),
+        ("", 0, "BE", ""),
+    ],
+)
+def test_a_national_number_gets_its_country_code_where_it_is_sure(
+    address: str, ton: int, region: str | None, number: str
+) -> None:
+    pdu = DeliverSm(
+        source_addr=address, source_addr_ton=ton, destination_addr=address, dest_addr_ton=ton
+    )
+    incoming = incoming_of(pdu, "gsm7", region=region)
+    assert (incoming.sender, incoming.recipient) == (number, number)

@@ -23,6 +23,7 @@ from sms_gateway.sms.encoding import (
     pack_septets,
     unpack_septets,
 )
+from sms_gateway.sms.national_languages import LOCKING, SINGLE
 
 ORACLE = gsm0338.Codec()
 
@@ -141,6 +142,82 @@ def test_half_a_pair_without_the_other_shows_as_a_replacement_character():
     assert join_parts([decode_part(8, b"\xde\x00\x00A"), "B"]) == "\ufffdAB"
 
 
+@pytest.mark.parametrize(
+    ("parts", "text"),
+    [
+        # GSM 7 bit: an escape and its character, two escapes, an escape and nothing
+        ([(0, b"5 \x1b"), (0, b"e!")], "5 €!"),
+        ([(0, b"5 \x1b"), (0, b"(x"), (0, b"\x1b)")], "5 {x}"),
+        ([(0, b"a\x1b\x1b"), (0, b"e")], "a e"),
+        ([(0, b"a\x1b\x1be\x1b"), (0, b"<")], "a e["),
+        ([(0, b"a\x1b"), (0, b"")], "a "),
+        ([(0xF1, b"a\x1b"), (0xF1, b"\x0ab")], "a\nb"),
+        # UCS2: one mark of the order for all parts, one in each, a pair cut in two under it
+        ([(8, b"\xfe\xff\x04\x36"), (8, b"\x04\x36")], "жж"),
+        ([(8, b"\xff\xfe\x36\x04"), (8, b"\x36\x04")], "жж"),
+        ([(8, b"\xff\xfe\x36\x04"), (8, b"\xff\xfe\x36\x04")], "жж"),
+        ([(8, b"\xff\xfe\x3d\xd8"), (8, b"\x00\xde")], "😀"),
+        ([(8, b"\xd8\x3d"), (8, b"\xde\x00\x00")], "😀"),
+        ([(8, b"\x00\x00"), (8, b"\x00A")], "\ufffdA"),
+    ],
+)
+def test_what_is_cut_between_two_parts_is_whole_again(parts, text):
+    assert join_parts([decode_part(coding, octets) for coding, octets in parts]) == text
+
+
+@pytest.mark.parametrize(
+    ("languages", "octets", "text"),
+    [
+        ((0, 1), b"G\x1bG \x1bi \x1bS", "GĞ ı Ş"),
+        ((1, 0), b"\x07\x0b\x0c\x1c\x1d\x40\x04\x60\x1be", "ıĞğŞşİ€ç€"),
+        ((1, 1), b"\x60\x1bc", "çç"),
+        ((0, 2), b"\x1bA\x1ba\x1bU\x1b\x09", "ÁáÚç"),
+        ((3, 3), b"\x5b\x7b\x18\x1b\x5b", "Ãã€Ã"),
+        ((0, 3), b"\x1b\x15", "Ω"),
+        ((6, 6), b"\x28\x2c\x18\x2e\x38 \x1b\x1c", "),घ.8 ०"),
+    ],
+)
+def test_a_text_is_read_in_the_tables_of_its_language(languages, octets, text):
+    assert decode(0, octets, languages=languages) == text
+
+
+@pytest.mark.parametrize("language", range(1, 14))
+def test_the_tables_of_a_language_hold_its_own_script(language):
+    """One block of Unicode beside what all tables share: a letter of another is a misprint."""
+    block = {4: 9, 5: 0xA, 6: 9, 7: 0xC, 8: 0xD, 9: 0xB, 10: 0xA, 11: 0xB, 12: 0xC, 13: 6}
+    half = {4: 0x80, 5: 0x80, 6: 0, 7: 0x80, 8: 0, 9: 0, 10: 0, 11: 0x80, 12: 0}
+    for tables in (LOCKING, SINGLE):
+        table = tables.get(language, "")
+        assert len(table) in (0, 128)
+        assert "\ufffd" not in table
+        for character in table:
+            if 0x400 < ord(character) < 0x2000 and language in block:
+                if character in "।॥":  # dandas, which all of them share
+                    continue
+                assert ord(character) >> 8 == block[language]
+                if language in half:
+                    assert ord(character) & 0x80 == half[language]
+
+
+def test_a_language_that_nobody_knows_is_read_in_the_default_tables():
+    assert decode(0, b"@\x1be", languages=(14, 99)) == decode(0, b"@\x1be")
+
+
+def test_an_escape_of_a_language_is_whole_again_between_two_parts():
+    parts = [decode_part(0, b"a\x1b", languages=(0, 1)), decode_part(0, b"gb", languages=(0, 1))]
+    assert join_parts(parts) == "ağb"
+
+
+@given(st.binary(), st.tuples(st.integers(0, 15), st.integers(0, 15)))
+def test_any_octets_decode_in_any_language(octets: bytes, languages: tuple[int, int]):
+    assert len(decode(0, octets, languages=languages)) <= len(octets)
+
+
+@given(st.lists(st.binary()), st.sampled_from([0, 8]))
+def test_any_parts_are_joined(parts: list[bytes], coding: int):
+    assert UNCARRIED.search(join_parts([decode_part(coding, part) for part in parts])) is None
+
+
 @given(st.binary())
 def test_any_octets_decode(octets: bytes):
     assert len(decode_gsm7(octets)) <= len(octets)
@@ -204,7 +281,10 @@ def test_a_carriers_alphabet_is_used_as_it_is():
     [
         (0x00, b"\x00\x1be", "@€"),
         (0x01, b"IA5 @", "IA5 @"),
-        (0x01, b"\x80", "\ufffd"),
+        # Latin-1 where seven bits were announced, and Windows where Latin-1 was
+        (0x01, b"\xe9t\xe9", "été"),
+        (0x01, b"\x80", "€"),
+        (0x03, b"\x93\x80\x94\x81", "“€”\ufffd"),
         (0x03, b"\xe9t\xe9", "été"),
         (0x05, "漢字".encode("iso2022_jp"), "漢字"),
         (0x06, "Привет".encode("iso8859-5"), "Привет"),
@@ -218,11 +298,21 @@ def test_a_carriers_alphabet_is_used_as_it_is():
         (0x13, b"\x00", "@"),
         (0x18, b"\x04\x36", "ж"),
         (0x1B, b"\x04\x36", "ж"),
+        (0x48, b"\x04\x36", "ж"),
+        (0x51, b"\x00", "@"),
+        (0x54, b"\x00\xff", "00ff"),
         (0xC0, b"\x00", "@"),
         (0xD8, b"\x00", "@"),
         (0xE0, b"\x04\x36", "ж"),
         (0xF0, b"\x00", "@"),
         (0xF3, b"\x00", "@"),
+        # UCS2 with a mark of its order, or an octet too many
+        (0x08, b"\xfe\xff\x04\x36", "ж"),
+        (0x08, b"\xff\xfe\x36\x04\x3d\xd8\x00\xde", "ж😀"),
+        (0x18, b"\xff\xfe\x36\x04", "ж"),
+        (0x08, b"\x04\x36\x00", "ж"),
+        (0x08, b"\x04\x36\x04", "ж\ufffd"),
+        (0x08, b"Hello", "Hello"),
         # octets, and what nobody knows
         (0x02, b"\x00\xff", "00ff"),
         (0x04, b"\x00\xff", "00ff"),
