@@ -277,15 +277,13 @@ class HttpBackend:
         except UnicodeEncodeError:
             return failed(Reply(Code.NOT_SENT, note="The text has characters that do not exist"))
         except Unreached as error:
-            log.warning("backend not reached", extra={"error": type(error).__name__})
+            log.warning("backend not reached", extra={"why": error.trouble.what})
             code = Code.INTERNAL
         except NotTaken as error:
             log.warning("odd answer of the backend", extra={"reason": str(error)})
             code = Code.INTERNAL
         except OddAnswer as error:
             log.warning("odd answer of the backend", extra={"reason": str(error)})
-        except Unreached as error:
-            log.warning("backend not reached", extra={"why": error.trouble.what})
         except Exception as error:
             log.warning("backend did not answer", extra={"error": type(error).__name__})
         return failed(Reply(code))

@@ -92,14 +92,15 @@ def claim(
                     continue
                 until = share.route.quiet and share.route.quiet.until(row.recipient, now)
                 if until:
-                    waiting.append((row.id, until, "quiet hours"))
+                    waiting.append((row.id, until, f"quiet hours until {moment(until)}"))
                     continue
                 if (row.parts > room and taken) or (row.parts > left and len(taken) > ours):
                     break
                 # Last, as what is not held may be the one delivery that tries its number.
                 until = hold(row.recipient, now) if hold is not None else 0
                 if until:
-                    waiting.append((row.id, until, "the number is busy"))
+                    why = f"the number is busy until {moment(until)}"
+                    waiting.append((row.id, until, why))
                     continue
                 taken.append(row)
                 left -= row.parts
@@ -147,7 +148,7 @@ def _put_off(connection: Connection, waiting: Sequence[tuple[int, int, str]], no
     connection.execute(_PUT_OFF, [{"delivery_id": id, "until": until} for id, until, _ in waiting])
     record_steps(
         connection,
-        [(id, now, 0, "put off", f"{why} until {moment(until)}") for id, until, why in waiting],
+        [(id, now, 0, "put off", why) for id, _, why in waiting],
     )
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..smpp import tlv
 from ..smpp.pdu import DataSm, DeliverSm, SubmitSm, carried
-from ..sms import numbering
+from ..sms import dialling, numbering
 from ..sms.encoding import (
     DefaultAlphabet,
     Encoding,
@@ -195,7 +195,7 @@ def _number(address: str, ton: int, region: str | None = None) -> str:
         return f"+{digits.removeprefix('00')}"
     if region is None or address != digits or len(digits) <= _LONGEST_SHORT_CODE:
         return address
-    readings = {numbering.national(digits, region)}
+    readings = {dialling.national(digits, region)}
     if ton == _UNKNOWN[0]:
         readings.add(numbering.international(digits.removeprefix("00")))
     elif ton != _NATIONAL:

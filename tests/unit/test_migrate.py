@@ -9,7 +9,6 @@ import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from support.accounts import create
 from support.running import wait_for
 
 import sms_gateway.store
@@ -86,15 +85,31 @@ def old(database: str) -> Iterator[Store]:
     store.close()
 
 
+def add_accounts(store: Store, *accounts: tuple[str, str | None]) -> list[int]:
+    """Accounts as the first schema has them, each by its name and who may write mails to it."""
+    with store.write() as connection:
+        for number, (name, senders) in enumerate(accounts):
+            connection.execute(
+                sqlalchemy.text(
+                    "INSERT INTO account (name, key_hash, key_hint, enabled, multi, test, sender,"
+                    " mail_address, mail_senders, version, next_free, created_at) VALUES (:name,"
+                    " :hash, 'abcd', :yes, :yes, :yes, '', :name, :senders, 7, 0, 0)"
+                ),
+                {"name": name, "hash": bytes([number] * 32), "senders": senders, "yes": True},
+            )
+        ids = connection.execute(sqlalchemy.text("SELECT id FROM account ORDER BY id"))
+        return list(ids.scalars())
+
+
 def fill(store: Store, count: int) -> int:
     """Accept messages, the oldest of them to +32494000000; the id of their account."""
-    _, account = create(store)
+    (account_id,) = add_accounts(store, ("acme", None))
     ids = [new_id(1_800_000_000_000 + number) for number in range(count)]
     with store.write() as connection:
-        intake.add_messages(connection, [(id, account.id, "", "Hi", "gsm7", 1, 0) for id in ids])
+        intake.add_messages(connection, [(id, account_id, "", "Hi", "gsm7", 1, 0) for id in ids])
         rows = [(id, f"+32494{number:06}", "", 1, 0, 0) for number, id in enumerate(ids)]
         intake.add_deliveries(connection, rows)
-    return account.id
+    return account_id
 
 
 def found(store: Store, account_id: int) -> int:
@@ -190,16 +205,8 @@ ACCOUNTS = (("open", None), ("listed", "@example.org"))
 
 
 def test_accounts_of_before_have_their_mails_read_as_new_ones(old: Store) -> None:
+    add_accounts(old, *ACCOUNTS)
     with old.write() as connection:
-        for number, (name, senders) in enumerate(ACCOUNTS):
-            connection.execute(
-                sqlalchemy.text(
-                    "INSERT INTO account (name, key_hash, key_hint, enabled, multi, test, sender,"
-                    " mail_address, mail_senders, version, next_free, created_at) VALUES (:name,"
-                    " :hash, 'abcd', :yes, :yes, :yes, '', :name, :senders, 7, 0, 0)"
-                ),
-                {"name": name, "hash": bytes([number] * 32), "senders": senders, "yes": True},
-            )
         connection.execute(
             sqlalchemy.text(
                 "INSERT INTO message (id, account_id, sender, text, encoding, parts, accepted_at)"
