@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from support.load import Book
 
+from sms_gateway.codes import Code
 from sms_gateway.sms.message import State
 from sms_gateway.store import Store, tables
 
@@ -27,8 +28,10 @@ class Audit:
     #: Messages that clients were told are accepted, and the deliveries that they come to.
     acknowledged: int = 0
     accepted: int = 0
-    #: Messages of which no client was told, as its request was cut off or answered with 6 or 30.
+    #: Messages of which no client was told, as its request was cut off or answered with 6.
     untold: int = 0
+    #: Messages whose clients were told that nothing was accepted (30), and which are there.
+    denied: int = 0
     #: How deliveries have ended that carriers took.
     outcomes: Counter[str] = field(default_factory=Counter)
     #: Taken by no carrier, as far as carriers know, and held: nobody could know that.
@@ -48,7 +51,8 @@ class Audit:
 
     @property
     def is_good(self) -> bool:
-        return not (self.lost or self.twice or self.unexplained or self.stuck or self.complaints)
+        faults = self.lost, self.denied, self.twice, self.unexplained, self.stuck
+        return not (any(faults) or self.complaints)
 
     def complain(self, what: str) -> None:
         # The first few say it all.
@@ -68,6 +72,7 @@ class Audit:
             f"ended                 {ends}",
             f"held as uncertain     {self.held}",
             f"lost                  {self.lost}",
+            f"denied                {self.denied}",
             f"sent twice (hold)     {self.twice}",
             f"sent twice (resend)   {self.resent} marked as possible duplicates,"
             f" {self.unexplained} unexplained",
@@ -120,7 +125,10 @@ def _compare_clients(
                 found.complain(f"message {id} was acknowledged, and the store has {ids.get(text)}")
         told |= book.accepted.keys()
         for text, code in book.refused.items():
-            if code not in (6, 30):
+            if code == Code.INTERNAL and text in ids:
+                found.denied += 1
+                found.complain(f"{text[:30]!r} was answered 30, and is there")
+            elif code not in (Code.TIMED_OUT, Code.INTERNAL):
                 found.complain(f"code {code} for {text[:30]!r}")
         asked = {*book.unanswered, *book.refused}
         found.untold += sum(text in ids for text in asked)
