@@ -3,16 +3,13 @@
 import asyncio
 import ssl
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from aiosmtpd.smtp import SMTP, Envelope, syntax
 
 from sms_gateway.backend import MailChoices
 
 from .limits import Limits, network_of
-
-if TYPE_CHECKING:
-    from .handler import Handler
 
 #: After so many refusals the client is sent away.
 MOST_ERRORS = 20
@@ -22,8 +19,8 @@ _CALLS = {"*": 20} | dict.fromkeys(("MAIL", "RCPT", "DATA", "RSET", "NOOP"), 1_0
 _PATIENCE = 4
 
 
-class Household(Protocol):
-    """What a connection belongs to."""
+class Registry(Protocol):
+    """All connections of a server, with what they may have together."""
 
     limits: Limits
     connections: "set[Connection]"
@@ -42,8 +39,8 @@ class Connection(SMTP):
 
     def __init__(
         self,
-        handler: "Handler",
-        household: Household,
+        handler: object,
+        registry: Registry,
         *,
         hostname: str,
         tls: ssl.SSLContext | None,
@@ -64,7 +61,7 @@ class Connection(SMTP):
             command_call_limit=_CALLS,
             loop=asyncio.get_running_loop(),
         )
-        self._household = household
+        self._registry = registry
         self._max_size = max_size
         self._errors = 0
         #: Whether a mail is being handed on: what was taken is to be answered.
@@ -85,12 +82,12 @@ class Connection(SMTP):
         assert isinstance(transport, asyncio.Transport)
         peer = transport.get_extra_info("peername")
         network = network_of(peer[0]) if isinstance(peer, tuple) else ""
-        if not self._household.limits.connect(network):
+        if not self._registry.limits.connect(network):
             transport.write(b"421 4.7.0 Too many connections, try again later\r\n")
             transport.close()
             return
         self.network = network
-        self._household.connections.add(self)
+        self._registry.connections.add(self)
         super().connection_made(transport)
         assert self._handler_coroutine is not None
         self._handler_coroutine.add_done_callback(_seen)
@@ -98,8 +95,8 @@ class Connection(SMTP):
     def connection_lost(self, error: Exception | None) -> None:
         if self.network is None:  # was never taken, or has been lost before
             return
-        self._household.limits.disconnect(self.network)
-        self._household.connections.discard(self)
+        self._registry.limits.disconnect(self.network)
+        self._registry.connections.discard(self)
         self.network = None
         self.lost.set()
         super().connection_lost(error)
