@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from functools import cache
 
+from babel import Locale
+
 from . import Words
 
 #: Reasons without anything in them that varies. A test holds them, and FORMS, against the code.
@@ -48,6 +50,76 @@ SENTENCES = (
     "an optional parameter is out of range",
     # Of callbacks.
     "its address is not public",
+    # Of connections: what happened, and what to do about it.
+    "the certificate is signed by nobody who is trusted",
+    "the certificate is for another name",
+    "the certificate has expired",
+    "the certificate is not valid yet",
+    "the certificate is not valid",
+    "the other side does not speak TLS on this port",
+    "there is no version of TLS that both sides speak",
+    "the other side asks for a client certificate",
+    "the other side does not accept our client certificate",
+    "the other side refuses TLS with us",
+    "the other side has nothing under this name",
+    "TLS failed",
+    "the other side hung up while TLS began",
+    "the other side does not answer in TLS",
+    "no such host is known",
+    "the host cannot be looked up",
+    "nothing listens there",
+    "there is no way to it",
+    "there is no answer",
+    "the other side hung up",
+    "none of its addresses is reached",
+    "the host is none that a machine can have",
+    "the bind is not answered",
+    "the other side hung up before it answered the bind",
+    "the other side speaks TLS on this port",
+    "the other side does not speak SMPP",
+    "set cafile to the CA certificate that the other side has given you",
+    "write the name in it as the host, or set tls_name to it",
+    "ask the other side for a valid one, or check the clock of this machine",
+    "check the clock of this machine, or ask the other side",
+    "ask the other side for a valid one",
+    "take the port for TLS, or write smpp:// (http://) if there is none",
+    "ask the other side for TLS 1.2 or newer",
+    "set certfile and keyfile to the one that it has given you",
+    "set certfile and keyfile to the one that it has given you, and look whether it has expired",
+    "it may ask for a client certificate (certfile, keyfile), or for other ciphers",
+    "write the name in its certificate as the host, or set tls_name to it",
+    "look at the error, and ask the other side",
+    "take the port for TLS, or write smpp:// (http://) if there is none; it may also ask "
+    "for a client certificate (certfile, keyfile), or let only listed addresses in",
+    "check the host",
+    "check the name servers of this machine",
+    "check host and port",
+    "check the network, routes and firewalls of this machine",
+    "check host and port, and that firewalls and the other side's list of allowed "
+    "addresses let this machine through",
+    "check the port, whether it is for TLS (smpps://), whether the operator asks for a "
+    "client certificate (certfile), and with the operator that this machine's address is "
+    "allowed",
+    "write smpps:// for smpp://",
+    # What to do about a refused bind.
+    "the operator expects another form of bind: ask for SMPP 3.4 with transceivers",
+    "the operator knows no transceivers: ask for SMPP 3.4 with bind_transceiver",
+    "transceivers are not allowed: ask the operator to allow this account bind_transceiver",
+    "the account is bound already: run no more workers than it may have binds, stop what "
+    "else uses it, or ask the operator for more; after a cut connection it passes of "
+    "itself",
+    "the operator has trouble of its own: if it lasts, ask the operator",
+    "no reason is given: ask the operator whether this machine's address is allowed, how "
+    "many binds the account may have, and for its system_type",
+    "set the password in the upstream's address (special characters as %XX; SMPP 3.4 has "
+    "at most 8), or ask the operator whether the account is active",
+    "set the user (system_id) in the upstream's address as the operator gave it",
+    "the operator takes no more at the moment: if it lasts, ask the operator",
+    "set the option system_type as the operator gave it, or leave it out",
+    "the operator counts too many binds: it passes, unless other programs bind as well",
+    "a status of the operator's own: its documentation says what it means; commonly that "
+    "this machine's address is not allowed, or that there are too many binds",
+    "ask the operator what it means",
     # What is odd about the answer of a relay.
     "it reports success with no or too many recipients",
     "it reports success without a count",
@@ -128,8 +200,17 @@ SENTENCES = (
     "reserved status",
     # Of numbers and texts.
     "there is no number",
-    "has a letter or sign that telephone numbers do not have",
-    "is not a valid telephone number; write it with its country code",
+    "is written as a decimal number, as spreadsheets do with long numbers; make its cell "
+    "a text and write all digits",
+    "has an extension, which no SMS reaches; write the number without it",
+    "is a parameter of a tel: address, which is not read; write the number with +",
+    "begins with a space, which may have been a + and makes another number; write + as "
+    "%2B in a query, or no space",
+    "the letter that cannot be shown",
+    "the sign that cannot be shown",
+    "is not a valid telephone number: there are no digits, or a + stands between them",
+    "no country's calling code begins so",
+    "its calling code",
     "the text is empty",
     "the text has half a surrogate pair",
     # Of the gateway.
@@ -138,16 +219,60 @@ SENTENCES = (
     "Too busy - try again shortly",
     "Too many wrong keys from here",
     "This idempotency key was used before for another message",
+    "The database was lost meanwhile; it is not known whether this was done",
+    "before is no date or time",
+    "after is not what an answer had as next",
+    # Of requests that cannot be read, and of pages.
+    "There is nothing at this address",
+    "This cannot be done here",
+    "This request is not understood",
+    "This form is too old, or did not come from here: open the page again",
+    "The request is not as HTTP has it",
+    "The address is too long: parameters may come in the body, by POST",
+    "Only HTTP/1.1 is understood here",
+    "The headers are too large or too many",
+    "This transfer encoding is not understood: chunked is",
+    "Only HTTP/1.0 and HTTP/1.1 are understood here",
+    "The body is not in chunks as HTTP has them, or in too many",
+    "This is no HTTP request",
+    "The address has a blank in it, which is written %20, or + in the query",
+    "The method is not one of HTTP, such as GET and POST, in capital letters",
+    "The address has a character in it that is written with % and two digits",
+    "There has to be one Host header",
+    "A header is not as HTTP has it: a name, a colon and a value on one line",
+    "A compressed body is not understood",
+    "The body is neither a form nor JSON",
+    "Too many parameters",
+    "The body is not a JSON object",
+    "The body is not JSON",
+    "Too many recipients",
+    "The text is not in the charset that it names",
+    "The charset is not known",
+    "The body is not a multipart form",
+    "The request did not arrive in time",
+    "The body comes in too small pieces",
+    "The request is too large",
+    "The body is JSON, which has to be said: Content-Type: application/json",
+    "The call is not a JSON object",
+    "The Idempotency-Key is not 1 to 255 visible ASCII characters",
 )
 
 #: Reasons with something that varies: how they read, and the sentence to look up. What is called
-#: `words` or `more` is a reason itself, or somebody else's words; `state` is a state.
+#: `words` is a reason itself, or somebody else's words; `state` is a state, `region` a country by
+#: ISO 3166 alpha-2, and `place` what `numbering.complaint` calls the numbers of a calling code.
 FORMS = tuple(
     (re.compile(form), sentence)
     for form, sentence in (
         (r"(?P<words>.+) \(late\)", "%(words)s (late)"),
+        (r"(?P<words>.+) \(incident (?P<code>[0-9a-f-]+)\)", "%(words)s (incident %(code)s)"),
+        # Parameters that nobody knows, as their sender named them.
+        (
+            r"(?P<words>.+) \(not known here: (?P<names>[A-Za-z_-]+(?:, [A-Za-z_-]+)*)\)",
+            "%(words)s (not known here: %(names)s)",
+        ),
         (r"it was (?P<state>[a-z]+)", "it was %(state)s"),
         (r"quiet hours until (?P<time>[0-9TZ: -]+)", "quiet hours until %(time)s"),
+        (r"the number is busy until (?P<time>[0-9TZ: -]+)", "the number is busy until %(time)s"),
         (r"(?P<state>[a-z]+) err (?P<code>\w+)", "%(state)s, error code %(code)s"),
         (r"(?P<code>0x[0-9a-f]{8}) (?P<words>.+)", "%(code)s %(words)s"),
         (r"(?P<code>[0-9]{1,3}) (?P<words>.+)", "%(code)s %(words)s"),
@@ -186,6 +311,58 @@ FORMS = tuple(
             r"the list of numbers is longer than (?P<count>[0-9]+) characters",
             "the list of numbers is longer than %(count)s characters",
         ),
+        (
+            r"The body is not a JSON list of at most (?P<count>[0-9]+) calls",
+            "The body is not a JSON list of at most %(count)s calls",
+        ),
+        (
+            r"Only these parameters are understood here: (?P<names>[a-z]+(?:, [a-z]+)*)",
+            "Only these parameters are understood here: %(names)s",
+        ),
+        (r"limit is not 0 to (?P<count>[0-9]+)", "limit is not 0 to %(count)s"),
+        (r"The parameter (?P<name>[a-z]+) is not a text", "The parameter %(name)s is not a text"),
+        # What a number has that no number has. The name of a sign is Unicode's.
+        (
+            r"has a letter or sign that telephone numbers do not have: (?P<words>.+)",
+            "has a letter or sign that telephone numbers do not have: %(words)s",
+        ),
+        (r'the letter "(?P<sign>.)"', "the letter “%(sign)s”"),
+        (r'the sign "(?P<sign>.)"', "the sign “%(sign)s”"),
+        (
+            r'(?P<words>the (?:letter|sign) (?:"."|that cannot be shown)) \((?P<name>[a-z -]+)\)',
+            "%(words)s (%(name)s)",
+        ),
+        # Why a number is none.
+        (
+            r"is not a valid telephone number: it is none of (?P<region>[A-Z]{2}) and no "
+            r"international one; write it with \+ and its country code",
+            "is not a valid telephone number: it is none of %(region)s and no international one; "
+            "write it with + and its country code",
+        ),
+        (
+            r"is not a valid telephone number: (?P<words>.+); write it with its country code",
+            "is not a valid telephone number: %(words)s; write it with its country code",
+        ),
+        (
+            r"is not a valid telephone number: (?P<words>.+)",
+            "is not a valid telephone number: %(words)s",
+        ),
+        (
+            r"it is too short for a number of (?P<place>.+)",
+            "it is too short for a number of %(place)s",
+        ),
+        (
+            r"it is too long for a number of (?P<place>.+)",
+            "it is too long for a number of %(place)s",
+        ),
+        (
+            r"no numbers of (?P<place>.+) begin so, or none of them is so long",
+            "no numbers of %(place)s begin so, or none of them is so long",
+        ),
+        (
+            r"(?P<region>[A-Z]{2}) or another country with its calling code",
+            "%(region)s or another country with its calling code",
+        ),
         (r"the number (?P<words>.+)", "the number %(words)s"),
         (
             r"number (?P<count>[0-9]+) of (?P<total>[0-9]+) (?P<words>.+)",
@@ -211,6 +388,8 @@ FORMS = tuple(
     )
 )
 
+#: A reason, and what to do about it.
+ADVISED = "%(words)s; %(advice)s"
 #: How somebody else's words are shown.
 QUOTED = "“%(words)s”"
 
@@ -238,6 +417,10 @@ def _known(reason: str, words: Words) -> str | None:
                 for name, value in match.groupdict().items()
             }
             return words.gettext(sentence) % values
+    what, _, advice = reason.partition("; ")
+    if what in _plain() and advice in _plain():
+        told = {"words": words.gettext(what), "advice": words.gettext(advice)}
+        return words.gettext(ADVISED) % told
     # At the beginning of a sentence.
     if reason[:1].isupper() and (told := _known(reason[0].lower() + reason[1:], words)):
         return told[0].upper() + told[1:]
@@ -259,4 +442,18 @@ def _state(value: str, words: Words) -> str:
     return words.gettext(value)
 
 
-_VALUES: dict[str, Callable[[str, Words], str]] = {"state": _state, "words": in_words}
+def _region(value: str, words: Words) -> str:
+    name: str = Locale.parse(words.language).territories.get(value, value)
+    return name
+
+
+def _place(value: str, words: Words) -> str:
+    return _known(value, words) or _region(value, words)
+
+
+_VALUES: dict[str, Callable[[str, Words], str]] = {
+    "state": _state,
+    "words": in_words,
+    "region": _region,
+    "place": _place,
+}

@@ -1,10 +1,15 @@
 """All reasons that the code gives for what became of a message or a request, by its source."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import sms_gateway
+from sms_gateway import connect_errors
+from sms_gateway.connect_errors import Trouble
+from sms_gateway.smpp.status import lookup
+from sms_gateway.upstream import smpp, smpp_bind
+from sms_gateway.web import unreadable
 
 ROOT = Path(sms_gateway.__file__).parent
 #: Where reasons are given that pages show.
@@ -18,13 +23,18 @@ _FILES = (
     "worker.py",
     "ledger/*.py",
     "sms/address.py",
+    "sms/numbering.py",
     "sms/segments.py",
+    "sms/writing.py",
     "smpp/*.py",
     "store/erase.py",
     "store/queue.py",
     "store/resend.py",
     "store/stops.py",
     "upstream/*.py",
+    "web/api.py",
+    "web/params.py",
+    "web/pages/__init__.py",
     "web/pages/trial.py",
 )
 #: What is called with a reason.
@@ -44,9 +54,24 @@ _CALLS = {
     "abort",
     "_give_back",
 }
-_NAMES = {"reason", "why", "note", "REASON", "FORGOTTEN", "_ENDS", "_REASONS"}
+_NAMES = {"reason", "why", "note", "REASON", "FORGOTTEN", "_ENDS", "_REASONS"} | {
+    "_UNKNOWN",
+    "UNTOLD_JSON",
+    "PROBLEMS",
+    "MISUNDERSTOOD",
+    "FORGED",
+}
 #: Functions that return a reason, alone or among other things.
-_FUNCTIONS = {"_post", "_ask", "_too_long", "limit_words"}
+_FUNCTIONS = {
+    "_post",
+    "_ask",
+    "_too_long",
+    "limit_words",
+    "strange",
+    "_invalid",
+    "complaint",
+    "_naming",
+}
 
 
 def reasons() -> dict[str, str]:
@@ -57,7 +82,27 @@ def reasons() -> dict[str, str]:
             for node in _places(ast.parse(file.read_text())):
                 for reason in _texts(node):
                     found.setdefault(reason, f"{file.relative_to(ROOT)}:{node.lineno}")
+    for table, texts in _tables():
+        for reason in texts:
+            found.setdefault(reason, table)
     return found
+
+
+def _tables() -> Iterator[tuple[str, Iterable[str]]]:
+    """Reasons that stand in tables, some of them put together from pieces."""
+    troubles = [
+        each
+        for module in (connect_errors, smpp)
+        for each in vars(module).values()
+        if isinstance(each, Trouble)
+    ]
+    troubles += filter(None, map(connect_errors.first_words, (b"\x16\x03\x01", b"HTTP")))
+    yield "connect_errors.py", [each.what for each in troubles]
+    yield "connect_errors.py", map(str, troubles)
+    statuses = [lookup(number) for number in (*smpp_bind.ADVICE, 0x01, 0x400)]
+    advised = [f"bind refused: {status}; {smpp_bind.advice(status)}" for status in statuses]
+    yield "upstream/smpp_bind.py", advised
+    yield "web/unreadable.py", unreadable.REASONS
 
 
 def _places(tree: ast.Module) -> Iterator[ast.expr]:
@@ -66,7 +111,7 @@ def _places(tree: ast.Module) -> Iterator[ast.expr]:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=arguments):
                 if name in _CALLS:
                     yield from arguments
-                if name == "Refused":
+                if name in ("Refused", "Unusable"):
                     yield from arguments[1:]
                 yield from (k.value for k in node.keywords if k.arg in _NAMES)
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in _NAMES:
@@ -93,8 +138,8 @@ def _texts(node: ast.AST) -> Iterator[str]:
             yield from _texts(body)
             yield from _texts(orelse)
         case ast.BinOp(op=ast.Add(), left=left, right=right):
-            for one in _texts(left):
-                yield from (one + other for other in _texts(right))
+            for one in _part(left):
+                yield from (one + other for other in _part(right))
         case ast.Tuple(elts=elts):
             for each in elts:
                 yield from _texts(each)
@@ -105,6 +150,16 @@ def _texts(node: ast.AST) -> Iterator[str]:
 
 #: What stands in a reason for an expression with one of these in it.
 _SAMPLES = {
+    "start": "is not a valid telephone number",
+    "complaint(": "it is too short for a number of BE",
+    "region": "BE",
+    "incident": "0193a7c5",
+    "sentence": "Process time exceeded",
+    "names)": "to, text",
+    "{why}": "The request is too large",
+    "{what}": "letter",
+    "{shown}": "that cannot be shown",
+    "known}": "apikey, before, id",
     "moment": "2026-11-30 07:00Z",
     "kind(": "delivery.failed",
     "due.id": "0193-7a",
@@ -113,14 +168,22 @@ _SAMPLES = {
     "receipt.state": "failed",
     "failure": "no answer within 7 seconds",
     "which": "number 2 of 3",
-    "{reason}": "has a letter or sign that telephone numbers do not have",
+    "{reason}": "has an extension, which no SMS reaches; write the number without it",
     "{status}": "503",
     "name": "sender",
-    "code.sentence": "Process time exceeded",
     "{code:04X}": "0041",
     "detail": "throttling error",
     "words": "throttling error",
 }
+
+
+def _part(node: ast.AST) -> Iterator[str]:
+    """The texts of a summand, which may have a name of its own."""
+    match node:
+        case ast.Name(id=name) if name in _SAMPLES:
+            yield _SAMPLES[name]
+        case _:
+            yield from _texts(node)
 
 
 def _piece(value: ast.expr) -> str:

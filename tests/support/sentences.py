@@ -1,6 +1,5 @@
 """All sentences that people read on pages and in mails, as the code has them."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from sms_gateway.codes import Code
 from sms_gateway.sms import readings
 from sms_gateway.sms.kinds import Kind
 from sms_gateway.sms.message import Fate, State
-from sms_gateway.web import pages
 from sms_gateway.web.pages import account, developer, free_key, site
 from sms_gateway.words import reasons
 
@@ -70,12 +68,10 @@ def _from_tables() -> Iterator[str | tuple[str, str]]:
     yield from reasons.SENTENCES
     yield from (sentence for _, sentence in reasons.FORMS)
     yield reasons.QUOTED
-    yield from pages.PROBLEMS.values()
-    yield from (pages.MISUNDERSTOOD, pages.FORGED)
+    yield reasons.ADVISED
     yield from (free_key.NO_ADDRESS, free_key.TOO_OFTEN, account.TOO_MANY)
-    # The titles of the page that says what is wrong, and why a request cannot be read.
+    # The titles of the page that says what is wrong; what it says is among the reasons.
     yield from (*site.TITLES.values(), site.ERROR)
-    yield from re.findall(r'Unusable\(\s*\d+, "([^"]+)"', (ROOT / "web/params.py").read_text())
     yield from (sample.needs for sample in developer.SAMPLES if sample.needs)
     yield from developer.PARAMETERS.values()
     yield from (what for what, _ in developer.REFERENCE.values())
