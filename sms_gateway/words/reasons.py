@@ -419,8 +419,8 @@ def _known(reason: str, words: Words) -> str | None:
             return words.gettext(sentence) % values
     what, _, advice = reason.partition("; ")
     if what in _plain() and advice in _plain():
-        told = {"words": words.gettext(what), "advice": words.gettext(advice)}
-        return words.gettext(ADVISED) % told
+        both = {"words": words.gettext(what), "advice": words.gettext(advice)}
+        return words.gettext(ADVISED) % both
     # At the beginning of a sentence.
     if reason[:1].isupper() and (told := _known(reason[0].lower() + reason[1:], words)):
         return told[0].upper() + told[1:]
