@@ -304,9 +304,9 @@ def test_a_french_trial_page_says_in_french_why_a_message_is_refused(pages: Worl
         _, page = browser.get("/sendsms/test/", fields.encode(), Accept_Language="fr")
         return said(page).partition("Tel qu")[0]
 
-    assert "le numéro a une lettre ou un signe que" in refused("call me", "Hello")
-    assert "le texte est vide" in refused("+32494000000", " ")
-    assert "le texte a un caractère de commande (U+0001)" in refused("+32494000000", "a\x01b")
+    assert "Le numéro a une lettre ou un signe que" in refused("call me", "Hello")
+    assert "Le texte est vide" in refused("+32494000000", " ")
+    assert "Le texte a un caractère de commande (U+0001)" in refused("+32494000000", "a\x01b")
     assert "Accepté pour livraison. La suite s’affiche ci-dessous." in refused(
         "+32494000000", "Bonjour"
     )

@@ -172,7 +172,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         (
             "(201) 594-6934",
             "fr",
-            "+12015946934: fixe ou mobile, États-Unis\n"
+            "+12015946934 : fixe ou mobile, États-Unis\n"
             "lu comme un numéro national (États-Unis) ; avec + devant, ce serait +2015946934",
         ),
         (
@@ -184,7 +184,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         (
             "+3225112233",
             "fr",
-            "+3225112233: ligne fixe, Belgique\n"
+            "+3225112233 : ligne fixe, Belgique\n"
             "Beaucoup d’opérateurs refusent les SMS vers les lignes fixes, ou les perdent.",
         ),
         ("+870773111632", "en", "+870773111632: satellite\nTexts to satellite telephones cost"),
