@@ -33,6 +33,7 @@ from .upstream import (
     Delivery,
     Incoming,
     Outcome,
+    SaysReceipts,
     TellsTrouble,
     Upstream,
     pending_parts,
@@ -149,7 +150,17 @@ class Worker:
         """Work until cancelled, then stop cleanly: what was written is answered or recorded as
         uncertain, and nothing stays claimed."""
         number = await asyncio.to_thread(self._enroll)
-        ledger = Ledger(self._routes, worker=number, lease=self._lease, stop_words=self._stop_words)
+        ledger = Ledger(
+            self._routes,
+            worker=number,
+            lease=self._lease,
+            stop_words=self._stop_words,
+            receipts_of={
+                upstream.name: upstream.receipts_of()
+                for upstream in self._upstreams.values()
+                if isinstance(upstream, SaysReceipts)
+            },
+        )
         commits: GroupCommit[Event, list[Delivery] | None] = GroupCommit(
             self._store, ledger.apply, limit=1_000_000
         )

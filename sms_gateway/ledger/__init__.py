@@ -5,7 +5,7 @@ Within a batch outcomes come before receipts, so that a receipt finds the part i
 claims come last.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..sms.stop_words import StopWords
 from ..store import intake, queue, workers
 from ..store.events import forget_parked
 from ..telling import Telling
-from ..upstream import Answer, Delivery, Outcome, pending_parts
+from ..upstream import Answer, Delivery, Outcome, ReceiptsOf, pending_parts
 from .events import Beat, Claim, Event, LateAnswer, MessageCame, ReceiptCame, Settled, Step
 from .joining import Joining
 from .receiving import Receiving
@@ -45,11 +45,19 @@ class Ledger:
     """Writes what happens at one worker."""
 
     def __init__(
-        self, routes: Routes, *, worker: int, lease: int, stop_words: StopWords | None = None
+        self,
+        routes: Routes,
+        *,
+        worker: int,
+        lease: int,
+        stop_words: StopWords | None = None,
+        receipts_of: Mapping[str, ReceiptsOf] | None = None,
     ) -> None:
+        """`receipts_of`: for which parts of a long text an upstream's carrier sends receipts, for
+        those where that is not each of them."""
         self._routes = routes
         self._telling = Telling()
-        self._joining = Joining(self._telling, self._settle_late)
+        self._joining = Joining(self._telling, self._settle_late, receipts_of or {})
         self._receiving = Receiving(self._telling, stop_words or StopWords())
         self._worker = worker
         self._lease = lease
@@ -67,6 +75,7 @@ class Ledger:
         self, connection: Connection, events: Sequence[Event]
     ) -> Sequence[list[Delivery] | None]:
         """Write a batch; claims result in deliveries, everything else in None."""
+        events = self._joining.sort_out(connection, events)
         for kind, write in self._writers:
             chosen = [event for event in events if isinstance(event, kind)]
             if chosen:

@@ -152,5 +152,10 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
     connection.execute(delete(event).where(event.c.received_id.in_(from_them)))
     gone = connection.execute(delete(received).where(received.c.sender.in_(theirs))).rowcount
     connection.execute(delete(incoming_part).where(incoming_part.c.sender.in_(theirs)))
-    connection.execute(delete(early_receipt).where(early_receipt.c.recipient.in_(theirs)))
+    digits = number.removeprefix("+")
+    # A receipt may have two numbers, separated by a blank.
+    has_it = early_receipt.c.recipient.like(f"{digits} %") | early_receipt.c.recipient.like(
+        f"% {digits}"
+    )
+    connection.execute(delete(early_receipt).where(early_receipt.c.recipient.in_(theirs) | has_it))
     return Forgotten(sent=len(ids), received=gone, cancelled=cancelled)

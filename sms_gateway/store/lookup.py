@@ -23,9 +23,11 @@ _BITS = 9
 _FIRST, _MOST = 32, 2_000
 
 _BLOCK = literal_column(BLOCK.replace("id", "delivery.id"), BigInteger)
+#: A condition: the delivery is in one of `blocks`.
+IN_BLOCKS = _BLOCK.in_(bindparam("blocks", expanding=True, literal_execute=True))
 _DELIVERIES = (
     select(delivery.c.id, delivery.c.message_id)
-    .where(_BLOCK.in_(bindparam("blocks", expanding=True, literal_execute=True)))
+    .where(IN_BLOCKS)
     .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
 )
 # In this order, whatever the planner thinks of an account's number of messages.
@@ -75,6 +77,12 @@ def deliveries_to(connection: Connection, number: str) -> list[tuple[int, str]]:
         for blocks in _blocks(_end(connection, ""))
         for row in connection.execute(_DELIVERIES, {"blocks": blocks, "numbers": [number]})
     ]
+
+
+def newest_blocks(connection: Connection, most: int) -> list[int]:
+    """The blocks of the newest deliveries."""
+    top = (_end(connection, "") - 1) >> _BITS
+    return list(range(max(0, top - most + 1), top + 1))
 
 
 def _end(connection: Connection, before: str) -> int:

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from ..sms.message import State
+from . import lookup
 from .bulk import insert_many
 from .given import Given
 from .tables import delivery, early_receipt, part
@@ -13,7 +14,8 @@ from .tables import delivery, early_receipt, part
 _PARTS = Given(
     """
     SELECT part.smsc_key, part.delivery_id, part.number, part.state,
-        delivery.recipient, delivery.parts
+        delivery.recipient, delivery.parts, delivery.state, delivery.expires_at,
+        delivery.due_at
     FROM part JOIN delivery ON delivery.id = part.delivery_id
     WHERE part.upstream = ? AND part.smsc_key IN (SELECT key FROM given)
     """,
@@ -31,6 +33,10 @@ class KnownPart(NamedTuple):
     recipient: str
     #: How many parts the delivery has.
     parts: int
+    delivery_state: str
+    expires_at: int
+    #: When its last attempt ended; before that, when it was due.
+    settled_at: int
 
 
 def parts_by_key(connection: Connection, upstream: str, keys: Collection[str]) -> list[KnownPart]:
@@ -92,6 +98,77 @@ def is_under_way(connection: Connection, recipient: str) -> bool:
     return connection.execute(_UNDER_WAY, {"number": recipient}).first() is not None
 
 
+_TO = select(delivery.c.id, delivery.c.recipient).where(
+    delivery.c.upstream == bindparam("upstream_name")
+)
+_SUBMITTING = _TO.where(delivery.c.state == State.SUBMITTING)
+# By the index on them, which is on their recipients.
+_UNANSWERED = _TO.where(delivery.c.state == State.UNCERTAIN).where(
+    delivery.c.recipient.in_(bindparam("numbers", expanding=True))
+)
+
+
+def submitting(connection: Connection, upstream: str) -> list[tuple[int, str]]:
+    """The deliveries that an upstream has under way, with their recipients."""
+    rows = connection.execute(_SUBMITTING, {"upstream_name": upstream})
+    return [(row.id, row.recipient) for row in rows]
+
+
+def unanswered(
+    connection: Connection, upstream: str, recipients: Collection[str]
+) -> list[tuple[int, str]]:
+    """The deliveries to these recipients for which an answer may still come, or never came."""
+    given = {"upstream_name": upstream, "numbers": list(recipients)}
+    uncertain = [(row.id, row.recipient) for row in connection.execute(_UNANSWERED, given)]
+    under_way = [row for row in submitting(connection, upstream) if row[1] in recipients]
+    return under_way + uncertain
+
+
+_LATELY = 2_000  # blocks of deliveries (see `lookup`): the last million
+_OUTSTANDING = (
+    select(delivery.c.id, delivery.c.state, delivery.c.recipient, delivery.c.parts)
+    .where(lookup.IN_BLOCKS)
+    .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
+    .where(delivery.c.upstream == bindparam("upstream_name"))
+    .where(delivery.c.state.in_((State.SUBMITTING, State.SUBMITTED, State.UNCERTAIN)))
+    .where(delivery.c.expires_at >= bindparam("now"))
+)
+
+
+def outstanding(
+    connection: Connection, upstream: str, recipients: Collection[str], now: int
+) -> Sequence[Any]:
+    """The deliveries to these recipients whose receipts are still to come (id, state, recipient,
+    parts), as far as they are among the last million."""
+    blocks = lookup.newest_blocks(connection, _LATELY)
+    given = {"upstream_name": upstream, "numbers": list(recipients), "now": now}
+    return connection.execute(_OUTSTANDING, given | {"blocks": blocks}).all()
+
+
+_PARTS_OF = (
+    select(
+        part.c.smsc_key,
+        part.c.delivery_id,
+        part.c.number,
+        part.c.state,
+        delivery.c.recipient,
+        delivery.c.parts,
+        delivery.c.state.label("delivery_state"),
+        delivery.c.expires_at,
+        delivery.c.due_at,
+    )
+    .join_from(part, delivery)
+    .where(part.c.delivery_id == bindparam("delivery_id"))
+    .order_by(part.c.number)
+)
+
+
+def parts_of(connection: Connection, delivery_id: int) -> list[KnownPart]:
+    """The known parts of a delivery, in their order."""
+    rows = connection.execute(_PARTS_OF, {"delivery_id": delivery_id})
+    return [KnownPart(*row) for row in rows]
+
+
 _PART_STATE = Given(
     """
     UPDATE part SET state = given.state FROM given
@@ -119,6 +196,54 @@ def part_states(connection: Connection, ids: Collection[int]) -> dict[int, list[
     for delivery_id, state in connection.execute(_STATES, {"ids": list(ids)}):
         states.setdefault(delivery_id, []).append(State(state))
     return states
+
+
+_REPORTED = (
+    select(
+        delivery.c.id,
+        delivery.c.state,
+        delivery.c.parts,
+        func.count().label("known"),
+        func.sum(case((part.c.state == State.SUBMITTED, 0), else_=1)).label("reported"),
+        func.max(case((part.c.state == State.DELIVERED, part.c.number), else_=0)).label("number"),
+    )
+    .join_from(delivery, part)
+    .where(delivery.c.id.in_(bindparam("ids", expanding=True)))
+    .group_by(delivery.c.id, delivery.c.state, delivery.c.parts)
+)
+
+
+def reported_parts(connection: Connection, ids: Collection[int]) -> Sequence[Any]:
+    """Of deliveries: id, state, parts, how many are known and reported, the last delivered."""
+    return connection.execute(_REPORTED, {"ids": list(ids)}).all()
+
+
+_RECENT = 100_000  # deliveries: a fraction of a second to look through
+_LONG = (
+    select(delivery.c.upstream, delivery.c.id, delivery.c.expires_at)
+    .where(delivery.c.id > bindparam("first"))
+    .where(delivery.c.parts > 1)
+    .where(delivery.c.upstream.in_(bindparam("upstreams", expanding=True)))
+)
+_REPORTED_PARTS = (
+    select(func.count())
+    .where(part.c.delivery_id == delivery.c.id)
+    .where(part.c.state != State.SUBMITTED)
+    .scalar_subquery()
+)
+_LONE = _LONG.where(delivery.c.state == State.SUBMITTED).where(_REPORTED_PARTS == 1)
+_SEVERAL = _LONG.where(delivery.c.state == State.DELIVERED).where(_REPORTED_PARTS > 1)
+
+
+def long_texts(
+    connection: Connection, upstreams: Collection[str]
+) -> tuple[list[tuple[str, int, int]], set[str]]:
+    """Among the last deliveries, those of several parts that wait with one of them reported
+    (upstream, id, end of validity), and the upstreams that have reported several parts of one."""
+    newest = connection.execute(select(func.max(delivery.c.id))).scalar_one() or 0
+    given = {"first": newest - _RECENT, "upstreams": list(upstreams)}
+    lone = [(row.upstream, row.id, row.expires_at) for row in connection.execute(_LONE, given)]
+    return lone, {row.upstream for row in connection.execute(_SEVERAL, given)}
 
 
 _OUTCOME = Given(

@@ -6,7 +6,7 @@ The worker gives an upstream what it may write at once; the upstream answers thr
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from ..sms.encoding import DefaultAlphabet, Encoding
 from ..sms.receipt import Receipt as Receipt
@@ -90,6 +90,14 @@ class Incoming:
     reference: int = 0
     total: int = 1
     number: int = 1
+    #: What it says if it is a receipt that does not call itself one: it has the form. It is one
+    #: where its id is that of a part which this upstream took for the number it came from.
+    receipt: Receipt | None = None
+
+
+#: For which parts of a long text a carrier sends receipts: each of them, the first or the last
+#: only, or any one. "auto": that is learnt from what it does.
+ReceiptsOf = Literal["auto", "each", "first", "last", "any"]
 
 
 class Sink(Protocol):
@@ -151,6 +159,15 @@ class AsksForReceipts(Protocol):
     def ask_for(self, smsc_ids: Sequence[tuple[str, str, int]]) -> None:
         """Ask for the receipts of parts that an earlier run has submitted: each with its name as
         stored, its recipient, and when its validity ends (Unix milliseconds)."""
+        ...
+
+
+@runtime_checkable
+class SaysReceipts(Protocol):
+    """An upstream whose carrier may send less than one receipt for each part."""
+
+    def receipts_of(self) -> ReceiptsOf:
+        """For which parts of a long text receipts come."""
         ...
 
 

@@ -26,7 +26,7 @@ from ..smpp.events import (
 from ..smpp.pdu import BindTransceiver, SubmitSm
 from ..smpp.session import Session, State
 from ..smpp.status import Status, Verdict
-from . import Answer, Delivery, Outcome, Sink, pending_parts
+from . import Answer, Delivery, Outcome, ReceiptsOf, Sink, pending_parts
 from .full_queues import FullQueues
 from .pace import Pace
 from .smpp_bind import advice, is_lasting
@@ -96,6 +96,10 @@ class SmppUpstream:
     def trouble(self) -> str:
         """See `TellsTrouble.trouble`."""
         return "" if self.is_bound() else self._trouble
+
+    def receipts_of(self) -> ReceiptsOf:
+        """See `SaysReceipts.receipts_of`."""
+        return self._options.receipts
 
     def free(self) -> int:
         """See `Upstream.free`."""

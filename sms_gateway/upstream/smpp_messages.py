@@ -1,5 +1,6 @@
 """Deliveries as submit_sm, and deliver_sm as receipts and incoming messages."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from ..smpp import tlv
@@ -14,7 +15,8 @@ from ..sms.encoding import (
     is_default,
     unpack_septets,
 )
-from ..sms.receipt import Receipt, parse_receipt
+from ..sms.message import State
+from ..sms.receipt import Receipt, has_form, parse_receipt, receipt_text
 from ..sms.segments import (
     Concatenation,
     is_surely_header,
@@ -116,14 +118,27 @@ def is_receipt(pdu: DeliverSm | DataSm) -> bool:
     return message_type in _RECEIPT_TYPES
 
 
-def receipt_of(pdu: DeliverSm | DataSm, alphabet: DefaultAlphabet) -> Receipt | None:
+def may_be_receipt(pdu: DeliverSm | DataSm) -> bool:
+    """True for what says that it is a message and has the form of a receipt: some carriers leave
+    esm_class at 0. Whether it is one depends on whose its id is."""
+    return pdu.esm_class & _MESSAGE_TYPE == 0 and has_form(receipt_text(carried(pdu)))
+
+
+def receipt_of(pdu: DeliverSm | DataSm, words: Mapping[str, State] | None = None) -> Receipt | None:
     """What a receipt says; None when it does not say which message it is for."""
+    octets = carried(pdu)
+    if pdu.esm_class & _UDHI:
+        _, octets = parse_user_data_header(octets)
+    id = tlv.find(pdu.tlvs, tlv.RECEIPTED_MESSAGE_ID) or b""
     return parse_receipt(
-        decode(pdu.data_coding, carried(pdu), alphabet),
+        receipt_text(octets),
         recipient=pdu.source_addr,
-        receipted_message_id=tlv.text(pdu.tlvs, tlv.RECEIPTED_MESSAGE_ID) or "",
+        # Where there is but one number it is ours.
+        other_number=pdu.destination_addr if pdu.source_addr else "",
+        receipted_message_id=id.decode("latin-1"),
         message_state=tlv.number(pdu.tlvs, tlv.MESSAGE_STATE),
         network_error_code=tlv.find(pdu.tlvs, tlv.NETWORK_ERROR_CODE) or b"",
+        words=words,
     )
 
 

@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from phonenumbers import SUPPORTED_REGIONS
 
 from ..sms.encoding import DefaultAlphabet
+from ..sms.receipt_words import read_words
+from . import ReceiptsOf
 
 #: smpp:// and smpps://, as they are registered with IANA.
 _PORTS = {"smpp": 2775, "smpps": 3550}
@@ -33,6 +35,7 @@ _WORDS = {
     "default_alphabet": get_args(DefaultAlphabet),
     "validity": get_args(Validity),
     "incoming_septets": get_args(Septets),
+    "receipts": get_args(ReceiptsOf),
 }
 #: The longest texts, without their NUL (SMPP 3.4 §5.2, and see `BindTransceiver`).
 _LENGTHS = {"system_id": 63, "password": 63, "system_type": 12, "service_type": 5}
@@ -73,6 +76,10 @@ class SmppOptions:
     service_type: str = ""
     #: SMPP 3.4 §5.2.17; 1 asks for a receipt whatever becomes of the message.
     registered_delivery: int = 1
+    #: For which parts of a long text the carrier sends receipts; "auto" learns it.
+    receipts: ReceiptsOf = "auto"
+    #: The carrier's own words for what became of a message: WORD:meaning, separated by commas.
+    receipt_words: str = ""
     #: How the end of a message's validity is written (§7.1.1); "none" leaves it to the SMSC.
     validity: Validity = "relative"
 
@@ -108,6 +115,7 @@ class SmppOptions:
         for name, words in _WORDS.items():
             if getattr(self, name) not in words:
                 raise ValueError(f"{name}={getattr(self, name)}: allowed are {', '.join(words)}")
+        read_words(self.receipt_words)
         for name in ("cafile", "certfile", "keyfile", "tls_name"):
             if getattr(self, name) and not self.tls:
                 raise ValueError(f"{name}: only smpps:// has certificates")

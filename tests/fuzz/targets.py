@@ -12,7 +12,9 @@ from sms_gateway.smpp.pdu import BindTransceiver, BindTransceiverResp, Pdu, Subm
 from sms_gateway.smpp.session import Session
 from sms_gateway.smpp.status import SYSTEM_ERROR
 from sms_gateway.sms.encoding import DefaultAlphabet
-from sms_gateway.upstream.smpp_messages import incoming_of, is_receipt, receipt_of
+from sms_gateway.sms.receipt import with_raw
+from sms_gateway.sms.receipt_numbers import agrees
+from sms_gateway.upstream.smpp_messages import incoming_of, is_receipt, may_be_receipt, receipt_of
 
 #: Calls of functions that an input may cost: so many for a start, and for each octet.
 _START, _EACH = 3_000, 60
@@ -93,9 +95,12 @@ def conversation(data: bytes) -> None:
 
 def _read_offer(event: Offered) -> None:
     for alphabet in get_args(DefaultAlphabet):
-        if is_receipt(event.pdu):
-            receipt_of(event.pdu, alphabet)
         incoming_of(event.pdu, alphabet)
+    if is_receipt(event.pdu) or may_be_receipt(event.pdu):
+        receipt = receipt_of(event.pdu)
+        if receipt is not None:
+            agrees(receipt, "+32494000000")
+            assert with_raw(receipt).text_id in ("", receipt.text_id)
 
 
 @contextmanager

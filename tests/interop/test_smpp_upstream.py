@@ -535,7 +535,21 @@ async def test_a_receipt_without_an_id_is_not_wanted_again(
             smsc.offer(esm_class=4, short_message=b"stat:DELIVRD err:000")
             await eventually(smsc.receipts)
         assert [entry["status"] for entry in smsc.receipts()] == [0]
-    assert "receipt without an id" in {record.message for record in caplog.records}
+    assert "receipt without an id or a number" in {record.message for record in caplog.records}
+
+
+async def test_a_message_in_the_form_of_a_receipt_carries_what_it_says(smsc: Smsc) -> None:
+    text = b"id:AB_1 sub:001 dlvrd:001 stat:DELIVRD err:000 text:Hi"
+    async with bound(smsc) as bind:
+        smsc.offer(esm_class=0, source_addr="32494000000", short_message=text)
+        smsc.offer(esm_class=0, source_addr="32494000000", short_message=b"id:AB_1 is it")
+        await bind.sink.until(lambda: len(bind.sink.messages) == 2)
+    first, second = bind.sink.messages
+    # As a message it is read in the alphabet of messages.
+    assert first.text == text.decode().replace("_", "§")
+    assert first.receipt is not None
+    assert (first.receipt.smsc_id, first.receipt.recipient) == ("AB_1", "32494000000")
+    assert second.receipt is None
 
 
 # Received messages.

@@ -1,5 +1,6 @@
 """Receipts find their messages, in whatever order they come."""
 
+import dataclasses
 import random
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -20,7 +21,7 @@ from sms_gateway.ledger import (
     Event,
 )
 from sms_gateway.sms.message import State
-from sms_gateway.store import receipts
+from sms_gateway.store import erase, receipts
 from sms_gateway.upstream import Outcome
 
 
@@ -239,4 +240,182 @@ def test_a_repeated_receipt_answers_for_one_uncertain_delivery_only(books: Books
     books.receipt("A")
     books.write(Beat(now=NOW + 61 * SECOND))
     assert books.state(first) is State.DELIVERED
+    assert books.early() == 0
+
+
+# A carrier's counter begins anew.
+
+
+def test_an_id_used_again_before_its_answer_is_the_new_owners(books: Books) -> None:
+    old = submitted(books, "7", "+32494000001")
+    new = books.accept("+32494000002")
+    (delivery,) = books.claim()
+    books.receipt("7", recipient="32494000002")  # before the answer
+    assert books.state(old) is State.SUBMITTED
+    books.settle(delivery, ACCEPTED, ids=["7"])
+    books.write(Beat(now=NOW + SECOND))
+    assert (books.state(old), books.state(new)) == (State.SUBMITTED, State.DELIVERED)
+    books.receipt("7", recipient="32494000001")
+    assert books.state(old) is State.DELIVERED
+    assert books.early() == 0
+
+
+def test_a_counter_that_begins_anew_never_delivers_the_old_owners(books: Books) -> None:
+    chance = random.Random(3)
+    numbers = [f"+3249400{n:04}" for n in range(40)]
+    right: list[str] = []
+    unreported: list[str] = []
+    for now in range(NOW, NOW + 8 * 60 * SECOND, 60 * SECOND):
+        # The ids 0 to 24 again in each round, each to any number; half are reported at once.
+        ids = {books.accept(number, at=now): number for number in chance.sample(numbers, 25)}
+        deliveries = books.claim(now=now)
+        owner = {delivery.message_id: str(id) for id, delivery in enumerate(deliveries)}
+        reported = chance.sample(sorted(ids), 13)
+        books.write(*(came(owner[id], recipient=ids[id][1:], now=now) for id in reported))
+        for delivery in deliveries:
+            books.settle(delivery, ACCEPTED, ids=[owner[delivery.message_id]], now=now)
+        books.write(Beat(now=now + SECOND))
+        right += reported
+        unreported += set(ids) - set(reported)
+        assert {books.state(id) for id in right} == {State.DELIVERED}
+        assert {books.state(id) for id in unreported} == {State.SUBMITTED}
+    assert books.early() == 0
+
+
+def test_a_receipt_for_one_of_two_to_a_number_waits_for_the_others_answer_only(
+    books: Books,
+) -> None:
+    old = submitted(books, "7")
+    later = NOW + 60 * SECOND
+    books.accept(at=later)
+    books.claim(now=later)
+    books.receipt("7", now=later)
+    books.write(Beat(now=later + 59 * SECOND))
+    assert books.state(old) is State.SUBMITTED
+    # Nothing has answered in all that time.
+    books.write(Beat(now=later + 61 * SECOND))
+    assert books.state(old) is State.DELIVERED
+    assert books.early() == 0
+
+
+def test_a_receipt_for_what_has_ended_waits_for_the_next_with_its_id(books: Books) -> None:
+    old = submitted(books, "7")
+    books.receipt("7", State.UNDELIVERABLE)
+    new = books.accept()
+    (delivery,) = books.claim()
+    books.receipt("7")
+    assert books.early() == 1
+    books.settle(delivery, ACCEPTED, ids=["7"])
+    books.write(Beat(now=NOW + SECOND))
+    assert (books.state(old), books.state(new)) == (State.UNDELIVERABLE, State.DELIVERED)
+    assert books.early() == 0
+
+
+def test_a_repeat_is_no_answer_of_another_message(books: Books) -> None:
+    submitted(books, "7")
+    books.receipt("7")
+    silent = books.accept()
+    (delivery,) = books.claim()
+    books.settle(delivery, UNANSWERED)
+    books.receipt("7")
+    for seconds in (61, 16 * 60):
+        books.write(Beat(now=NOW + seconds * SECOND))
+    assert books.state(silent) is State.UNCERTAIN
+
+
+@pytest.mark.parametrize(
+    ("after", "recipient", "state"),
+    [
+        (59, "32494000000", State.EXPIRED),
+        (119, "32494000000", State.EXPIRED),  # a carrier's own clock
+        (121, "32494000000", State.UNKNOWN),
+        (61, "", State.UNKNOWN),
+        (61, "32494000001", State.UNKNOWN),
+    ],
+)
+def test_a_receipt_counts_until_the_validity_has_ended(
+    books: Books, after: int, recipient: str, state: State
+) -> None:
+    id = submitted(books, "7")  # valid for an hour
+    at = NOW + after * 60 * SECOND
+    books.write(Beat(now=at))
+    books.receipt("7", State.EXPIRED, recipient=recipient, now=at)
+    assert books.state(id) is state
+    assert books.early() == (state is State.UNKNOWN)
+
+
+def test_a_late_receipt_is_not_taken_from_what_is_on_its_way(books: Books) -> None:
+    old = submitted(books, "7")
+    later = NOW + 61 * 60 * SECOND
+    books.write(Beat(now=later))
+    new = books.accept(at=later)
+    other = books.another(later)
+    (delivery,) = other.claim(now=later)
+    other.receipt("7", now=later)
+    other.settle(delivery, ACCEPTED, ids=["7"], now=later)
+    other.write(Beat(now=later + SECOND))
+    assert (books.state(old), books.state(new)) == (State.UNKNOWN, State.DELIVERED)
+
+
+def test_without_a_number_an_id_that_two_wait_under_decides_nothing(books: Books) -> None:
+    ids = [submitted(books, "7", number) for number in ("+32494000001", "+32494000002")]
+    books.receipt("7", recipient="")
+    assert {books.state(id) for id in ids} == {State.SUBMITTED}
+    books.receipt("7", recipient="32494000001")
+    books.receipt("7", recipient="")
+    assert [books.state(id) for id in ids] == [State.DELIVERED, State.DELIVERED]
+
+
+@pytest.mark.parametrize("others", ["two wait", "none waits", "no answer yet", "another upstream"])
+def test_a_receipt_without_an_id_is_kept_where_it_may_be_anothers(
+    books: Books, others: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if others == "two wait":
+        ids = [submitted(books, "1"), submitted(books, "2")]
+    elif others == "none waits":
+        ids = [submitted(books, "1", "+32494000001")]
+    elif others == "no answer yet":
+        ids = [books.accept()]
+        (delivery,) = books.claim()
+    else:
+        ids = [submitted(books, "1")]
+    books.receipt("", upstream="b" if others == "another upstream" else "a")
+    if others == "no answer yet":
+        books.settle(delivery, ACCEPTED)
+    books.write(Beat(now=NOW + SECOND))
+    assert {books.state(id) for id in ids} == {State.SUBMITTED}
+    assert books.early() == 1
+    (told,) = [record for record in caplog.records if record.message == "receipts kept"]
+    assert told.why.startswith("it has no id, and ")
+
+
+def test_what_no_message_wants_is_told_when_it_is_given_up(
+    books: Books, caplog: pytest.LogCaptureFixture
+) -> None:
+    books.receipt("nobody's")
+    books.receipt("nobody's too")
+    for minutes in (14, 16, 17):
+        books.write(Beat(now=NOW + minutes * 60 * SECOND))
+    (told,) = [record for record in caplog.records if record.message == "receipts kept"]
+    assert (told.count, told.upstream) == (2, "a")
+
+
+def test_parts_that_share_an_id_are_told_apart_by_their_receipts(books: Books) -> None:
+    id = books.accept(parts=3)
+    (delivery,) = books.claim()
+    books.settle(delivery, ACCEPTED, ACCEPTED, ACCEPTED, ids=["7", "7", "7"])
+    books.write(came("7"), came("7"))
+    assert books.state(id) is State.SUBMITTED
+    books.receipt("7")
+    assert books.state(id) is State.DELIVERED
+
+
+def test_a_person_is_forgotten_in_either_number_of_a_receipt(books: Books) -> None:
+    for recipient, other in (("32494000000", "32470999999"), ("32470999999", "32494000000")):
+        event = came("nobody's", recipient=recipient)
+        receipt = dataclasses.replace(event.receipt, other_number=other)
+        books.write(dataclasses.replace(event, receipt=receipt))
+    assert books.early() == 2
+    with books.store.write() as connection:
+        erase.forget(connection, "+32494000000", NOW)
     assert books.early() == 0

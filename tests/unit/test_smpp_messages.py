@@ -154,17 +154,17 @@ def test_a_receipt_is_known_by_its_type_or_its_parameters(
 
 def test_a_receipt_is_read_from_text_and_parameters() -> None:
     text = b"id:00AF sub:001 dlvrd:000 done date:2701151200 stat:UNDELIV err:00B text:Hello"
-    by_text = receipt_of(DeliverSm(esm_class=4, source_addr="32494", short_message=text), "gsm7")
+    by_text = receipt_of(DeliverSm(esm_class=4, source_addr="32494", short_message=text))
     assert by_text is not None
     assert (by_text.smsc_id, by_text.state) == ("00AF", State.UNDELIVERABLE)
     assert (by_text.recipient, by_text.error) == ("32494", "00B")
     assert by_text.done_at == NOW * 1000
     assert "Hello" not in by_text.raw
     tlvs = (RECEIPTED, (tlv.MESSAGE_STATE, b"\x03"), (tlv.NETWORK_ERROR_CODE, b"\x03\x00\x0b"))
-    by_tlvs = receipt_of(DataSm(tlvs=tlvs), "gsm7")
+    by_tlvs = receipt_of(DataSm(tlvs=tlvs))
     assert by_tlvs is not None
     assert (by_tlvs.smsc_id, by_tlvs.state, by_tlvs.error) == ("00AF", State.EXPIRED, "011")
-    assert receipt_of(DeliverSm(esm_class=4, short_message=b"stat:DELIVRD"), "gsm7") is None
+    assert receipt_of(DeliverSm(esm_class=4, short_message=b"stat:DELIVRD")) is None
 
 
 SAR = (

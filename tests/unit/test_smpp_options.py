@@ -17,6 +17,11 @@ from sms_gateway.upstream.smpp_options import PARAMETERS, SmppOptions, options_f
         ("smpp://esme:secret@10.0.0.1:9999/", {"host": "10.0.0.1", "port": 9999}),
         ("smpp://esme:secret@[::1]:9999", {"host": "::1", "port": 9999}),
         ("smpp://esme@localhost", {"system_id": "esme", "password": ""}),
+        ("smpp://esme@localhost", {"receipts": "auto", "receipt_words": ""}),
+        (
+            "smpp://esme@localhost?receipts=last&receipt_words=NOROUTE:undeliverable,Seen:delivered",
+            {"receipts": "last", "receipt_words": "NOROUTE:undeliverable,Seen:delivered"},
+        ),
         ("smpp://a%40b:p%2Fq%3A%23%3F+@localhost", {"system_id": "a@b", "password": "p/q:#?+"}),
         (
             "smpp://esme:secret@localhost?window=50&rate=99.5&default_alphabet=latin1"
@@ -68,6 +73,11 @@ def test_a_url_says_how_to_bind(url: str, expected: dict[str, object]) -> None:
         (
             "smpp://esme:secret@localhost?default_alphabet=ebcdic",
             "default_alphabet=ebcdic: allowed are gsm7, latin1, ascii, utf8",
+        ),
+        ("smpp://esme:secret@localhost?receipts=some", "allowed are auto, each, first, last, any"),
+        (
+            "smpp://esme:secret@localhost?receipt_words=NOROUTE",
+            "receipt_words=NOROUTE: allowed are pairs such as NOROUTE:undeliverable",
         ),
         ("smpp://esme:secret@localhost?validity=never", "allowed are relative, absolute, none"),
         ("smpp://esme:secret@localhost?cafile=/ca.pem", "only smpps://"),

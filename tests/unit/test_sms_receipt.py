@@ -1,3 +1,5 @@
+import dataclasses
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -7,12 +9,15 @@ from hypothesis import strategies as st
 from sms_gateway.sms.message import State
 from sms_gateway.sms.receipt import (
     MESSAGE_STATES,
-    STATS,
     Receipt,
+    has_form,
     id_candidates,
     id_key,
     parse_receipt,
+    receipt_text,
+    with_raw,
 )
+from sms_gateway.sms.receipt_words import STATS, meaning, read_words, shown
 
 #: 2024-01-02 15:31 UTC
 MOMENT = 1_704_209_460_000
@@ -84,20 +89,190 @@ def test_the_text_of_a_receipt_is_read_in_every_form_carriers_use(text: str, fie
     assert again.raw == receipt.raw
 
 
+#: Ids as carriers give them, where the alphabet of texts, or a cut, would make others of them.
+ODD_IDS = [
+    "AB_1",
+    "a-b.c/d+e=",
+    "12@smsc$3",
+    "[7]{8}",
+    "f00:ba4:1",
+    "msg-id:55",
+    "x,y;z|w",
+    "~`!#%^&*()<>?'\"\\",
+    "AB_id:7",
+    "9" * 64,
+]
+FORM = "id:{} sub:001 dlvrd:001 submit date:2401021530 done date:2401021531 stat:DELIVRD err:000"
+
+
+@pytest.mark.parametrize("id", ODD_IDS)
+@pytest.mark.parametrize("end", ["", " text:Hello", "\0", " text:\0\0"])
+def test_an_id_is_read_whole_whatever_is_in_it(id: str, end: str) -> None:
+    for octets in (
+        f"{FORM}{end}".format(id).encode("ascii"),
+        f"{FORM}{end}".format(id).encode("utf-16-be"),
+        f"{FORM}{end}".format(id).encode("utf-16-le"),
+        b"\xfe\xff" + f"{FORM}{end}".format(id).encode("utf-16-be"),
+        f"{FORM}{end}".format(f"{id}\0\0\0").encode("ascii"),
+        f"stat:DELIVRD id:{id}{end}".encode("ascii"),
+    ):
+        receipt = parse_receipt(receipt_text(octets))
+        assert receipt is not None
+        assert (receipt.smsc_id, receipt.state) == (id, State.DELIVERED)
+        again = parse_receipt(receipt.raw)
+        assert again is not None
+        assert again.smsc_id == id
+    by_parameter = parse_receipt("", receipted_message_id=f"{id}\0", message_state=2)
+    assert by_parameter is not None
+    assert by_parameter.smsc_id == id
+
+
+@pytest.mark.parametrize("id", ["AB\xe91", "AB\x111", "AB\x001", "9" * 65, "", "\xa0", "\0"])
+def test_what_is_no_whole_id_is_none(id: str) -> None:
+    text = FORM.format(id)
+    assert parse_receipt(receipt_text(text.encode("latin-1"))) is None
+    assert parse_receipt("", receipted_message_id=id, message_state=2) is None
+    receipt = parse_receipt(text, recipient="32494000000")
+    assert receipt is not None
+    assert (receipt.smsc_id, receipt.text_id, receipt.state) == ("", "", State.DELIVERED)
+
+
+@pytest.mark.parametrize("octets", [b"", b"\0", b"i", b"\0i\0", b"\xff\xfe", b"\xfe\xff\xd8"])
+def test_any_octets_are_a_text(octets: bytes) -> None:
+    assert isinstance(receipt_text(octets), str)
+
+
+def test_the_id_of_the_text_is_kept_beside_that_of_the_parameter() -> None:
+    receipt = parse_receipt(FORM.format("AB_1"), receipted_message_id="77", message_state=2)
+    assert receipt is not None
+    assert (receipt.smsc_id, receipt.text_id) == ("77", "AB_1")
+    stored = dataclasses.replace(receipt, text_id="", parts=0, delivered=0)
+    assert with_raw(stored) == receipt
+    same = parse_receipt(FORM.format("AB_1"), receipted_message_id="AB_1")
+    assert same is not None
+    assert same.text_id == ""
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("sub", "dlvrd", "counts"),
+    [("003", "003", (3, 3)), ("3", "1", (3, 1)), ("", "", (0, 0)), ("x", "1000", (0, 0))],
+)
+def test_the_parts_it_tells_of_are_counted(sub: str, dlvrd: str, counts: tuple[int, int]) -> None:
+    receipt = parse_receipt(f"id:5 sub:{sub} dlvrd:{dlvrd} stat:DELIVRD")
+    assert receipt is not None
+    assert (receipt.parts, receipt.delivered) == counts
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
     [
-        "",
-        "Hello",
-        "id: stat:DELIVRD",
-        "text:id:5 stat:DELIVRD",
-        "stat:DELIVRD err:000",
-        "paid:5",
-        "id",
+        (FORM.format("9001"), True),
+        ("id:9001 stat:DELIVRD err:000", True),
+        ("id:9001 stat:DELIVRD", False),
+        ("my id:9001 is lost", False),
+        ("id: stat:DELIVRD err:000", False),
+        ("Meet at 10: bring id:5", False),
+        ("", False),
     ],
 )
-def test_a_text_without_an_id_is_no_receipt(text: str):
-    assert parse_receipt(text, message_state=2, recipient="32494000000") is None
+def test_a_text_in_the_form_of_a_receipt_is_known_by_three_fields(text: str, is_one: bool) -> None:
+    assert has_form(text) is is_one
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Hello", "id: stat:DELIVRD", "text:id:5 stat:DELIVRD", "stat:DELIVRD", "paid:5", "id"],
+)
+def test_a_text_without_an_id_tells_of_a_number_or_nothing(text: str) -> None:
+    assert parse_receipt(text, message_state=2) is None
+    receipt = parse_receipt(text, message_state=2, recipient="32494000000")
+    assert receipt is not None
+    assert (receipt.smsc_id, receipt.state) == ("", State.DELIVERED)
+    if "stat:" not in text or "text:" in text:
+        assert parse_receipt(text, recipient="32494000000") is None
+
+
+#: What carriers write, and what is sure about it; None: nothing.
+WORDS = [
+    *((word, state) for word, state in STATS.items()),
+    *((word, State.DELIVERED) for word in ("DELIV", "DELIVERD", "DELIVRED", "DLVRD", "Delivered")),
+    *(
+        (word, State.UNDELIVERABLE)
+        for word in ("UNDELIVERED", "UNDELIVRD", "UNDELIVERABL", "UNDEL", "UNDLVRD")
+    ),
+    *((word, State.UNDELIVERABLE) for word in ("NOTDELIVRD", "NOT_DELIVERED", "NONDELIVERED")),
+    *((word, State.EXPIRED) for word in ("EXPIRD", "EXPIRE", "EXPIRY", "expired")),
+    *((word, State.FAILED) for word in ("REJECT", "REJ", "REJETED", "FAIL", "FAILURE", "DELETD")),
+    *((word, State.SUBMITTED) for word in ("ENROUT", "ACCEPTE", "UNKNOW")),
+    *(
+        (word, None)
+        for word in (
+            "DELIVERYFAILED",
+            "DELIVERY_FAILED",
+            "DELIVERED_TO_SMSC",
+            "DELIVEREDTONETWORK",
+            "DELIVERING",
+            "UNKNOWNSUBSCRIBER",
+            "ABSENT",
+            "FAILOVER",
+            "OK",
+            "2",
+            "",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("word", "state"), WORDS)
+def test_a_word_means_what_is_sure_about_it(word: str, state: State | None) -> None:
+    assert meaning(word, {}) is state
+    receipt = parse_receipt(f"id:5 stat:{word} err:000")
+    assert receipt is not None
+    assert receipt.state is (state or State.SUBMITTED)
+    assert receipt.unknown_stat == (word if state is None else "")
+
+
+def test_a_carriers_own_words_count_for_more() -> None:
+    words = read_words("Absent:undeliverable, DELIVRD:SUBMITTED,A:B:failed")
+    assert words == {
+        "ABSENT": State.UNDELIVERABLE,
+        "DELIVRD": State.SUBMITTED,
+        "A:B": State.FAILED,
+    }
+    receipt = parse_receipt("id:5 stat:absent", words=words)
+    assert receipt is not None
+    assert (receipt.state, receipt.unknown_stat) == (State.UNDELIVERABLE, "")
+    assert read_words("") == {}
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("NOROUTE", "receipt_words=NOROUTE: allowed are pairs such as"),
+        ("NOROUTE:gone", "a word may mean delivered, undeliverable, expired, failed, submitted"),
+        ("NO ROUTE:failed", "allowed are pairs"),
+        (":failed", "allowed are pairs"),
+        ("A:failed,a:expired", "receipt_words: a is given twice"),
+    ],
+)
+def test_words_that_cannot_be_read_are_refused(written: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        read_words(written)
+
+
+@pytest.mark.parametrize(
+    ("word", "in_log"),
+    [
+        ("NOROUTE", "NOROUTE"),
+        ("A" * 64, "A" * 32),
+        ("NO\u2028ROUTE", "NO"),
+        ("FOR32494000000", "FOR"),
+        ("32494000000", "(no letters)"),
+        ("", "(no letters)"),
+    ],
+)
+def test_a_word_in_a_log_holds_no_number(word: str, in_log: str) -> None:
+    assert shown(word) == in_log
 
 
 @pytest.mark.parametrize(
@@ -248,7 +423,7 @@ def test_nothing_that_comes_in_is_an_error(text, recipient, message_id, state, n
         network_error_code=network_error,
     )
     if receipt is not None:
-        assert 0 < len(receipt.smsc_id) <= 64
+        assert 0 < len(receipt.smsc_id) <= 64 or receipt.recipient
         assert len(receipt.error) <= 64
         assert len(receipt.raw) <= 600
         assert receipt.done_at >= 0
