@@ -16,6 +16,7 @@ _SEPARATOR = re.compile(r"[,;\r\n]")
 _MAX_WORDS = 2 + numbering.MAX_WRITTEN
 # What makes it international, and its digits.
 _NUMBER = re.compile(r"(\+|00)?+([0-9]+)")
+_DIGITS = re.compile(r"[0-9]+")
 
 
 class BadAddress(ValueError):
@@ -61,6 +62,8 @@ def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
     2. all words together are one number;
     3. each word that begins with + begins a number, so does one that begins with 00 where the
        words before it are complete, and 1 or 2 holds from each such word to the next.
+
+    What could also be several mobile numbers of the region, others than were read so, is refused.
 
     Text that is too long is refused before it is taken apart: the cost is bounded.
     """
@@ -128,7 +131,24 @@ def _read(piece: str, region: str | None) -> Sequence[Address]:
             if not numbers:
                 raise _Unreadable(_invalid(group, region))
             addresses += numbers
+    _check_several(piece, addresses, region)
     return addresses
+
+
+def _check_several(piece: str, addresses: Sequence[Address], region: str | None) -> None:
+    """Refuse a piece whose groups of digits are other numbers of the region than those read.
+
+    Where numbers are short, two of them make one of another country: 888 1218/888 3371, two of
+    Niue, are together one of Bangladesh.
+    """
+    if region is None or "+" in piece:
+        return
+    numbers = dialling.several(_DIGITS.findall(piece), region)
+    if numbers and set(numbers) != {address.number for address in addresses}:
+        raise _Unreadable(
+            f"may be one number or {len(numbers)} of {region}; write + before a number, and a "
+            "comma or line break between two"
+        )
 
 
 def _invalid(words: list[str], region: str | None) -> str:

@@ -5,6 +5,7 @@ Python's `re` cache.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -119,3 +120,33 @@ def abroad(digits: str, region: str) -> tuple[str, str] | None:
         return None
     prefix = home.exit.match(digits)
     return international(digits[prefix.end() :]) if prefix else None
+
+
+def several(groups: Sequence[str], region: str) -> tuple[str, ...]:
+    """The mobile numbers of `region` (E.164) that groups of digits are when they are taken for
+    two or more, each made of one group or some; empty when they are not that."""
+    home = _home(region)
+    if home is None or sum(map(len, groups)) < 2 * min(home.lengths):
+        return ()
+    #: By the group they begin with: the numbers to the end; None where groups are left over.
+    rests: list[tuple[str, ...] | None] = [None] * len(groups) + [()]
+    for first in reversed(range(len(groups))):
+        digits = ""
+        for last, group in enumerate(groups[first:], first + 1):
+            digits += group
+            if len(digits) > MAX_WRITTEN:
+                break
+            rest = rests[last]
+            if rest is None:
+                continue
+            written_out = digits.startswith("00")
+            found = international(digits[2:]) if written_out else dialled(digits, region)
+            if (
+                found is not None
+                and found[0].startswith("+" + home.calling_code)
+                and may_be_mobile(*found)
+            ):
+                rests[first] = (found[0], *rest)
+                break
+    numbers = rests[0] or ()
+    return numbers if len(numbers) > 1 else ()
