@@ -29,8 +29,10 @@ _ANSWERED = (
     "x-auto-reply",
     "x-failed-recipients",
 )
-# `auto-generated (zabbix)`
+# `auto-generated (zabbix)`, `(vacation 1.2) auto-replied`
 _COMMENT = re.compile(r"\([^()]{0,100}\)")
+# `X-Autoreply: no`
+_DENIED = frozenset({"", "no", "false", "0", "none"})
 _PRECEDENCE = {
     "auto_reply": Automatic.DISCARD,
     "auto-reply": Automatic.DISCARD,
@@ -46,23 +48,24 @@ def automatic(mail: Part, envelope_sender: str, *, machines: bool = False) -> Au
     `machines` a mail that a machine wrote of its own accord may: RFC 3834 asks that nothing answers
     it by itself, and an SMS is no answer. Answers of machines and mailing lists never may.
     """
-    submitted = mail.header("auto-submitted").partition(";")[0].strip().lower()
+    # Each program on the way may have added a field of its own: all of them count.
+    submitted = _words(mail, "auto-submitted")
     if (
         not envelope_sender
         or mail.type in ("multipart/report", "message/delivery-status")
-        or submitted in _ANSWERS
-        or any(map(mail.header, _ANSWERED))
+        or submitted & _ANSWERS
+        or any(_words(mail, name) - _DENIED for name in _ANSWERED)
     ):
         return Automatic.DISCARD
-    precedence = mail.header("precedence").strip().lower()
-    if precedence in _PRECEDENCE:
-        return _PRECEDENCE[precedence]
-    submitted = _COMMENT.sub("", submitted).strip()
-    if submitted not in ("", "no", "auto-generated") or _is_of_a_list(mail):
+    precedence = _words(mail, "precedence")
+    told = {_PRECEDENCE[word] for word in precedence if word in _PRECEDENCE}
+    if told:
+        return Automatic.DISCARD if Automatic.DISCARD in told else Automatic.REFUSE
+    if submitted - {"", "no", "auto-generated"} or _is_of_a_list(mail):
         return Automatic.REFUSE
     by_machine = (
-        submitted == "auto-generated"
-        or precedence == "bulk"
+        "auto-generated" in submitted
+        or "bulk" in precedence
         or any(map(mail.header, ("list-id", "list-unsubscribe")))
     )
     # Exchange's answers in absence are generated, too; what they are is in their subject.
@@ -71,9 +74,15 @@ def automatic(mail: Part, envelope_sender: str, *, machines: bool = False) -> Au
     return None
 
 
+def _words(mail: Part, name: str) -> set[str]:
+    """The values of all fields of a name, in lower case, without comments and parameters."""
+    values = (_COMMENT.sub(" ", value) for value in mail.fields(name))
+    return {value.partition(";")[0].strip().lower() for value in values}
+
+
 def _is_of_a_list(mail: Part) -> bool:
     """Whether people write to the list that sent it (RFC 2369 §3.4); alerts have no such field."""
-    return mail.header("list-post").strip().lower() not in ("", "no")
+    return bool(_words(mail, "list-post") - {"", "no"})
 
 
 def _subject(mail: Part) -> str:

@@ -37,7 +37,9 @@ _DATE = re.compile(
 )
 # Zoho and old Yahoo put dashes around it.
 _FRAMED = re.compile(r"-{2,5}\s(.*?)(?::|\s-{2,5})")
-_COLON = re.compile(r"\s?[:：]$")
+# Colons: of ASCII, of full width, of the Ethiopic, Khmer, Armenian (two) and Hebrew scripts.
+_COLONS = ":：︓﹕፦፡៖՝։׃"
+_COLON = re.compile(rf"\s?[{_COLONS}]$")
 _RULE = re.compile(r"[_\-–—=*⎯─]{8,}")
 _DASHES = "-–—_ "
 _THREE_DASHES = re.compile(r"[-–—_]\s?[-–—_]\s?[-–—_]")
@@ -96,9 +98,12 @@ class Text:
             return False
         if _separates(text, "original"):
             return True
-        if _RULE.fullmatch(text) or (self.answer and _between_dashes(text)):
+        is_rule = _RULE.fullmatch(text) is not None
+        if is_rule or _between_dashes(text):
             following = self._not_blank[number + 1]
-            return following < len(self.lines) and self._are_headers(following, after_rule=True)
+            return following < len(self.lines) and self._are_headers(
+                following, after_rule=is_rule or self.answer
+            )
         return self._are_headers(number, after_rule=False)
 
     def goes_on_unmarked(self, number: int) -> bool:
@@ -237,7 +242,7 @@ class Text:
 
 
 def _closes(text: str) -> bool:
-    return text.endswith((":", "：")) or _is_framed(text)
+    return text.endswith(tuple(_COLONS)) or _is_framed(text)
 
 
 def _is_framed(text: str) -> bool:

@@ -61,3 +61,26 @@ def test_nothing_is_cut_of_a_text_that_quotes_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", STAY_IN_ANSWERS)
 def test_nothing_is_cut_of_an_answer_that_quotes_nothing(name: str) -> None:
     assert own_words(TRUE_TEXTS[name], ANSWER) == stripped(TRUE_TEXTS[name])
+
+
+@pytest.mark.parametrize(
+    "attribution",
+    [
+        "ሰኞ ኖቬምበር 30 ቀን 2026 10:00 ላይ Ann <a@b.c> ጽፏል፦",
+        "នៅថ្ងៃទី 30 វិច្ឆិកា 2026 10:00 Ann <a@b.c> បានសរសេរ៖",
+        "2026 թ. նոյեմբերի 30-ին 10:00-ին Ann <a@b.c>-ը գրել է՝",
+        "30.11.2026 10:00 Ann <a@b.c> գրել է։",
+    ],
+)
+@pytest.mark.parametrize("kind", [ANSWER, Kind()])
+def test_a_colon_is_one_in_every_script(attribution: str, kind: Kind) -> None:
+    assert own_words(f"OK\n\n{attribution}\n> old\n> text", kind) == "OK"
+    assert own_words(f"Menu {attribution[-1]}\nsoup", kind) == f"Menu {attribution[-1]}\nsoup"
+
+
+def test_words_between_dashes_above_the_headers_of_a_mail_go_with_them() -> None:
+    headers = "Von: Ann <a@b.c>\nDatum: 30.11.2026 10:00\nAn: b@c.d\nBetreff: x\n\nold"
+    for kind in (ANSWER, Kind()):
+        assert own_words(f"OK\n\n----- Urspr. Nachr. -----\n{headers}", kind) == "OK"
+    other = "----- Menu -----\nVon: Ann\nDatum: 30.11.2026\nSuppe"
+    assert own_words(f"OK\n\n{other}") == f"OK\n\n{other}"
