@@ -27,13 +27,21 @@ _METHOD = "The method is not one of HTTP, such as GET and POST, in capital lette
 _TARGET = "The address has a character in it that is written with % and two digits"
 _HOST = "There has to be one Host header"
 _HEADER = "A header is not as HTTP has it: a name, a colon and a value on one line"
+_LINE_END = "Every line of the head ends with CR and LF"
+_FRAMING = "There has to be one Content-Length, a whole number, or Transfer-Encoding: chunked"
+_FULL_TARGET = "The address begins with /, or with http:// or https://"
 #: All that is ever said.
-REASONS = (*USUAL.values(), _CHUNKS, _NO_REQUEST, _BLANK, _METHOD, _TARGET, _HOST, _HEADER)
+REASONS = (
+    *USUAL.values(), _CHUNKS, _NO_REQUEST, _BLANK, _METHOD, _TARGET, _HOST, _HEADER, _LINE_END,
+    _FRAMING, _FULL_TARGET,
+)  # fmt: skip
 
 _LINE = re.compile(rb"(?:\r?\n)*([^\n]*)")
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OLD = re.compile(rb"HTTP/1\.[01]")
 _HEADERS = re.compile(rb"\n([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*)")
+_FRAMES = re.compile(rb"\n(?:content-length|transfer-encoding):", re.IGNORECASE)
+_FULL = re.compile(rb"/|\*\Z|https?://", re.IGNORECASE)
 # Whose value says how an answer is to be written.
 _TOLD = (b"accept", b"content-type")
 
@@ -90,7 +98,9 @@ def _of_line(line: bytes) -> str:
         return _METHOD
     if not _OLD.fullmatch(version):
         return USUAL[505]
-    return "" if re.fullmatch(rb"[!-~]+", target[0]) else _TARGET
+    if not re.fullmatch(rb"[!-~]+", target[0]):
+        return _TARGET
+    return "" if _FULL.match(target[0]) or method == b"CONNECT" else _FULL_TARGET
 
 
 def _of_headers(written: bytes) -> str:
@@ -100,4 +110,11 @@ def _of_headers(written: bytes) -> str:
         for line in re.split(rb"\r?\n", written)[1:]
         if line and not _HEADERS.fullmatch(b"\n" + line)
     ]
-    return _HEADER if ill or len(hosts) == 1 else _HOST
+    if ill:
+        return _HEADER
+    if len(hosts) != 1:
+        return _HOST
+    head = written.partition(b"\r\n\r\n")[0]
+    if re.search(rb"(?<!\r)\n", head):
+        return _LINE_END
+    return _FRAMING if _FRAMES.search(head) else _HEADER

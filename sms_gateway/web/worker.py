@@ -50,6 +50,8 @@ _HEAD = re.compile(
 _HOST = re.compile(rb"\nhost:", re.IGNORECASE)
 _NO_HOST = re.compile(rb"[^\r\n]* HTTP/1\.0\r")
 _ABOVE_ASCII = re.compile(rb"[\x80-\xff]")
+# What no method begins with (RFC 9110, section 5.6.2), so no request either: TLS, mostly.
+_NO_METHOD = re.compile(rb"(?:\r\n)*+[^\r\n!#$%&'*+.^_`|~0-9A-Za-z-]")
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc]
@@ -95,7 +97,12 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         if not self._in_body:
             if not data.isascii():
                 data = self._with_escapes(data)
+            begins = not self._head.strip(b"\r\n")
             self._head += data
+            # Who speaks another protocol may wait for an answer without ever ending a line.
+            if begins and self._current_request is None and _NO_METHOD.match(self._head):
+                self._refuse(400)
+                return
         try:
             super().data_received(data)
         except ValueError:  # what gunicorn_h1c raises for ill-formed requests

@@ -70,6 +70,14 @@ UNREADABLE: dict[str, tuple[bytes, int, str]] = {
     "a NUL in a header": (_get(_QUERY, head=b"A: \0" + KEY + b"\r\n"), 400, "header"),
     "no Host": (_get(_QUERY).replace(b"Host: a\r\n", b""), 400, "Host"),
     "two Hosts": (_get(_QUERY, head=b"Host: " + KEY + b"\r\n"), 400, "Host"),
+    "LF alone": (_get(_QUERY).replace(b"\r\n", b"\n"), 400, "CR and LF"),
+    "LF alone behind a header": (_get(_QUERY, head=b"A: b\n"), 400, "CR and LF"),
+    "no slash": (_get(_QUERY, line=b"GET sendsms/?%s HTTP/1.1"), 400, "begins with /"),
+    "two lengths": (
+        _get(_QUERY, head=b"Content-Length: 3\r\nContent-Length: 4\r\n"),
+        400,
+        "Content-Length",
+    ),
     "two Hosts of HTTP/1.0": (
         _get(_QUERY, line=b"GET /sendsms/?%s HTTP/1.0", head=b"Host: b\r\n"),
         400,
@@ -135,7 +143,7 @@ def test_it_is_json_for_those_who_ask_for_it(server, name):
     by_query = request.replace(b"?recipients", b"?format=json&recipients")
     by_header = request.replace(b"\r\n", b"\r\nAccept: application/json\r\n", 1)
     for asked in (by_query, by_header):
-        if asked is by_header and name in ("a long address", "no version"):
+        if asked is by_header and name in ("a long address", "no version", "LF alone"):
             continue  # whose headers nobody gets to see
         found, kind, body = _parts(read_all(send_bytes(server, asked)))
         assert (found, kind) == (status, "application/json")
@@ -172,6 +180,24 @@ def test_a_fault_is_of_the_version_that_is_spoken(faces):
     found, kind, body = _parts(read_all(send_bytes(faces, request)))
     assert (found, kind) == (400, "application/soap+xml; charset=utf-8")
     assert b"http://www.w3.org/2003/05/soap-envelope" in body
+
+
+@pytest.mark.parametrize(
+    "first",
+    [b"\x16\x03\x01\x02\x00\x01" + KEY, b"\0" + KEY, b"\xff" + KEY, b"{" + KEY, b"\r\n\x16" + KEY],
+)
+@pytest.mark.parametrize("size", [1, 100])
+def test_who_speaks_another_protocol_is_answered_before_a_line_ends(server, first, size):
+    with send_bytes(server, b"") as connection:
+        connection.settimeout(10)
+        try:
+            for at in range(0, len(first), size):
+                connection.sendall(first[at : at + size])
+        except OSError:
+            pass  # it was answered, and the connection closed, before all was sent
+        answer = read_all(connection)
+    _tells_nothing(server, answer)
+    assert _parts(answer)[0] == 400
 
 
 # What is read although it is not as it should be.
