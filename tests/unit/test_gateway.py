@@ -17,6 +17,7 @@ from sms_gateway.accounts import Rate
 from sms_gateway.backend import MailChoices, Reply
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
+from sms_gateway.routes import Route, Routes
 from sms_gateway.store import Store, erase, tables
 
 
@@ -521,3 +522,41 @@ async def test_only_listed_senders_may_write_to_an_address(
     )
     reply = await gateway.sendmail(account.mail_address, sender, BELGIAN, "hi")
     assert reply.error is code
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a" * 459, 3),
+        # A route without this letter takes UCS-2, of which a part holds 67.
+        ("à" + "a" * 200, 3),
+        ("à" + "a" * 201, 4),
+        ("à" + "a" * 458, 7),
+    ],
+)
+async def test_a_text_has_as_many_parts_as_the_alphabet_of_its_route_makes_of_it(
+    store: Store, text: str, parts: int
+) -> None:
+    key, _ = support.create(store, rate=None)
+    routes = Routes(
+        [
+            Route(prefix="32", upstreams=("a",), alphabet="ascii"),
+            Route(prefix="44", upstreams=("a",)),
+        ]
+    )
+    gateway = Gateway(store, routes, max_parts=3)
+    await gateway.start()
+    reply = await gateway.sendsms(BELGIAN, text, key)
+    elsewhere = await gateway.sendsms(BRITISH, text, key)
+    await gateway.aclose()
+    assert elsewhere.error is Code.SENT
+    if parts <= 3:
+        assert reply.error is Code.SENT
+    else:
+        assert (reply.error, reply.id) == (Code.NOT_SENT, "")
+        assert reply.sentence.endswith(f"The message is too long: {parts} parts, at most 3")
+    with store.read() as connection:
+        stored = connection.execute(select(tables.delivery.c.route, tables.delivery.c.parts)).all()
+    assert {route: parts for route, parts in stored if route == "32"} == (
+        {"32": parts} if parts <= 3 else {}
+    )

@@ -11,6 +11,7 @@ from support.books import (
     NOW,
     REFUSED,
     RETRY,
+    ROUTES,
     SECOND,
     UNANSWERED,
     Books,
@@ -23,6 +24,7 @@ from sms_gateway.ledger import (
     Beat,
     Claim,
 )
+from sms_gateway.routes import Share
 from sms_gateway.sms.message import State
 from sms_gateway.store import intake, tables, workers
 from sms_gateway.upstream import Delivery, Outcome
@@ -55,6 +57,16 @@ def test_no_more_is_claimed_than_is_written_at_once(books: Books) -> None:
         books.accept(parts=2)
     assert len(books.claim(parts=5)) == 2
     assert len(books.claim(parts=1)) == 1  # longer than the room, but it is the first
+
+
+def test_no_more_parts_of_a_route_are_claimed_than_its_share_has(books: Books) -> None:
+    belgian = [books.accept(parts=2, at=NOW - 9 + n) for n in range(3)]
+    german = [books.accept("+4915112345678", parts=2, at=NOW - 3 + n) for n in range(2)]
+    by_prefix = {route.prefix: route for route in ROUTES.all()}
+    shares = [Share(route=by_prefix[""], most=5), Share(route=by_prefix["49"], most=3)]
+    claimed = books.write(Claim(upstream="a", parts=100, now=NOW, shares=shares))
+    # The third would be more than five parts, the second German one more than three.
+    assert [d.message_id for d in claimed] == [*belgian[:2], german[0]]
 
 
 def test_an_expired_delivery_is_not_claimed(books: Books) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy import text as sql
 from support import accounts as support
 from support.accepting import BELGIAN, BRITISH, ITALIAN, NOW, ROUTES, change, rows
 from support.clock import Clock
@@ -62,6 +63,51 @@ async def test_two_processes_know_each_others_repeats(
     assert {r.error for r in replies} == {Code.SENT}
     assert rows(store) == (20, 20, 0 if named else 20)
     assert len({r.id for r in replies}) == 20
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("text", ["hi", "ho"])
+async def test_who_comes_second_in_a_race_for_a_key_is_told_what_came_first(
+    gateway: Gateway, store: Store, clock: Clock, text: str
+) -> None:
+    """Another process records the key after ours has looked for it, and before it records it."""
+    key, account = support.create(store, rate=None)
+    first = new_id(NOW)
+    content = intake.digest(f"{len(BELGIAN)}:{BELGIAN}hi")
+    race = {
+        intake.repeat_id(account.id, "once"): intake.Accepted(
+            content_hash=content, message_id=first, sent=1
+        )
+    }
+    with store.write() as connection:
+        intake.remember(connection, race, clock.now)
+        # A neighbour in the same transaction is none the worse for it.
+        asked = asyncio.gather(
+            gateway.sendsms(BELGIAN, text, key, idempotency_key="once"),
+            gateway.sendsms(BELGIAN, "another", key, idempotency_key="other"),
+        )
+        await waits_for_a_lock(store)
+    reply, other = await asked
+    if text == "hi":
+        assert reply == Reply(Code.SENT, 1, first)
+    else:
+        assert (reply.error, reply.id) == (Code.NOT_SENT, "")
+        assert "idempotency key" in reply.sentence
+    assert other.error is Code.SENT
+    with store.read() as connection:
+        assert connection.execute(select(tables.message.c.text)).scalars().all() == ["another"]
+    assert rows(store) == (1, 1, 2)
+
+
+async def waits_for_a_lock(store: Store) -> None:
+    """Returns when some transaction of this database waits for another's."""
+    waiting = sql("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with asyncio.timeout(60):
+        while True:
+            with store.read() as connection:
+                if connection.execute(waiting).scalar_one():
+                    return
+            await asyncio.sleep(0.01)
 
 
 async def test_an_idempotency_key_with_other_content_is_refused(

@@ -442,6 +442,61 @@ def test_an_unbind_of_the_smsc_does_not_wait_for_ever() -> None:
     assert link.sent() == [UnbindResp(sequence=9)]
 
 
+def test_an_smsc_that_said_unbind_gets_no_more_time_by_talking_on() -> None:
+    link = bound_link()
+    link.submit("a")
+    link.receive(Unbind(sequence=9))
+    for number in range(4):
+        assert link.pass_(1.0) == []
+        assert link.receive(EnquireLink(sequence=10 + number)) == []
+    assert link.session.free == 0
+    assert link.pass_(1.0) == [
+        Unanswered("a", "unbound by the SMSC"),
+        Closed("unbound by the SMSC"),
+    ]
+    assert [pdu for pdu in link.sent() if not isinstance(pdu, EnquireLinkResp)] == [
+        UnbindResp(sequence=9)
+    ]
+
+
+def test_unbinding_twice_is_unbinding_once() -> None:
+    link = bound_link()
+    link.session.unbind(link.now)
+    (unbind,) = link.sent()
+    assert isinstance(unbind, Unbind)
+    assert link.pass_(RESPONSE / 2) == []
+    link.session.unbind(link.now)
+    assert link.sent() == []
+    assert link.pass_(RESPONSE / 2) == [Closed("unbind was not answered")]
+
+
+def test_who_leaves_when_the_smsc_has_said_unbind_says_nothing_more() -> None:
+    link = bound_link()
+    (a,) = link.submit("a")
+    link.receive(Unbind(sequence=9))
+    link.session.unbind(link.now)
+    assert link.sent() == []
+    assert link.receive(SubmitSmResp(sequence=a, message_id="A")) == [
+        Answered("a", statuses.OK, "A"),
+        Closed("unbound by the SMSC"),
+    ]
+    assert link.sent() == [UnbindResp(sequence=9)]
+
+
+def test_unbinds_that_cross_end_the_session_at_once() -> None:
+    link = bound_link()
+    link.submit("a")
+    link.session.unbind(link.now)
+    (unbind,) = link.sent()
+    # Both sides have said that they go: neither owes the other anything any more.
+    assert link.receive(Unbind(sequence=9)) == [
+        Unanswered("a", "unbound by the SMSC"),
+        Closed("unbound by the SMSC"),
+    ]
+    assert link.sent() == [UnbindResp(sequence=9)]
+    assert link.receive(UnbindResp(sequence=unbind.sequence)) == []
+
+
 def test_an_unbind_with_nothing_under_way_ends_at_once() -> None:
     link = bound_link()
     assert link.receive(Unbind(sequence=9)) == [Closed("unbound by the SMSC")]
