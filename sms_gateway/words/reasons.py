@@ -22,6 +22,10 @@ SENTENCES = (
     "its worker stopped before the carrier's answer was recorded",
     "its validity ended before a carrier took it",
     "no receipt came before its validity ended",
+    "delivered: this carrier reports one part of a long text",
+    "several messages to its number wait for one",
+    "the message to its number has no answer yet, or all its receipts",
+    "no message to its number waits for one",
     "the recipient is forgotten",
     "the recipient has asked to stop",
     "known from its receipt",
@@ -235,6 +239,9 @@ SENTENCES = (
     "Only HTTP/1.0 and HTTP/1.1 are understood here",
     "The body is not in chunks as HTTP has them, or in too many",
     "This is no HTTP request",
+    "Every line of the head ends with CR and LF",
+    "There has to be one Content-Length, a whole number, or Transfer-Encoding: chunked",
+    "The address begins with /, or with http:// or https://",
     "The address has a blank in it, which is written %20, or + in the query",
     "The method is not one of HTTP, such as GET and POST, in capital letters",
     "The address has a character in it that is written with % and two digits",
@@ -332,7 +339,14 @@ FORMS = tuple(
             r'(?P<words>the (?:letter|sign) (?:"."|that cannot be shown)) \((?P<name>[a-z -]+)\)',
             "%(words)s (%(name)s)",
         ),
+        (r"(?P<words>.+), for all parts", "%(words)s, for all parts"),
         # Why a number is none.
+        (
+            r"may be one number or (?P<count>[0-9]+) of (?P<region>[A-Z]{2}); write \+ before a "
+            r"number, and a comma or line break between two",
+            "may be one number or %(count)s of %(region)s; write + before a number, and a comma or "
+            "line break between two",
+        ),
         (
             r"is not a valid telephone number: it is none of (?P<region>[A-Z]{2}) and no "
             r"international one; write it with \+ and its country code",
