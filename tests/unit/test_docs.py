@@ -23,7 +23,7 @@ from sms_gateway.upstream.smpp_options import PARAMETERS, SmppOptions
 from sms_gateway.web.api import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 API = (ROOT / "docs/api.md").read_text("utf-8")
 
 
@@ -169,7 +169,7 @@ UPSTREAMS = (ROOT / "docs/adding-an-upstream.md").read_text("utf-8")
 def rows(heading: str, text: str) -> dict[str, tuple[str, str]]:
     """The rows of the tables under a heading, by their first cell."""
     _, _, section = text.partition(f"## {heading}\n")
-    section = section.partition("\n## ")[0]
+    section = re.split(r"\n##+ ", section)[0]
     found = re.findall(r"^\| `?([^|`]+?)`? \| ([^|]*?) ?\|(?: ([^|]*?) \|)?$", section, re.M)
     return {first: (second, third) for first, second, third in found}
 
@@ -215,3 +215,29 @@ def test_every_kind_of_number_is_documented() -> None:
 def test_every_entry_of_a_route_is_documented() -> None:
     table = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/routes.md").read_text("utf-8"), re.M)
     assert table == list(RouteTable.model_fields)
+
+
+DECISIONS = sorted((ROOT / "docs/work/decisions").glob("*.md"))
+
+
+def test_every_decision_is_in_the_table_of_the_architecture() -> None:
+    architecture = (ROOT / "docs/architecture.md").read_text("utf-8")
+    section = architecture.partition("## Decisions\n")[2].partition("\n## ")[0]
+    table = re.findall(
+        r"^\| \[(\d+)\]\((\S+)\) \| (.*?) \| (\S+) \| (.*?) \| (.*) \|$", section, re.M
+    )
+    assert table == [row_of(decision) for decision in DECISIONS]
+    assert [int(row[0]) for row in table] == list(range(1, len(DECISIONS) + 1))
+
+
+def row_of(decision: Path) -> tuple[str, ...]:
+    """The cells of a decision's row, read from its file."""
+    found = re.fullmatch(
+        r"# (\d+)\. (.+)\n\n- Date: (\d{4}-\d\d-\d\d)\n"
+        r"- Status: (accepted|superseded by \d+)\n- Figure: (.+)\n\n(?s:.{80,})",
+        decision.read_text("utf-8"),
+    )
+    assert found, decision.name
+    number, title, day, status, figure = found.groups()
+    assert decision.name.startswith(f"{int(number):04}-")
+    return number, f"work/decisions/{decision.name}", title, day, status, figure
