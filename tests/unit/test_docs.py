@@ -217,6 +217,15 @@ def test_every_entry_of_a_route_is_documented() -> None:
     assert table == list(RouteTable.model_fields)
 
 
+TROUBLES = (ROOT / "docs/use/troubleshooting.md").read_text("utf-8")
+
+
+def test_every_code_and_every_state_has_its_remedy() -> None:
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", TROUBLES, re.M)] == list(Code)
+    states = re.findall(r"^\| `(\w+)` \|", TROUBLES, re.M)
+    assert sorted(states) == sorted(State)
+
+
 DECISIONS = sorted((ROOT / "docs/work/decisions").glob("*.md"))
 
 
