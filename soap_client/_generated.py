@@ -19,6 +19,8 @@ def _int(value: int | None) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendSmsResult:
+    """The type `SendSmsResult` of the WSDL, field by field."""
+
     error: int
     sent: int
     id: str
@@ -36,6 +38,8 @@ def _send_sms_result(answer: Any) -> SendSmsResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedMessage:
+    """The type `ReceivedMessage` of the WSDL, field by field."""
+
     id: int
     from_: str
     to: str
@@ -57,6 +61,8 @@ def _received_message(answer: Any) -> ReceivedMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetSmsResult:
+    """The type `GetSmsResult` of the WSDL, field by field."""
+
     error: int
     messages: tuple[ReceivedMessage, ...]
 
@@ -72,6 +78,8 @@ def _get_sms_result(answer: Any) -> GetSmsResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
+    """The type `Step` of the WSDL, field by field."""
+
     at: str
     part: int
     event: str
@@ -91,6 +99,8 @@ def _step(answer: Any) -> Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
+    """The type `Delivery` of the WSDL, field by field."""
+
     recipient: str
     state: str
     steps: tuple[Step, ...]
@@ -108,6 +118,8 @@ def _delivery(answer: Any) -> Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetStatusResult:
+    """The type `GetStatusResult` of the WSDL, field by field."""
+
     error: int
     state: str
     accepted: str

@@ -40,11 +40,13 @@ def _int(value: int | None) -> int:
     return value
 '''
 
-_TYPE = """\
+_TYPE = '''\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class {type}:
+    """The type `{type}` of the WSDL, field by field."""
+
 {fields}
 
 
@@ -54,7 +56,7 @@ def _{function}(answer: Any) -> {type}:
     return {type}(
 {reads}
     )
-"""
+'''
 
 _CLASS = '''\
 
