@@ -217,6 +217,40 @@ def test_every_entry_of_a_route_is_documented() -> None:
     assert table == list(RouteTable.model_fields)
 
 
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+def test_contributing_names_every_place_that_knows_all_reply_codes() -> None:
+    sources = [
+        file
+        for package in ("sms_gateway", "soap_server", "soap_client", "email_gateway", "docs")
+        for file in (ROOT / package).rglob("*")
+        if file.suffix in (".py", ".po", ".md")
+    ]
+    knowing = {
+        str(file.relative_to(ROOT)) for file in sources if knows_all(file.read_text("utf-8"))
+    }
+    assert set(rows("A reply code", CONTRIBUTING)) - {"Place", "---"} == knowing
+
+
+def knows_all(text: str) -> bool:
+    """Whether a text has a line for each code but, maybe, the one that says that all went well."""
+    return all(
+        re.search(
+            rf"\bCode\.{code.name}:|^\| {code:d} \||\"{re.escape(code.sentence)}\"", text, re.M
+        )
+        for code in Code
+        if code is not Code.SENT
+    )
+
+
+def test_contributing_names_the_files_of_a_new_upstream() -> None:
+    places = set(rows("A new upstream", CONTRIBUTING)) - {"Place", "---"}
+    assert len(places) == 7
+    for place in places:
+        assert (ROOT / place).exists(), place
+
+
 TROUBLES = (ROOT / "docs/use/troubleshooting.md").read_text("utf-8")
 
 
