@@ -2,9 +2,11 @@
 
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
@@ -28,6 +30,14 @@ WORKERS = {
     "express": "sms_gateway.web.express_worker.ExpressWorker",
     "asgi": "sms_gateway.web.worker.Worker",
 }
+#: How many connections the system keeps that no process has taken yet.
+BACKLOG = 2048
+# What a process opens beside clients' connections: the database, logs, calls to another gateway.
+_OTHER_FILES = 200
+# Of each of the connections that are served one may be being refused.
+_FILES_EACH = 2
+# The most that the system allows for a backlog (listen(2)); Linux alone tells.
+_MOST_BACKLOG = Path("/proc/sys/net/core/somaxconn")
 # Where the processes show that they live: that must not wait for a disk.
 _MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes files of its own in it
 
@@ -43,6 +53,8 @@ def serve(settings: Settings, listener: socket.socket, make_app: Callable[[], An
         "bind": f"fd://{listener.detach()}",  # which closes it, too
         "worker_class": WORKERS[settings.web_worker],
         "workers": processes,
+        "worker_connections": connections_within(settings.connections, open_files()),
+        "backlog": BACKLOG,
         "keepalive": _KEEPALIVE,
         "graceful_timeout": GRACE,
         "limit_request_line": _LONGEST_LINE,
@@ -55,6 +67,7 @@ def serve(settings: Settings, listener: socket.socket, make_app: Callable[[], An
         "logger_class": _Log,
         "when_ready": lambda _: log.info("listening", extra=facts),
     }
+    _tell_of_short_backlog()
     if os.path.isdir(_MEMORY):
         options["worker_tmp_dir"] = _MEMORY
     tls = settings.tls_context()
@@ -68,6 +81,46 @@ def serve(settings: Settings, listener: socket.socket, make_app: Callable[[], An
         }
     _Server(make_app, options).run()
     raise SystemExit(0)
+
+
+def open_files() -> int:
+    """How many files a process may have open, which are as many as it may take for itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError):  # macOS says "unlimited", and allows less
+            return soft
+    return hard
+
+
+def connections_within(wanted: int, files: int) -> int:
+    """As many connections as were asked for, or fewer, with a warning, where a process may not
+    have enough files open for them."""
+    needed = wanted * _FILES_EACH + _OTHER_FILES
+    if files == resource.RLIM_INFINITY or files >= needed:
+        return wanted
+    possible = max(1, (files - _OTHER_FILES) // _FILES_EACH)
+    facts = {"connections": possible, "asked": wanted, "open_files": files, "needed": needed}
+    log.warning(
+        "fewer connections than the setting says: raise the hard limit of open files "
+        "(ulimit -Hn, LimitNOFILE= of systemd) or lower the setting connections",
+        extra=facts,
+    )
+    return possible
+
+
+def _tell_of_short_backlog() -> None:
+    try:
+        most = int(_MOST_BACKLOG.read_text())
+    except (OSError, ValueError):
+        return
+    if most < BACKLOG:
+        log.warning(
+            "the system keeps fewer connections waiting than was asked for: raise "
+            "net.core.somaxconn",
+            extra={"backlog": most, "asked": BACKLOG},
+        )
 
 
 class _Server(BaseApplication):  # type: ignore[misc]

@@ -12,6 +12,7 @@ from spyne.server import ServerBase
 
 import wsdl
 from sms_gateway.backend import Backend, Reply, Sending, SendSoon, never_soon
+from sms_gateway.codes import Code
 
 from . import compat, decode, faults, forms, versions
 from .decode import single_byte
@@ -45,6 +46,11 @@ MAX_PIECES = 4096
 LONGEST_NOTE = 300
 _READABLE = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}"
 
+# A call of `sendSms`, for the form of its answer.
+_BLANK = (
+    '<s:Envelope xmlns:s="%s"><s:Body><sendSms xmlns="%s"><recipients>0</recipients>'
+    "<message>0</message><apikey>0</apikey></sendSms></s:Body></s:Envelope>"
+)
 _XML = b"text/xml; charset=utf-8"
 _TEXT = b"text/plain; charset=utf-8"
 
@@ -78,6 +84,12 @@ class SoapApp:
         self._body_timeout = body_timeout
         self._server = Server(max_body)
         self._forms = forms.Forms(partial(self._server.read_marks, backend))
+        #: The answers' forms of plain calls of `sendSms`, by the namespace of their version.
+        self._blank_forms = {
+            version.namespace: read[0]
+            for version in (versions.SOAP11, versions.SOAP12)
+            if (read := self._forms.read((_BLANK % (version.namespace, NAMESPACE)).encode()))
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -165,10 +177,24 @@ class SoapApp:
         told: a Fault where calls go, plain words elsewhere. `why` is in our words."""
         if path.decode("latin-1") not in (ENDPOINT, ENDPOINT.rstrip("/")):
             return _response(headers, status, _TEXT, why.encode() + b"\n")
+        if status == 503 and (form := self._form_for(headers)):
+            return _reported(headers, form, Reply(Code.INTERNAL, note=why))
         refusal = faults.client(why) if status < 500 or status in (501, 505) else faults.server()
         version = versions.likely(b"", headers.get(b"content-type", b"").decode("latin-1"))
         answer = fault(refusal, Exchange(backend=self._backend, version=version)).encode()
         return _response(headers, status, version.media_type.encode(), answer)
+
+    def _form_for(self, headers: Mapping[bytes, bytes]) -> forms.Form | None:
+        """How a call of `sendSms` is answered whose body nobody has seen; None when the headers
+        say nothing of `sendSms`, as the other operations' answers have another form."""
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        # SOAP 1.1 section 6.1.1; SOAP 1.2 part 2, appendix A.
+        _, parameters = decode.header_value(content_type)
+        action = headers.get(b"soapaction", b"").decode("latin-1") or parameters.get("action", "")
+        if action.strip().strip('"') != f"{NAMESPACE}#sendSms":
+            return None
+        version = versions.likely(b"", content_type)
+        return self._blank_forms.get(version.namespace)
 
     async def _post(self, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
         try:

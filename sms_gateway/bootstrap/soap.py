@@ -8,6 +8,7 @@ from ..http_backend import HttpBackend
 from ..settings import Settings, SettingsError, masked
 from ..web.app import go_on, shortened
 from ..web.express import Application
+from .limits import limits_of
 
 
 def soap_app(settings: Settings, backend: str) -> ASGIApp:
@@ -24,7 +25,7 @@ def soap_app(settings: Settings, backend: str) -> ASGIApp:
             await remote.aclose()
 
     ways = shortened({("POST", path): soap.answer for path in soap_server.PATHS})
-    return Application(app, ways, soap.unreadable)
+    return Application(app, ways, soap.unreadable, limits_of(settings))
 
 
 def check_backend(settings: Settings, backend: str) -> None:

@@ -16,6 +16,7 @@ from ..store import Store, pending_migration
 from ..web.app import create_app
 from ..web.pages import Desk
 from .gateway import gateway
+from .limits import limits_of, proxies_of
 
 
 def web_app(settings: Settings) -> ASGIApp:
@@ -57,5 +58,6 @@ def web_app(settings: Settings) -> ASGIApp:
             region=settings.default_region,
         ),
         mail_domain=settings.mail_domain if settings.mail_bind else None,
-        proxies=[network for network in settings.proxies.split(",") if network],
+        proxies=proxies_of(settings),
+        limits=limits_of(settings),
     )

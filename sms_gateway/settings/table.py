@@ -80,6 +80,19 @@ class Settings(BaseModel):
     """How requests are read. `express` reads those that are written plainly itself, which takes a
     third of the time, and leaves all others to gunicorn's `asgi` worker; `asgi` leaves it all."""
 
+    connections: Annotated[int, Field(ge=10, le=100_000), Allowed("10 to 100000")] = 2000
+    """How many connections one web process holds at a time. At the limit the one that is idle
+    longest makes room, failing that the request that is unfinished longest; who finds no room is
+    told to come back (code 30, HTTP 503). A process needs two open files for each."""
+
+    connections_per_network: Annotated[int, Field(ge=1, le=100_000), Allowed("1 to 100000")] = 200
+    """How many of them one network may have: a /24, or a /48 of IPv6. Those of `proxies` are not
+    counted."""
+
+    bodies_per_network: Annotated[int, Field(ge=1, le=100_000), Allowed("1 to 100000")] = 50
+    """How many requests of one network may be under way, in one web process, whose bodies have
+    not come whole. Behind `proxies` the network is that of the client they name."""
+
     upstream: UpstreamUrl = SecretUrl("sandbox:")
     """Where messages leave: a carrier's SMSC, or the sandbox, which sends nothing and answers as
     the number asks it to. A query adds options: docs/adding-an-upstream.md."""
@@ -192,7 +205,7 @@ class Settings(BaseModel):
 
     proxies: Networks = "127.0.0.0/8,::1/128"
     """The proxies that are believed when they say, in `X-Forwarded-For`, where a request comes
-    from. The limits of the pages count by it."""
+    from. The limits of the pages and of `bodies_per_network` count by it."""
 
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],

@@ -332,7 +332,10 @@ def unreadable(
     status: int, why: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes]
 ) -> Response:
     """The answer to a request that is no HTTP as it should be, and what is wrong with it."""
-    reply = not_sent(why) if status < 500 or status in (501, 505) else Reply(Code.INTERNAL)
+    if status == 503:
+        reply = Reply(Code.INTERNAL, note=why)
+    else:
+        reply = not_sent(why) if status < 500 or status in (501, 505) else Reply(Code.INTERNAL)
     return response(reply, _json_asked_for(query, headers), status=status)
 
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..backend import Backend, SendSoon, never_soon
 from ..codes import Code
 from . import api
+from .crowd import DEFAULT_LIMITS, Limits
 from .express import Application, Quick, Unreadable, send_response
 from .express import Response as Answered
 from .incident import report
@@ -49,6 +50,7 @@ def create_app(
     desk: Desk | None = None,
     mail_domain: str | None = None,
     proxies: Sequence[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Application:
     """The application in front of one backend, whose `send_soon` this is, if it has one.
 
@@ -56,7 +58,8 @@ def create_app(
     request method and header as it came; `soap_quick` is its short way for POST, and
     `soap_unreadable` what it says of requests that cannot be read. `public_url`
     is how clients reach the server, and `mail_domain` what mail goes to; `proxies` are the networks
-    of those that are believed when they say whom a request comes from. Without a `desk` there are
+    of those that are believed when they say whom a request comes from; `limits` are for what
+    networks take of a process. Without a `desk` there are
     no pages that need the store.
     """
     pages = Pages(backend, public_url, desk=desk, mail_domain=mail_domain, proxies=proxies)
@@ -126,7 +129,7 @@ def create_app(
         answer = soap_unreadable if soap_unreadable and is_soap else api.unreadable
         return answer(status, why, path, query, headers)
 
-    return Application(app, shortened(ways), unreadable)
+    return Application(app, shortened(ways), unreadable, limits)
 
 
 def shortened(ways: Mapping[tuple[str, str], Quick]) -> dict[bytes, Quick]:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .crowd import DEFAULT_LIMITS, Limits
+
 Headers = tuple[tuple[bytes, bytes], ...]
 #: Status, headers and body.
 Response = tuple[int, Headers, bytes]
@@ -37,6 +39,8 @@ class Application:
     quick: Mapping[bytes, Quick] = field(default_factory=dict)
     #: What is said of a request that cannot be read.
     unreadable: Unreadable | None = None
+    #: What strangers may take of a process.
+    limits: Limits = DEFAULT_LIMITS
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return self.asgi(scope, receive, send)

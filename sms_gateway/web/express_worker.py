@@ -48,6 +48,12 @@ class ExpressConnection(Connection):
             # Of a request that goes the plain way, or is to.
             self._leave(data)
 
+    def unfinished_since(self) -> float:
+        return self._begun_at if self._begun else super().unfinished_since()
+
+    def _begins(self) -> bytes:
+        return self._begun or super()._begins()
+
     def _take(self, data: bytes) -> bool:
         """Whether a request goes the short way, with these bytes for its beginning or its end."""
         request = express.read(self._begun + data)
@@ -60,7 +66,7 @@ class ExpressConnection(Connection):
         self.busy = True
         if missing:
             # Many clients send their body by itself; what comes in more pieces is no short way.
-            self._begun = data
+            self._begun, self._begun_at = data, self.worker.loop.time()
             return True
         self._begun = b""
         self._cancel_keepalive_timer()

@@ -10,13 +10,25 @@ from typing import NamedTuple
 
 from .express import Response
 
+#: Why connections and requests are not taken that could be read.
+TOO_BUSY = "Too busy - try again shortly"
+TOO_MANY_CONNECTIONS = (
+    "Too many connections come from your network: close some, use each for more than one request, "
+    "or try again shortly"
+)
+TOO_MANY_BODIES = (
+    "Too many requests from your network have not come whole: send the rest of them, or try again "
+    "shortly"
+)
 #: The statuses with which requests are refused that cannot be read, and what is said where nothing
 #: better is known.
 USUAL = {
     400: "The request is not as HTTP has it",
+    408: "The request came too slowly",
     414: "The address is too long: parameters may come in the body, by POST",
     426: "Only HTTP/1.1 is understood here",
     431: "The headers are too large or too many",
+    503: TOO_BUSY,
     501: "This transfer encoding is not understood: chunked is",
     505: "Only HTTP/1.0 and HTTP/1.1 are understood here",
 }
@@ -32,8 +44,8 @@ _FRAMING = "There has to be one Content-Length, a whole number, or Transfer-Enco
 _FULL_TARGET = "The address begins with /, or with http:// or https://"
 #: All that is ever said.
 REASONS = (
-    *USUAL.values(), _CHUNKS, _NO_REQUEST, _BLANK, _METHOD, _TARGET, _HOST, _HEADER, _LINE_END,
-    _FRAMING, _FULL_TARGET,
+    *USUAL.values(), TOO_MANY_CONNECTIONS, TOO_MANY_BODIES, _CHUNKS, _NO_REQUEST, _BLANK, _METHOD,
+    _TARGET, _HOST, _HEADER, _LINE_END, _FRAMING, _FULL_TARGET,
 )  # fmt: skip
 
 _LINE = re.compile(rb"(?:\r?\n)*([^\n]*)")
@@ -43,7 +55,7 @@ _HEADERS = re.compile(rb"\n([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*)")
 _FRAMES = re.compile(rb"\n(?:content-length|transfer-encoding):", re.IGNORECASE)
 _FULL = re.compile(rb"/|\*\Z|https?://", re.IGNORECASE)
 # Whose value says how an answer is to be written.
-_TOLD = (b"accept", b"content-type")
+_TOLD = (b"accept", b"content-type", b"soapaction")
 
 
 class Head(NamedTuple):

@@ -2,15 +2,11 @@
 faster, whatever it says."""
 
 import re
-from collections.abc import Iterable, Iterator
 
-#: The most hops that are looked at of those that proxies say a request came by.
-MOST_HOPS = 32
+from ..networks import Headers
 
 # A session's secret. All that a cookie of ours may be.
 _TOKEN = re.compile(rb"[0-9A-Za-z]{64}")
-
-Headers = Iterable[tuple[bytes, bytes]]
 
 
 def token(headers: Headers, name: str) -> str:
@@ -28,12 +24,3 @@ def token(headers: Headers, name: str) -> str:
             if found == wanted and _TOKEN.fullmatch(secret):
                 return secret.decode()
     return ""
-
-
-def hops(headers: Headers) -> Iterator[str]:
-    """The addresses that proxies say a request came by (X-Forwarded-For), the nearest first."""
-    lines = [value for name, value in headers if name == b"x-forwarded-for"]
-    if lines:
-        found = b",".join(lines[-MOST_HOPS:]).rsplit(b",", MOST_HOPS)[-MOST_HOPS:]
-        for hop in reversed(found):
-            yield hop.strip().decode("latin-1")

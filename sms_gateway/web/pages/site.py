@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.resources import files
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from babel.dates import format_date, format_datetime, format_skeleton
@@ -25,6 +24,7 @@ from ...sms.message import State
 from ...words import LANGUAGES, preferred, words
 from ...words.reasons import in_words
 from .. import params
+from ..networks import Networks
 from . import headers
 
 _POLICY = (
@@ -42,9 +42,6 @@ _HEADERS = {
 _FOREVER = "public, max-age=31536000, immutable"
 #: Seconds; a session in the store ends before.
 _COOKIE_LASTS = 30 * 86_400
-
-# What one customer of a provider commonly has.
-_PREFIX = {4: 24, 6: 48}
 
 Fields = Mapping[str, str]
 
@@ -97,7 +94,7 @@ class Site:
         self.secure = url.scheme == "https"
         # The prefix has browsers take it from nobody but this very server (RFC 6265bis, 4.1.3.2).
         self._cookie = "__Host-visit" if self.secure else "visit"
-        self._proxies = [ip_network(proxy) for proxy in proxies]
+        self._networks = Networks(proxies)
         self._static = _static_files()
         self._environments = {language: self._environment(language) for language in LANGUAGES}
 
@@ -179,11 +176,12 @@ class Site:
     def visit(self, request: Request) -> Visit:
         """Who asks; a browser without a cookie gets one with the answer."""
         token = headers.token(request.scope["headers"], self._cookie)
+        peer = request.client.host if request.client else ""
         return Visit(
             language=preferred(request.headers.get("accept-language", "")),
             token=token or new_token(),
             fresh=not token,
-            network=self._network(request),
+            network=self._networks.client(peer, request.scope["headers"]),
         )
 
     async def form(self, request: Request, visit: Visit) -> Fields:
@@ -196,19 +194,6 @@ class Site:
         if visit.fresh or not hmac.compare_digest(given, visit.form_token.encode()):
             raise Forged
         return fields
-
-    def _network(self, request: Request) -> str:
-        address = _address(request.client.host if request.client else "")
-        hops = headers.hops(request.scope["headers"])
-        # Each proxy adds whom it got the request from; who is believed is asked for the one before.
-        while address is not None and any(address in proxy for proxy in self._proxies):
-            hop = next(hops, None)
-            if hop is None:
-                break
-            address = _address(hop)
-        if address is None:
-            return ""
-        return str(ip_network((address, _PREFIX[address.version]), strict=False))
 
     # Static files.
 
@@ -248,14 +233,6 @@ def _static_files() -> dict[str, _Static]:
             version=hashlib.sha256(content).hexdigest()[:16],
         )
     return found
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ip_address(host.strip("[]").partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _filters(language: str) -> Mapping[str, Callable[..., str]]:

@@ -1,0 +1,70 @@
+"""In which network a client is, by which limits count, and whose word on it is believed."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+#: The most hops that are looked at of those that proxies say a request came by.
+MOST_HOPS = 32
+
+# What one customer of a provider commonly has.
+_PREFIX = {4: 24, 6: 48}
+
+Address = IPv4Address | IPv6Address
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Networks:
+    """The networks of clients, as far as proxies that are believed tell."""
+
+    def __init__(self, proxies: Sequence[str] = ()) -> None:
+        """`proxies` are networks; of none is anything believed."""
+        self._proxies = [ip_network(proxy) for proxy in proxies]
+
+    def client(self, host: str, headers: Headers) -> str:
+        """Where a request that this peer hands over comes from, as `network_of` has it; the
+        nearest proxy that names nobody stands for its clients. Empty when it cannot be told."""
+        return network_of(self._first(host, headers))
+
+    def beyond(self, host: str, headers: Headers) -> str:
+        """The same, but empty where all that is known is a proxy: that stands for many clients."""
+        address = self._first(host, headers)
+        return "" if self._believed(address) else network_of(address)
+
+    def _first(self, host: str, headers: Headers) -> Address | None:
+        address, named = _address(host), hops(headers)
+        # Each proxy adds whom it got the request from; who is believed is asked for the one before.
+        while self._believed(address):
+            hop = next(named, None)
+            if hop is None:
+                break
+            address = _address(hop)
+        return address
+
+    def _believed(self, address: Address | None) -> bool:
+        return address is not None and any(address in proxy for proxy in self._proxies)
+
+
+def network_of(address: Address | None) -> str:
+    """A /24, or a /48 of IPv6; empty for no address."""
+    if address is None:
+        return ""
+    return str(ip_network((address, _PREFIX[address.version]), strict=False))
+
+
+def hops(headers: Headers) -> Iterator[str]:
+    """The addresses that proxies say a request came by (X-Forwarded-For), the nearest first."""
+    lines = [value for name, value in headers if name == b"x-forwarded-for"]
+    if lines:
+        found = b",".join(lines[-MOST_HOPS:]).rsplit(b",", MOST_HOPS)[-MOST_HOPS:]
+        for hop in reversed(found):
+            yield hop.strip().decode("latin-1")
+
+
+@lru_cache(maxsize=1024)
+def _address(host: str) -> Address | None:
+    try:
+        address = ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
