@@ -4,11 +4,11 @@ It adds to gunicorn 26 and 27 what neither does: a connection that sends no requ
 the keep-alive time, also when it never sent one; at the limit of connections the one that is idle
 longest makes room, failing that the request that is unfinished longest; a network has limits for
 connections and for bodies that are still to come, and a request a least rate at which it has to
-come; who is not served is told so (503, or 408); a stop closes idle connections and waits for no stalled one so long that the
-arbiter kills the worker before its lifespan shutdown ran; heads, and what is between the pieces of
-a body, have an end; a head has to have the one form that everybody reads alike; bytes above ASCII
-in a request line, as curl, PHP and Java send them, are read; and what cannot be read is answered in
-the application's terms, with nothing of the request in it. And to 26 what 27 does: keep-alive ends,
+come; who is not served is told so (503, or 408); a stop closes idle connections and waits for no
+stalled one so long that the arbiter kills the worker before its lifespan shutdown ran; heads, and
+what is between the pieces of a body, have an end; a head has to have the one form that everybody
+reads alike; bytes above ASCII in a request line, as curl, PHP and Java send them, are read; and
+what cannot be read is answered in the application's terms, with nothing of the request in it. And to 26 what 27 does: keep-alive ends,
 and bytes that are no HTTP get status 400 and no traceback in the log.
 """
 
@@ -106,12 +106,12 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
     @property
     def fresh(self) -> bool:
         """Whether no request on it was answered yet."""
-        return self.idle_since == self._opened
+        return bool(self.idle_since == self._opened)
 
     @property
     def idle(self) -> bool:
         """Whether there is no request on it, and none has begun to come."""
-        return not (self.busy or self._head or self._current_request is not None)
+        return not self.busy and not self._head and self._current_request is None
 
     def unfinished_since(self) -> float:
         """When the request began that is still coming; never, when there is none."""
@@ -122,9 +122,9 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         """Wait no longer for a request that comes too slowly."""
         since = self.unfinished_since()
         # Where we ourselves stopped reading the client is not slow.
-        if since < now and not (self._reading_paused or self._flow_control.read_paused):
-            if self.worker.crowd.limits.too_slow(self._octets, now - since):
-                self.turn_away(408)
+        ours = self._reading_paused or self._flow_control.read_paused
+        if not ours and self.worker.crowd.limits.too_slow(self._octets, now - since):
+            self.turn_away(408)
 
     def turn_away(self, status: int, why: str = "") -> None:
         """Answer the request that is coming with a refusal, and hear no more of it."""
@@ -133,7 +133,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
 
     def let_go(self) -> asyncio.Transport:
         """Have nothing more to do with the transport, as if it were lost, and give it away."""
-        transport = self.transport
+        transport: asyncio.Transport = self.transport
         self._flow_control.resume_reading()
         self._resume_reading()
         # What the application still says is not for the one who has been answered.
@@ -230,7 +230,8 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
             headers = dict(request.headers_bytes)
             head = unreadable.Head(request.raw_path, request.query.encode("latin-1"), headers)
         why = why or unreadable.reason(status, self._head, in_body=request is not None)
-        return self.worker.refusal(status, why, head, more)
+        answer: bytes = self.worker.refusal(status, why, head, more)
+        return answer
 
     def _on_headers_complete(self) -> Any:
         head = _HEAD.match(self._head)

@@ -40,7 +40,8 @@ def test_connections_that_ask_nothing_for_too_long_are_closed(server, request_):
     halfway = send_bytes(server, request_[:20])
     used = send_bytes(server, request_)
     assert used.recv(1000).startswith(b"HTTP/1.1 200 ")
-    for connection in (idle, halfway, used):
+    assert read_all(halfway).startswith(b"HTTP/1.1 408 ")
+    for connection in (idle, used):
         assert is_closed(connection)
         connection.close()
 
@@ -110,8 +111,13 @@ def test_at_the_limit_of_connections_the_one_idle_longest_makes_room(request_):
         for connection in (idle[-1], used):
             connection.sendall(request_)
             assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+        # All may be about to ask: nobody makes room yet.
+        refused = ask(server, "/sendsms/?apikey=good")
+        assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+        assert b"<error>30</error>" in refused.body
+        time.sleep(1.1)
         assert ask(server, "/healthz").status == 200
-        assert is_closed(idle[0])
+        assert read_all(idle[0]).startswith(b"HTTP/1.1 503 ")
         for connection in (idle[-1], used):
             connection.sendall(request_)
             assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
