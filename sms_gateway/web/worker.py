@@ -9,7 +9,8 @@ stalled one so long that the arbiter kills the worker before its lifespan shutdo
 what is between the pieces of a body, have an end; a head has to have the one form that everybody
 reads alike; bytes above ASCII in a request line, as curl, PHP and Java send them, are read; and
 what cannot be read is answered in the application's terms, with nothing of the request in it. And
-to 26 what 27 does: keep-alive ends, and bytes that are no HTTP get status 400 and no traceback in the log.
+to 26 what 27 does: keep-alive ends, and bytes that are no HTTP get status 400 and no traceback in
+the log.
 """
 
 import asyncio
