@@ -221,6 +221,11 @@ SENTENCES = (
     "The text has characters that do not exist",
     "This sender may not write to this address",
     "Too busy - try again shortly",
+    "The request came too slowly",
+    "Too many connections come from your network: close some, use each for more than"
+    " one request, or try again shortly",
+    "Too many requests from your network have not come whole: send the rest of them,"
+    " or try again shortly",
     "Too many wrong keys from here",
     "This idempotency key was used before for another message",
     "The database was lost meanwhile; it is not known whether this was done",
