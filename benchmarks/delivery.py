@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from sms_gateway.backend import Submission
 from sms_gateway.gateway import Gateway
 from sms_gateway.routes import Route, Routes
 from sms_gateway.store import Store, tables
@@ -93,7 +94,9 @@ async def _accept(url: str, key: str, messages: int) -> None:
     for first in range(0, messages, 500):
         replies = await asyncio.gather(
             *(
-                gateway.sendsms(RECIPIENTS[n % len(RECIPIENTS)], f"Hello number {n}", key)
+                gateway.sendsms(
+                    Submission(RECIPIENTS[n % len(RECIPIENTS)], f"Hello number {n}", key)
+                )
                 for n in range(first, min(first + 500, messages))
             )
         )

@@ -6,7 +6,7 @@ import logging
 from aiosmtpd.smtp import Envelope
 from aiosmtpd.smtp import Session as SmtpSession
 
-from sms_gateway.backend import MailBackend, MailChoices, Reply, content_key
+from sms_gateway.backend import MailBackend, MailChoices, Reply, Submission, content_key
 from sms_gateway.codes import Code
 
 from .answers import answer
@@ -132,9 +132,8 @@ class Handler:
         key = content_key(mail.id, mail.recipients, mail.text) if mail.id else ""
         try:
             async with asyncio.timeout(self._backend_timeout):
-                return await self._backend.sendmail(
-                    address, sender, mail.recipients, mail.text, idempotency_key=key
-                )
+                submission = Submission(mail.recipients, mail.text, idempotency_key=key)
+                return await self._backend.sendmail(address, sender, submission)
         except TimeoutError:
             return Reply(Code.TIMED_OUT)
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from .accounts import Account
-from .backend import ID_KEY, Reply
+from .backend import ID_KEY, Reply, Submission
 from .codes import MAX_RECIPIENTS, Code
-from .routes import TEST, Route, Routes
+from .routes import SENDER, TEST, Route, Routes
 from .sms.address import Address, BadAddress, TooManyNumbers, parse_recipients
 from .sms.encoding import Encoding
 from .sms.ids import new_id
@@ -36,6 +36,9 @@ class Request(NamedTuple):
     text: str
     encoding: Encoding
     parts: int
+    #: Who it is from, and what its caller calls it.
+    sender: str
+    reference: str
     #: What its idempotency key and its content are stored as; None when no key came, or one that
     #: is its id.
     repeat: tuple[bytes, bytes] | None
@@ -64,16 +67,12 @@ class Acceptance:
         self._validity = validity
         self._clock = clock
 
-    def check(
-        self,
-        account: Account,
-        recipients: str,
-        message: str,
-        idempotency_key: str,
-    ) -> Request:
+    def check(self, account: Account, submission: Submission) -> Request:
         """Everything that can be told without the transaction, in the order of the contract."""
         if not account.enabled:
             raise Refused(Code.KEY_DISABLED)
+        # Each of its fields by name would be asked for several times.
+        recipients, message, _, key, wanted, reference = submission
         message = plain(message)
         try:
             addresses = parse_recipients(recipients, self._region)
@@ -84,6 +83,9 @@ class Acceptance:
             raise Refused(Code.NOT_SENT, str(bad)) from None
         if segments.parts > self._max_parts:
             raise Refused(Code.NOT_SENT, _too_long(segments.parts, self._max_parts))
+        if reference:
+            _check_reference(reference)
+        sender = _chosen(account, wanted) if wanted else account.sender
         if len(addresses) > 1 and not account.multi:
             raise Refused(Code.NOT_MULTIPLE)
         if len(addresses) > MAX_RECIPIENTS:
@@ -91,12 +93,14 @@ class Acceptance:
         leaving = []
         for address in addresses:
             route = self.route(account, address)
+            if wanted and route.sender_for(sender) != sender:
+                raise Refused(Code.NOT_SENT, "This sender cannot be shown at this number")
             leaving.append((address, route, self._parts(message, segments, route)))
         now = self._clock()
         name, repeat = "", None
-        if idempotency_key:
-            name = _name(idempotency_key, now)
-            repeat = None if name else _repeat(account, idempotency_key, recipients, message)
+        if key:
+            name = _name(key, now)
+            repeat = None if name else _repeat(account, submission, message)
         return Request(
             account,
             name or new_id(now),
@@ -104,6 +108,8 @@ class Acceptance:
             message,
             segments.encoding,
             segments.parts,
+            sender,
+            reference,
             repeat,
             bool(name),
             now,
@@ -175,7 +181,7 @@ class Acceptance:
                     continue
             id = request.message_id
             if id in named:
-                replies.append(_again_named(id, named[id], _content(request)))
+                replies.append(_again_named(account, id, named[id], _content(request)))
                 continue
             if id in stopped:
                 replies.append(Reply(Code.NOT_SENT, note=STOPPED))
@@ -215,26 +221,32 @@ class Acceptance:
         return replies
 
     def before(
-        self,
-        connection: Connection,
-        account: Account,
-        recipients: str,
-        message: str,
-        idempotency_key: str,
+        self, connection: Connection, account: Account, submission: Submission
     ) -> Reply | None:
         """The reply to a request's first copy, if that one was accepted."""
-        now, message = self._clock(), plain(message)
-        if name := _name(idempotency_key, now):
+        now, message = self._clock(), plain(submission.message)
+        if name := _name(submission.idempotency_key, now):
             named = intake.accepted_as(connection, [name]).get(name)
             if named is None:
                 return None
             try:
-                addresses = parse_recipients(recipients, self._region)
+                addresses = parse_recipients(submission.recipients, self._region)
             except (BadAddress, TooManyNumbers):
                 return _ANOTHER
             numbers = tuple([address.number for address in addresses])
-            return _again_named(name, named, intake.Content(account.id, message, numbers))
-        key, content = _repeat(account, idempotency_key, recipients, message)
+            return _again_named(
+                account,
+                name,
+                named,
+                intake.Content(
+                    account.id,
+                    message,
+                    numbers,
+                    submission.sender or account.sender,
+                    submission.reference,
+                ),
+            )
+        key, content = _repeat(account, submission, message)
         first = intake.accepted_before(connection, [key], now).get(key)
         return None if first is None else _again(first, content)
 
@@ -245,12 +257,13 @@ class Acceptance:
                 (
                     r.message_id,
                     r.account.id,
-                    r.account.sender,
+                    r.sender,
                     r.text,
                     # SQLite's driver takes a detour for whatever is not exactly a str.
                     r.encoding.value,
                     r.parts,
                     r.now,
+                    r.reference,
                 )
                 for r in requests
             ],
@@ -291,6 +304,30 @@ def _stopped(connection: Connection, requests: Sequence[Request]) -> set[str]:
     }
 
 
+#: The most characters of what a caller calls a message.
+MOST_REFERENCE = 100
+# What XML can hold (1.0, section 2.2), and every database, without control characters.
+_REFERENCE = re.compile("[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]*")
+
+
+def _check_reference(reference: str) -> None:
+    if len(reference) > MOST_REFERENCE:
+        raise Refused(Code.NOT_SENT, "The reference is longer than 100 characters")
+    if not _REFERENCE.fullmatch(reference):
+        raise Refused(Code.NOT_SENT, "The reference has a control character in it")
+
+
+def _chosen(account: Account, sender: str) -> str:
+    """A sender that a request names; raises Refused when it may not."""
+    if not SENDER.fullmatch(sender):
+        raise Refused(
+            Code.NOT_SENT, "The sender is not up to 15 digits, or up to 11 letters and digits"
+        )
+    if not account.may_show(sender):
+        raise Refused(Code.NOT_SENT, "This key may not name this sender")
+    return sender
+
+
 def _too_long(parts: int, most: int) -> str:
     return f"The message is too long: {parts} parts, at most {most}"
 
@@ -310,12 +347,16 @@ def _name(idempotency_key: str, now: int) -> str:
     return named[1] + named[2]
 
 
-def _repeat(
-    account: Account, idempotency_key: str, recipients: str, message: str
-) -> tuple[bytes, bytes]:
-    """What a request's idempotency key and its content are stored as."""
-    content = intake.digest(f"{len(recipients)}:{recipients}{message}")
-    return intake.repeat_id(account.id, idempotency_key), content
+def _repeat(account: Account, submission: Submission, message: str) -> tuple[bytes, bytes]:
+    """What a submission's idempotency key and its content, with this text, are stored as."""
+    recipients = submission.recipients
+    content = f"{len(recipients)}:{recipients}{message}"
+    if submission.sender or submission.reference:
+        # No other content begins like this.
+        more = f"{submission.sender}:{len(submission.reference)}:{submission.reference}"
+        content = f"from {len(submission.sender)}:{more}{content}"
+    content_hash = intake.digest(content)
+    return intake.repeat_id(account.id, submission.idempotency_key), content_hash
 
 
 def _again(first: intake.Accepted, content_hash: bytes) -> Reply:
@@ -325,11 +366,20 @@ def _again(first: intake.Accepted, content_hash: bytes) -> Reply:
     return Reply(Code.SENT, sent=first.sent, id=first.message_id)
 
 
-def _again_named(name: str, first: intake.Content, content: intake.Content) -> Reply:
+def _again_named(
+    account: Account, name: str, first: intake.Content, content: intake.Content
+) -> Reply:
     """The same for a key that is the message's id."""
-    if not first.is_repeated_by(content):
+    first = first._replace(sender=_asked(account, first.sender))
+    if not first.is_repeated_by(content._replace(sender=_asked(account, content.sender))):
         return _ANOTHER
     return Reply(Code.SENT, sent=len(first.recipients), id=name)
+
+
+def _asked(account: Account, sender: str) -> str:
+    """The sender that a request has named, as far as the one it got tells: the key's own, which may
+    have changed meanwhile, is nobody's wish."""
+    return sender if sender != account.sender and account.may_show(sender) else ""
 
 
 _ANOTHER = Reply(Code.NOT_SENT, note="This idempotency key was used before for another message")
@@ -337,7 +387,9 @@ _ANOTHER = Reply(Code.NOT_SENT, note="This idempotency key was used before for a
 
 def _content(request: Request) -> intake.Content:
     numbers = tuple([address.number for address, _, _ in request.recipients])
-    return intake.Content(request.account.id, request.text, numbers)
+    return intake.Content(
+        request.account.id, request.text, numbers, request.sender, request.reference
+    )
 
 
 def limit_words(account: Account) -> str:

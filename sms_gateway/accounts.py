@@ -45,6 +45,9 @@ class Rate:
         return busy_until + interval * messages
 
 
+#: What stands for every sender; it is none itself.
+ANY_SENDER = "*"
+
 #: What a free key may do.
 FREE_RATE = Rate(1, _PERIODS["min"])
 
@@ -68,6 +71,9 @@ class Account:
     countries: frozenset[str] | None
     #: Who the handset shows; empty leaves it to the route.
     sender: str
+    #: Who else a request may name as that, numbers without the plus sign; ANY_SENDER among them is
+    #: everybody, None is nobody.
+    senders: frozenset[str] | None = None
     #: The local part of its e-mail address: digits that cannot be guessed.
     mail_address: str
     #: Mail addresses, or domains as `@example.com`, that may write to it; None is everybody.
@@ -89,6 +95,13 @@ class Account:
     version: int
     #: Unix milliseconds.
     created_at: int
+
+    def may_show(self, sender: str) -> bool:
+        """Whether a request may name this sender."""
+        allowed = self.senders
+        return allowed is not None and (
+            ANY_SENDER in allowed or sender.removeprefix("+") in allowed
+        )
 
     @property
     def takes_mails_of_machines(self) -> bool:

@@ -15,6 +15,25 @@ MOST_RECEIVED = 1_000
 ID_KEY = "sendsmsnow-"
 
 
+class Submission(NamedTuple):
+    """What is to be sent, as it came in at a face: one value as far as the rows.
+
+    It believes nothing: the rules judge every field of it. What may be left out is given by name.
+    """
+
+    #: Phone numbers separated by commas.
+    recipients: str
+    message: str
+    #: The account's key; empty where the account is known by another name, as in mail.
+    apikey: str = ""
+    #: What a repeat of it is known by; empty for none.
+    idempotency_key: str = ""
+    #: Who the handset is to show; empty leaves it to the key.
+    sender: str = ""
+    #: What the caller calls it, told again wherever it is told of; empty for nothing.
+    reference: str = ""
+
+
 class Reply(NamedTuple):
     """What every face answers: error, sent and id, as in the WSDL."""
 
@@ -92,6 +111,8 @@ class MessageStatus:
     accepted_at: int = 0
     parts: int = 0
     deliveries: tuple[DeliveryStatus, ...] = ()
+    #: What its submission had as such.
+    reference: str = ""
 
 
 class Backend(Protocol):
@@ -101,9 +122,7 @@ class Backend(Protocol):
     A parameter that did not come is the empty string.
     """
 
-    async def sendsms(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Reply:
+    async def sendsms(self, submission: Submission) -> Reply:
         """Accept one text for one to four numbers; all of them or none.
 
         A repeat with the same idempotency key and content within 24 hours gets the first reply
@@ -145,15 +164,13 @@ class Backend(Protocol):
         ...
 
 
-#: What `Backend.sendsms` is given: recipients, message, apikey and idempotency key.
-Sending = tuple[str, str, str, str]
 #: Takes a message as `Backend.sendsms` does, but needs no task: it is given what is to be called
 #: with the reply, at once or later. False when it does not take it so, and `sendsms` is to be
 #: awaited.
-SendSoon = Callable[[Sending, Callable[[Reply], None]], bool]
+SendSoon = Callable[[Submission, Callable[[Reply], None]], bool]
 
 
-def never_soon(sending: Sending, then: Callable[[Reply], None]) -> bool:
+def never_soon(submission: Submission, then: Callable[[Reply], None]) -> bool:
     """The `SendSoon` of a backend that has none."""
     return False
 
@@ -176,18 +193,10 @@ class MailBackend(Protocol):
         when that cannot be told."""
         ...
 
-    async def sendmail(
-        self,
-        address: str,
-        sender: str,
-        recipients: str,
-        message: str,
-        *,
-        idempotency_key: str = "",
-    ) -> Reply:
+    async def sendmail(self, address: str, mail_from: str, submission: Submission) -> Reply:
         """Accept one text as `Backend.sendsms` does, for the account with this local part.
 
-        `sender` is who the mail is from; an account may have a list of those who may write.
+        `mail_from` is who the mail is from; an account may have a list of those who may write.
         """
         ...
 
@@ -195,9 +204,7 @@ class MailBackend(Protocol):
 class PageBackend(Backend, Protocol):
     """What the pages need besides: a trial, and what a person does who has signed in."""
 
-    async def check(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Reply:
+    async def check(self, submission: Submission) -> Reply:
         """What `sendsms` would answer now, by every rule; nothing is stored or sent.
 
         The id is empty, as there is no message, or that of the message it would be a repeat of.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from .backend import Backend, Inbox, MessageStatus, Reply, Sending, SendSoon, never_soon
+from .backend import Backend, Inbox, MessageStatus, Reply, SendSoon, Submission, never_soon
 from .codes import Code
 
 _Answer = TypeVar("_Answer")
@@ -25,20 +25,15 @@ class Deadline:
         self._calls: _Calls = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def sendsms(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Coroutine[None, None, Reply]:
+    def sendsms(self, submission: Submission) -> Coroutine[None, None, Reply]:
         """See `Backend.sendsms`."""
-        return self._within(
-            self._backend.sendsms(recipients, message, apikey, idempotency_key=idempotency_key),
-            _TOO_LATE,
-        )
+        return self._within(self._backend.sendsms(submission), _TOO_LATE)
 
-    def sendsms_soon(self, sending: Sending, then: Callable[[Reply], None]) -> bool:
+    def sendsms_soon(self, submission: Submission, then: Callable[[Reply], None]) -> bool:
         """See `SendSoon`."""
         call = _Promise(then, self._calls)
         self._begin(call)
-        if self._send_soon(sending, call.keep):
+        if self._send_soon(submission, call.keep):
             return True
         del self._calls[call]
         return False

@@ -20,8 +20,8 @@ from .backend import (
     MessageStatus,
     ReceivedMessage,
     Reply,
-    Sending,
     Step,
+    Submission,
 )
 from .codes import Code
 from .log import error_facts
@@ -99,25 +99,22 @@ class Gateway:
         if self._commits is not None:
             await self._commits.aclose()
 
-    async def sendsms(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Reply:
+    async def sendsms(self, submission: Submission) -> Reply:
         """See `Backend.sendsms`."""
         try:
-            return await self._send(_by_key(apikey), recipients, message, idempotency_key)
+            return await self._send(_by_key(submission.apikey), submission)
         except Exception as error:
             return _failure(error)
 
-    def sendsms_soon(self, sending: Sending, then: Callable[[Reply], None]) -> bool:
+    def sendsms_soon(self, submission: Submission, then: Callable[[Reply], None]) -> bool:
         """See `SendSoon`: by an account in memory, unless that may be the reason for a refusal."""
-        recipients, message, apikey, idempotency_key = sending
-        account = self._accounts.get((_account_of_key, apikey))
+        account = self._accounts.get((_account_of_key, submission.apikey))
         if account is None:
             return False
         assert self._commits is not None, "start() comes first"
         try:
-            request = self._rules.check(account, recipients, message, idempotency_key)
-            self._commits.put(request, partial(self._tell, sending, then))
+            request = self._rules.check(account, submission)
+            self._commits.put(request, partial(self._tell, submission, then))
         except Refused:
             return False
         except Exception as error:
@@ -125,7 +122,10 @@ class Gateway:
         return True
 
     def _tell(
-        self, sending: Sending, then: Callable[[Reply], None], result: Reply | Exception | None
+        self,
+        submission: Submission,
+        then: Callable[[Reply], None],
+        result: Reply | Exception | None,
     ) -> None:
         """Tell what became of a message that was sent soon."""
         if isinstance(result, Reply):
@@ -134,13 +134,12 @@ class Gateway:
             then(_failure(result))
         else:
             # The copy in memory is out of date, so that nothing was done.
-            task = asyncio.get_running_loop().create_task(self._send_anew(sending, then))
+            task = asyncio.get_running_loop().create_task(self._send_anew(submission, then))
             self._anew.add(task)
             task.add_done_callback(self._anew.discard)
 
-    async def _send_anew(self, sending: Sending, then: Callable[[Reply], None]) -> None:
-        recipients, message, apikey, idempotency_key = sending
-        then(await self.sendsms(recipients, message, apikey, idempotency_key=idempotency_key))
+    async def _send_anew(self, submission: Submission, then: Callable[[Reply], None]) -> None:
+        then(await self.sendsms(submission))
 
     async def knows(self, address: str) -> MailChoices | None:
         """See `MailBackend.knows`."""
@@ -154,22 +153,14 @@ class Gateway:
             body_as_it_is=account.mail_whole, machines=account.takes_mails_of_machines
         )
 
-    async def sendmail(
-        self,
-        address: str,
-        sender: str,
-        recipients: str,
-        message: str,
-        *,
-        idempotency_key: str = "",
-    ) -> Reply:
+    async def sendmail(self, address: str, mail_from: str, submission: Submission) -> Reply:
         """See `MailBackend.sendmail`."""
         try:
             credential = _by_mail(address)
             account = await self._load(credential)
-            if not _may_write(sender, account.mail_senders):
+            if not _may_write(mail_from, account.mail_senders):
                 raise Refused(Code.NOT_SENT, "This sender may not write to this address")
-            return await self._send(credential, recipients, message, idempotency_key)
+            return await self._send(credential, submission)
         except Exception as error:
             return _failure(error)
 
@@ -263,16 +254,14 @@ class Gateway:
             raise Refused(Code.ID_UNKNOWN)
         return Reply(Code.SENT, sent=deleted)
 
-    async def check(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Reply:
+    async def check(self, submission: Submission) -> Reply:
         """See `PageBackend.check`."""
         try:
-            account = await self._load(_by_key(apikey))
+            account = await self._load(_by_key(submission.apikey))
             try:
-                request = self._rules.check(account, recipients, message, idempotency_key)
+                request = self._rules.check(account, submission)
             except Refused as refused:
-                return await self._refusal(account, recipients, message, idempotency_key, refused)
+                return await self._refusal(account, submission, refused)
             return await asyncio.to_thread(self._try_out, request)
         except Exception as error:
             return _failure(error)
@@ -352,9 +341,7 @@ class Gateway:
             self._store.scrub()
         return total
 
-    async def _send(
-        self, credential: _Credential, recipients: str, message: str, idempotency_key: str
-    ) -> Reply:
+    async def _send(self, credential: _Credential, submission: Submission) -> Reply:
         assert self._commits is not None, "start() comes first"
         account = self._accounts.get(credential)
         while True:
@@ -362,12 +349,10 @@ class Gateway:
             if account is None:
                 account = await self._load(credential)
             try:
-                request = self._rules.check(account, recipients, message, idempotency_key)
+                request = self._rules.check(account, submission)
             except Refused as refused:
                 if fresh:
-                    return await self._refusal(
-                        account, recipients, message, idempotency_key, refused
-                    )
+                    return await self._refusal(account, submission, refused)
             else:
                 reply = await self._commits.submit(request)
                 if reply is not None:
@@ -391,21 +376,14 @@ class Gateway:
         self._accounts[credential] = account
         return account
 
-    async def _refusal(
-        self,
-        account: Account,
-        recipients: str,
-        message: str,
-        idempotency_key: str,
-        refused: Refused,
-    ) -> Reply:
+    async def _refusal(self, account: Account, submission: Submission, refused: Refused) -> Reply:
         """The reply to a refused request: that of its first copy, if that one was accepted."""
-        if not idempotency_key or refused.reply.error is Code.KEY_DISABLED:
+        if not submission.idempotency_key or refused.reply.error is Code.KEY_DISABLED:
             return refused.reply
 
         def read() -> Reply | None:
             with self._store.read() as connection:
-                return self._rules.before(connection, account, recipients, message, idempotency_key)
+                return self._rules.before(connection, account, submission)
 
         return await asyncio.to_thread(read) or refused.reply
 
@@ -457,6 +435,7 @@ def _status(found: history.MessageHistory) -> MessageStatus:
         state=found.state,
         accepted_at=found.accepted_at,
         parts=found.parts,
+        reference=found.reference,
         deliveries=tuple(
             DeliveryStatus(
                 d.recipient,

@@ -147,6 +147,8 @@ def read_status(answer: Answer, id: str) -> MessageStatus:
         accepted_at=_time(fields, "accepted"),
         parts=_number(fields, "parts"),
         deliveries=deliveries,
+        # Servers of before 0005 have none.
+        reference=_text(fields, "reference") if "reference" in fields else "",
     )
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from . import __version__
-from .backend import ID_KEY, Inbox, MessageStatus, Reply, Sending
+from .backend import ID_KEY, Inbox, MessageStatus, Reply, Submission
 from .codes import Code
 from .http_answers import (
     Answer,
@@ -89,32 +89,25 @@ class HttpBackend:
         self._doubt = 0.0
         self._calls = SharedCalls(self._alone, self._together)
 
-    async def sendsms(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Reply:
+    async def sendsms(self, submission: Submission) -> Reply:
         """See `Backend.sendsms`."""
-        return await self._calls.send(self._call(recipients, message, apikey, idempotency_key))
+        return await self._calls.send(self._call(submission))
 
-    def sendsms_soon(self, sending: Sending, then: Callable[[Reply], None]) -> bool:
+    def sendsms_soon(self, submission: Submission, then: Callable[[Reply], None]) -> bool:
         """See `SendSoon`: in company."""
         if not self._calls.may_share():
             return False
-        self._calls.share(self._call(*sending), then)
+        self._calls.share(self._call(submission), then)
         return True
 
-    def _call(self, recipients: str, message: str, apikey: str, idempotency_key: str) -> Call:
-        return Call(
-            recipients,
-            message,
-            apikey,
-            # Whatever the first one came to, the key keeps a second from sending again.
-            _header_safe(idempotency_key) or ID_KEY + new_id(time.time_ns() // 1_000_000),
-            self._deadline(),
-        )
+    def _call(self, submission: Submission) -> Call:
+        # Whatever the first one came to, the key keeps a second from sending again.
+        key = _header_safe(submission.idempotency_key)
+        key = key or ID_KEY + new_id(time.time_ns() // 1_000_000)
+        return Call(submission, key, self._deadline())
 
     async def _alone(self, call: Call) -> Reply:
-        form = {"recipients": call.recipients, "message": call.message, "apikey": call.apikey}
-        headers = {"Idempotency-Key": call.idempotency_key}
+        form, headers = _parameters(call.submission), {"Idempotency-Key": call.key}
 
         async def ask() -> Reply:
             answer, cut = await self._post("/sendsms/", _form(form), headers)
@@ -144,19 +137,17 @@ class HttpBackend:
 
         return await self._in_time(ask(), deadline, lambda reply: [reply] * count, writes=True)
 
-    async def sendsms_once(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str
-    ) -> Reply:
+    async def sendsms_once(self, submission: Submission) -> Reply:
         """As `sendsms`, but asked once; what happened to the request is raised.
 
         Unreached says that nothing was written, NotTaken that it was not understood. After CutOff,
         TimeoutError and OddAnswer nobody knows.
         """
-        fields = {"recipients": recipients, "message": message, "apikey": apikey}
-        headers = {"Idempotency-Key": _header_safe(idempotency_key)}
+        form = _form(_parameters(submission))
+        headers = {"Idempotency-Key": _header_safe(submission.idempotency_key)}
         async with asyncio.timeout(self._timeout):
             answer = await self._client.post(
-                "/sendsms/", _form(fields), headers, _LONGEST_REPLY, keep=self._keep_connections
+                "/sendsms/", form, headers, _LONGEST_REPLY, keep=self._keep_connections
             )
         return _read(answer, read_reply)
 
@@ -331,6 +322,21 @@ def _moment(milliseconds: int) -> str:
         return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError, OSError):
         return str(milliseconds)
+
+
+def _parameters(submission: Submission) -> dict[str, str]:
+    """What of a submission goes into a form."""
+    form = {
+        "recipients": submission.recipients,
+        "message": submission.message,
+        "apikey": submission.apikey,
+    }
+    # A server that does not know them, such as the original one, is not told of what is empty.
+    if submission.sender:
+        form["sender"] = submission.sender
+    if submission.reference:
+        form["reference"] = submission.reference
+    return form
 
 
 def _header_safe(key: str) -> str:

@@ -177,6 +177,7 @@ def told(due: events.Due) -> dict[str, Any]:
             "recipient": due.recipient,
             "state": due.state,
             "parts": due.parts,
+            "reference": due.reference,
         }
     else:
         data = {

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from spyne import Service, rpc
 
-from sms_gateway.backend import Backend, Inbox, MessageStatus, Reply, content_key
+from sms_gateway.backend import Backend, Inbox, MessageStatus, Reply, Submission, content_key
 from sms_gateway.codes import Code
 
 from . import types
@@ -104,10 +104,12 @@ class SmsService(Service):  # type: ignore[misc]
         exchange: Exchange = context.udc
         return await exchange.answer(
             exchange.backend.sendsms(
-                recipients,
-                message,
-                exchange.key(apikey),
-                idempotency_key=exchange.idempotency(recipients, message),
+                Submission(
+                    recipients,
+                    message,
+                    exchange.key(apikey),
+                    idempotency_key=exchange.idempotency(recipients, message),
+                )
             ),
             itself,
         )

@@ -11,7 +11,7 @@ from spyne import Application, MethodContext
 from spyne.server import ServerBase
 
 import wsdl
-from sms_gateway.backend import Backend, Reply, Sending, SendSoon, never_soon
+from sms_gateway.backend import Backend, Reply, SendSoon, Submission, never_soon
 from sms_gateway.codes import Code
 
 from . import compat, decode, faults, forms, versions
@@ -126,8 +126,8 @@ class SoapApp:
         call = self._plain_call(headers, body)
         if call is None:
             return self.by_spyne(headers, body)
-        form, sending = call
-        if self._send_soon(sending, partial(_filled, headers, form, then)):
+        form, submission = call
+        if self._send_soon(submission, partial(_filled, headers, form, then)):
             return None
         return self._answer_quickly(headers, *call)
 
@@ -140,7 +140,7 @@ class SoapApp:
 
     def _plain_call(
         self, headers: Mapping[bytes, bytes], body: bytes
-    ) -> tuple[forms.Form, Sending] | None:
+    ) -> tuple[forms.Form, Submission] | None:
         if b"content-encoding" in headers or not forms.is_plain(headers.get(b"content-type", b"")):
             return None
         read = self._forms.read(body)
@@ -148,13 +148,13 @@ class SoapApp:
             return None
         form, recipients, message, apikey = read
         key = apikey.strip() or _basic_password(headers).strip()
-        return form, (recipients, message, key, _idempotency_key(headers))
+        repeat = _idempotency_key(headers)
+        return form, Submission(recipients, message, key, idempotency_key=repeat)
 
     async def _answer_quickly(
-        self, headers: Mapping[bytes, bytes], form: forms.Form, sending: Sending
+        self, headers: Mapping[bytes, bytes], form: forms.Form, submission: Submission
     ) -> Response:
-        recipients, message, apikey, key = sending
-        reply = self._backend.sendsms(recipients, message, apikey, idempotency_key=key)
+        reply = self._backend.sendsms(submission)
         return _reported(headers, form, await answered(reply, itself))
 
     async def by_spyne(self, headers: Mapping[bytes, bytes], body: bytes) -> Response:

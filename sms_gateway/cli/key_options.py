@@ -9,13 +9,15 @@ import click
 import phonenumbers
 from pydantic import TypeAdapter, ValidationError
 
-from ..accounts import Rate
+from ..accounts import ANY_SENDER, Rate
 from ..routes import SENDER
 from ..settings.values import Hours
 from .options import CONFIG
 
 # An address, or @ and a domain for all of its addresses.
 _WRITER = re.compile(r"[^\s@,]*@[^\s@,.]+(\.[^\s@,.]+)*")
+#: What --senders takes beside a list of them.
+_WORDS_FOR_SENDERS = {"any": frozenset({ANY_SENDER}), "none": None}
 
 
 def limits(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,6 +31,11 @@ def limits(command: Callable[..., Any]) -> Callable[..., Any]:
             "--sender",
             metavar="S",
             help="Who the handset shows: digits or up to 11 letters; '' leaves it to the carrier.",
+        ),
+        click.option(
+            "--senders",
+            metavar="A,B",
+            help="Who a request may name as sender: ACME,8000 and so on, any, or none.",
         ),
         click.option(
             "--countries", metavar="BE,FR", help="The only countries it may send to, or all."
@@ -65,6 +72,7 @@ def given(
     rate: str | None,
     countries: str | None,
     sender: str | None,
+    senders: str | None,
     test: bool | None,
     mail_senders: str | None,
     mail_body: str | None,
@@ -98,7 +106,24 @@ def given(
                 f"--sender {sender!r}: a sender is up to 15 digits, or up to 11 letters and digits"
             )
         chosen["sender"] = sender
+    if senders is not None:
+        chosen["senders"] = _senders(senders)
     return chosen
+
+
+def _senders(text: str) -> frozenset[str] | None:
+    word = text.strip().lower()
+    if word in _WORDS_FOR_SENDERS:
+        return _WORDS_FOR_SENDERS[word]
+    listed = [each.strip() for each in text.split(",")]
+    for sender in listed:
+        # In a list these words could be meant as senders, and as what they say by themselves.
+        if not (sender and SENDER.fullmatch(sender)) or sender.lower() in _WORDS_FOR_SENDERS:
+            raise click.UsageError(
+                f"--senders {text!r}: allowed: senders of up to 15 digits, or up to 11 letters "
+                "and digits, with a comma between them; or any, or none"
+            )
+    return frozenset(sender.removeprefix("+") for sender in listed)
 
 
 def _validity(text: str) -> int | None:

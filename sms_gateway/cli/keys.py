@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from .. import database
-from ..accounts import FREE_RATE, Account, key_hash, new_key
+from ..accounts import ANY_SENDER, FREE_RATE, Account, key_hash, new_key
 from ..failure import Failure
 from ..settings.values import show_milliseconds
 from ..signup import hand_out
@@ -136,7 +136,7 @@ def set_key(
     if not options:
         raise click.UsageError(
             "say what to change: --multi, --rate, --validity, --countries, --sender, "
-            "--mail-senders, --mail-body, --mail-machines, --callback, --test"
+            "--senders, --mail-senders, --mail-body, --mail-machines, --callback, --test"
         )
     _change(ctx, config, name, options, as_json)
 
@@ -273,6 +273,9 @@ def as_dict(account: Account) -> dict[str, Any]:
         "rate": "none" if account.rate is None else str(account.rate),
         "countries": None if account.countries is None else sorted(account.countries),
         "sender": account.sender,
+        "senders": [
+            "any" if each == ANY_SENDER else each for each in sorted(account.senders or ())
+        ],
         "mail_senders": None if account.mail_senders is None else sorted(account.mail_senders),
         "mail_body": "whole" if account.mail_whole else "new",
         "mail_machines": _MACHINES[account.mail_machines],

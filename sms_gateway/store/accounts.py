@@ -21,6 +21,7 @@ _COLUMNS = select(
     account.c.rate_period,
     account.c.countries,
     account.c.sender,
+    account.c.senders,
     account.c.mail_address,
     account.c.mail_senders,
     account.c.mail_whole,
@@ -46,6 +47,7 @@ def _account(row: Any) -> Account:
         rate=None if row.rate_count is None else Rate(row.rate_count, row.rate_period),
         countries=_set(row.countries),
         sender=row.sender,
+        senders=_set(row.senders),
         mail_address=row.mail_address,
         mail_senders=_set(row.mail_senders),
         mail_whole=row.mail_whole,
@@ -67,7 +69,7 @@ def _options(options: Mapping[str, Any]) -> dict[str, Any]:
         rate = columns.pop("rate")
         columns["rate_count"] = rate and rate.count
         columns["rate_period"] = rate and rate.period
-    for name in ("countries", "mail_senders"):
+    for name in ("countries", "senders", "mail_senders"):
         if columns.get(name) is not None:
             columns[name] = ",".join(sorted(columns[name]))
     return columns

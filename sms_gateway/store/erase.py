@@ -86,7 +86,9 @@ def _made_before(time: int) -> ColumnElement[bool]:
 
 def _empty(connection: Connection, ids: Collection[str], now: int) -> None:
     connection.execute(
-        update(message).where(message.c.id.in_(ids)).values(text="", sender="", erased_at=now)
+        update(message)
+        .where(message.c.id.in_(ids))
+        .values(text="", sender="", reference="", erased_at=now)
     )
     connection.execute(update(delivery).where(delivery.c.message_id.in_(ids)).values(recipient=""))
 

@@ -101,6 +101,7 @@ class Due:
     message_id: str
     recipient: str
     parts: int
+    reference: str
     #: Of a received message.
     received_id: int | None
     sender: str
@@ -128,6 +129,7 @@ _SHOWN = (
         delivery.c.message_id,
         delivery.c.recipient,
         delivery.c.parts,
+        message.c.reference,
         received.c.sender,
         received.c.recipient.label("number"),
         received.c.text,
@@ -135,6 +137,7 @@ _SHOWN = (
     )
     .join_from(event, account)
     .outerjoin(delivery, event.c.delivery_id == delivery.c.id)
+    .outerjoin(message, delivery.c.message_id == message.c.id)
     .outerjoin(received, event.c.received_id == received.c.id)
 )
 
@@ -169,6 +172,7 @@ def claim(
             message_id=row.message_id or "",
             recipient=row.recipient or "",
             parts=row.parts or 0,
+            reference=row.reference or "",
             received_id=row.received_id,
             sender=row.sender or "",
             number=row.number or "",

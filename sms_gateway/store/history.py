@@ -49,6 +49,8 @@ class MessageHistory:
     account_id: int
     account: str
     sender: str
+    #: What the caller calls it.
+    reference: str
     text: str
     encoding: str
     parts: int
@@ -94,6 +96,7 @@ def of_message(connection: Connection, message_id: str) -> MessageHistory | None
         account_id=row.account_id,
         account=row.name,
         sender=row.sender,
+        reference=row.reference,
         text=row.text,
         encoding=row.encoding,
         parts=row.parts,

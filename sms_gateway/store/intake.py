@@ -15,7 +15,7 @@ from .tables import delivery, message
 REMEMBERED = 24 * 3_600_000
 
 #: The columns that a message and a delivery are accepted with.
-MESSAGE = ("id", "account_id", "sender", "text", "encoding", "parts", "accepted_at")
+MESSAGE = ("id", "account_id", "sender", "text", "encoding", "parts", "accepted_at", "reference")
 DELIVERY = ("message_id", "recipient", "route", "parts", "due_at", "expires_at")
 _QUEUED = (("state", f"'{State.QUEUED}'"), ("attempts", "0"), ("possible_duplicate", "false"))
 
@@ -102,6 +102,8 @@ class Content(NamedTuple):
     text: str
     #: In E.164 with the plus sign, in their order.
     recipients: tuple[str, ...]
+    sender: str
+    reference: str
     #: Whether texts or numbers are erased; they are empty then.
     erased: bool = False
 
@@ -114,7 +116,7 @@ class Content(NamedTuple):
 
 
 _NAMED = """
-    SELECT message.id, account_id, text, erased_at, recipient
+    SELECT message.id, account_id, text, sender, reference, erased_at, recipient
     FROM message JOIN delivery ON delivery.message_id = message.id
     WHERE message.id IN (...) ORDER BY delivery.id
 """
@@ -123,10 +125,10 @@ _NAMED = """
 def accepted_as(connection: Connection, ids: Collection[str]) -> dict[str, Content]:
     """What was accepted under these ids."""
     found: dict[str, Content] = {}
-    for id, account_id, text, erased_at, recipient in run(
+    for id, account_id, text, sender, reference, erased_at, recipient in run(
         connection, with_marks(_NAMED, len(ids)), [*ids]
     ):
         recipients = (*found[id].recipients, recipient) if id in found else (recipient,)
         erased = erased_at is not None or "" in recipients
-        found[id] = Content(account_id, text, recipients, erased)
+        found[id] = Content(account_id, text, recipients, sender, reference, erased)
     return found

@@ -35,6 +35,8 @@ account = Table(
     # ISO codes separated by commas; NULL is every country.
     Column("countries", Text),
     Column("sender", Text, nullable=False),
+    # Who else a request may name, separated by commas, * for everybody; NULL is nobody.
+    Column("senders", Text),
     # The local part of its e-mail address, digits.
     Column("mail_address", Text, nullable=False, unique=True),
     # Who may write to it, addresses or domains separated by commas; NULL is everybody.
@@ -72,6 +74,8 @@ message = Table(
     Column("encoding", Text, nullable=False),
     Column("parts", Integer, nullable=False),
     Column("accepted_at", BigInteger, nullable=False),
+    # What the caller calls it.
+    Column("reference", Text, nullable=False, server_default=""),
     # When text and numbers were deleted; the row stays for the counts and for late receipts.
     Column("erased_at", BigInteger),
     # Ids grow with time: this is also the order of an account's history. With the last column those

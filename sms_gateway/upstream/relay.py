@@ -11,7 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..backend import Reply
+from ..backend import Reply, Submission
 from ..client_tls import client_context
 from ..codes import Code
 from ..http_answers import OddAnswer
@@ -177,10 +177,13 @@ class RelayUpstream:
     async def _ask(self, delivery: Delivery) -> tuple[Outcome, str, str]:
         try:
             reply = await self._backend.sendsms_once(
-                delivery.recipient,
-                delivery.text,
-                self._options.apikey,
-                idempotency_key=idempotency_key(delivery),
+                Submission(
+                    delivery.recipient,
+                    delivery.text,
+                    self._options.apikey,
+                    idempotency_key=idempotency_key(delivery),
+                    sender=delivery.sender if self._options.sender else "",
+                )
             )
         except Unreached as error:
             self._be_away(f"not reached: {error}")

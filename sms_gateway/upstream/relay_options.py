@@ -33,6 +33,8 @@ class RelayOptions:
     idempotent: bool = False
     #: The other end is a sendSmsNow: it is asked at /status/ what became of messages.
     receipts: bool = False
+    #: The other end lets our key name senders: it is told who each message is from.
+    sender: bool = False
     #: The most parts that wait for an answer at a time.
     window: int = 10
     #: The most parts per second; None leaves it to the other end to refuse.
@@ -99,7 +101,7 @@ def options_from_url(url: str) -> RelayOptions:
 
 
 def _value(name: str, value: str) -> Any:
-    if name in ("idempotent", "receipts"):
+    if name in ("idempotent", "receipts", "sender"):
         if value not in ("0", "1"):
             raise ValueError(f"{name}={value}: allowed is 0 or 1")
         return value == "1"

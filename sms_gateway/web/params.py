@@ -22,10 +22,13 @@ from starlette.types import Receive, Scope
 from ..shared_calls import MOST_CALLS
 
 #: All parameters that some path of the API takes.
-NAMES = frozenset({"apikey", "recipients", "message", "id", "after", "limit", "before", "format"})
+NAMES = frozenset([
+    "apikey", "recipients", "message", "sender", "reference", "id", "after", "limit", "before",
+    "format",
+])  # fmt: skip
 # What may be a whole number in JSON. As a time to delete by it could be meant in three ways, and no
 # key and no id is one.
-_NUMBERS = frozenset({"recipients", "message", "after", "limit"})
+_NUMBERS = frozenset({"recipients", "message", "sender", "reference", "after", "limit"})
 #: The largest request body, in bytes. Four numbers and the longest text, every character of it
 #: percent-escaped, are a tenth of that.
 MAX_BODY = 256 * 1024
@@ -194,8 +197,8 @@ def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[
 
 
 def parse_json(body: bytes) -> dict[str, str]:
-    """The parameters in a JSON object; recipients may be a list. They, a message, after and limit
-    may be whole numbers.
+    """The parameters in a JSON object; recipients may be a list. They, a message, a sender, a
+    reference, after and limit may be whole numbers.
 
     One that is null is there and empty: who names what to delete, by mistake with null, did not
     ask to delete all.

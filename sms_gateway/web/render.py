@@ -77,6 +77,7 @@ def _fields(answer: Answer) -> dict[str, object]:
                 "state": answer.state,
                 "accepted": _moment(answer.accepted_at),
                 "parts": answer.parts,
+                "reference": answer.reference,
                 "deliveries": [_delivery(delivery) for delivery in answer.deliveries],
             }
     return fields

@@ -220,6 +220,11 @@ SENTENCES = (
     # Of the gateway.
     "The text has characters that do not exist",
     "This sender may not write to this address",
+    "The reference is longer than 100 characters",
+    "The reference has a control character in it",
+    "The sender is not up to 15 digits, or up to 11 letters and digits",
+    "This key may not name this sender",
+    "This sender cannot be shown at this number",
     "Too busy - try again shortly",
     "The request came too slowly",
     "Too many connections come from your network: close some, use each for more than"

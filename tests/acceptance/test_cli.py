@@ -254,6 +254,20 @@ def test_a_new_key_has_the_options_it_is_given(keys: Sendsmsnow, store: Store) -
     assert made["rate"] == "20/s"
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("ACME, +8000", ["8000", "ACME"]), ("any", ["any"]), ("none", [])],
+)
+def test_a_key_is_told_which_senders_its_requests_may_name(
+    keys: Sendsmsnow, store: Store, given: str, shown: list[str]
+) -> None:
+    assert json.loads(keys("create", "acme", "--senders", "Before", "--json").out)["senders"]
+    assert keys("set", "acme", "--senders", given).status == 0
+    assert json.loads(keys("show", "acme", "--json").out)["senders"] == shown
+    for sender, may in (("8000", given != "none"), ("Before", given == "any")):
+        assert stored(store, "acme").may_show(sender) is may
+
+
 def test_a_name_is_given_once(keys: Sendsmsnow) -> None:
     assert keys("create", "acme").status == 0
     assert keys("create", "acme") == Ended(

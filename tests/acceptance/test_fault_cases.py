@@ -21,6 +21,7 @@ from support import accounts
 from support.clock import LoopClock
 from support.smsc import Smsc, start_smsc
 
+from sms_gateway.backend import Submission
 from sms_gateway.gateway import Gateway
 from sms_gateway.routes import Route, Routes
 from sms_gateway.sms.message import State
@@ -255,7 +256,7 @@ class Stage:
         gateway = Gateway(self.store, self.routes)
         await gateway.start()
         for number, fault in self.numbers.items():
-            reply = await gateway.sendsms(f"+{number}", fault.text, self.key)
+            reply = await gateway.sendsms(Submission(f"+{number}", fault.text, self.key))
             assert reply.error == 0, reply
         await gateway.aclose()
 

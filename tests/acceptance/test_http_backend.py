@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 from support.serving import Server, serve
 
-from sms_gateway.backend import Inbox, Reply
+from sms_gateway.backend import Inbox, Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.http_backend import HttpBackend
 
@@ -44,69 +44,75 @@ async def backend(server) -> AsyncIterator[HttpBackend]:
 
 
 async def test_a_message_is_sent_and_named(backend):
-    reply = await backend.sendsms("1,2", "Hello", "good")
+    reply = await backend.sendsms(Submission("1,2", "Hello", "good"))
     assert (reply.error, reply.sent, len(reply.id)) == (Code.SENT, 2, 32)
 
 
 @pytest.mark.parametrize("code", [code for code in Code if code])
 async def test_every_code_comes_through(backend, code):
-    assert await backend.sendsms("1", "m", f"code-{code}") == Reply(code)
+    assert await backend.sendsms(Submission("1", "m", f"code-{code}")) == Reply(code)
 
 
 @pytest.mark.parametrize("text", ["Zoë €", "a&b=c+d%20;", "\r\n\t", "😀", "", "<é>", "x" * 5000])
 async def test_every_character_comes_through(backend, text):
-    reply = await backend.sendsms("+32494000000", text, "echo")
+    reply = await backend.sendsms(Submission("+32494000000", text, "echo"))
     recipients, message, _ = json.loads(reply.note) if len(text) < 400 else ("", text, "")
     assert message == text
     assert recipients in ("+32494000000", "")
 
 
 async def test_what_is_no_character_is_refused(backend):
-    reply = await backend.sendsms("1", "\ud83d", "good")
+    reply = await backend.sendsms(Submission("1", "\ud83d", "good"))
     assert reply.error is Code.NOT_SENT
     assert reply.note
 
 
 async def test_parameters_that_did_not_come_are_empty_there_too(backend):
-    assert await backend.sendsms("", "", "") == Reply(Code.KEY_MISSING)
+    assert await backend.sendsms(Submission("", "", "")) == Reply(Code.KEY_MISSING)
 
 
 async def test_a_repeat_with_the_same_key_gets_the_first_reply(backend):
-    first = await backend.sendsms("1", "m", "good", idempotency_key="one")
-    assert await backend.sendsms("1", "m", "good", idempotency_key="one") == first
-    assert (await backend.sendsms("1", "m", "good")).id != first.id
+    first = await backend.sendsms(Submission("1", "m", "good", idempotency_key="one"))
+    assert await backend.sendsms(Submission("1", "m", "good", idempotency_key="one")) == first
+    assert (await backend.sendsms(Submission("1", "m", "good"))).id != first.id
 
 
 @pytest.mark.parametrize("key", ["clé", "two words", "k" * 300, "line\r\nInjected: yes", "\ud83d"])
 async def test_a_key_that_no_header_can_carry_works_all_the_same(backend, key):
-    first = await backend.sendsms("1", "m", "good", idempotency_key=key)
+    first = await backend.sendsms(Submission("1", "m", "good", idempotency_key=key))
     assert first.error is Code.SENT
-    assert await backend.sendsms("1", "m", "good", idempotency_key=key) == first
-    assert (await backend.sendsms("1", "m", "good", idempotency_key=key + "x")).id != first.id
+    assert await backend.sendsms(Submission("1", "m", "good", idempotency_key=key)) == first
+    assert (
+        await backend.sendsms(Submission("1", "m", "good", idempotency_key=key + "x"))
+    ).id != first.id
 
 
 async def test_overload_comes_through_with_the_time_to_wait(backend):
-    assert await backend.sendsms("1", "m", "busy") == Reply(Code.INTERNAL, retry_after=7)
+    assert await backend.sendsms(Submission("1", "m", "busy")) == Reply(
+        Code.INTERNAL, retry_after=7
+    )
 
 
 async def test_what_fails_there_unforeseen_is_code_6_here(backend):
-    assert await backend.sendsms("1", "m", "fails") == UNKNOWN
+    assert await backend.sendsms(Submission("1", "m", "fails")) == UNKNOWN
 
 
 async def test_many_at_once_get_each_their_own_reply(backend):
-    replies = await asyncio.gather(*(backend.sendsms("1", "m", "good") for _ in range(50)))
+    replies = await asyncio.gather(
+        *(backend.sendsms(Submission("1", "m", "good")) for _ in range(50))
+    )
     assert len({reply.id for reply in replies}) == 50
 
 
 async def test_after_closing_it_connects_again(backend):
     await backend.aclose()
-    assert (await backend.sendsms("1", "m", "good")).error is Code.SENT
+    assert (await backend.sendsms(Submission("1", "m", "good"))).error is Code.SENT
 
 
 @pytest.mark.parametrize("path", ["", "/", "/sendsms", "/sendsms/"])
 async def test_the_address_is_given_with_or_without_the_path(server, path):
     async with backend_at(server.url + path) as backend:
-        assert (await backend.sendsms("1", "m", "good")).error is Code.SENT
+        assert (await backend.sendsms(Submission("1", "m", "good"))).error is Code.SENT
 
 
 @pytest.mark.parametrize(
@@ -176,7 +182,7 @@ def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
 
 async def reply_to(answer: bytes) -> Reply:
     async with answering(answer) as odd, backend_at(odd.url) as backend:
-        return await backend.sendsms("1", "m", "k")
+        return await backend.sendsms(Submission("1", "m", "k"))
 
 
 @pytest.mark.parametrize(
@@ -298,7 +304,7 @@ async def test_an_odd_answer_is_code_6_and_never_success(answer):
 async def test_a_refusal_of_http_is_code_30_unless_the_request_had_come_before(answer):
     assert await reply_to(answer) == FAILED
     async with answering(None, answer) as odd, backend_at(odd.url) as backend:
-        assert await backend.sendsms("1", "m", "k") == UNKNOWN
+        assert await backend.sendsms(Submission("1", "m", "k")) == UNKNOWN
     assert len(odd.requests) == 2
 
 
@@ -307,7 +313,7 @@ BUSY = http(b"", "503 Service Unavailable", "Retry-After: 7")
 
 async def test_a_busy_server_does_not_say_what_became_of_a_request_that_was_cut_before():
     async with answering(None, BUSY) as odd, backend_at(odd.url) as backend:
-        assert await backend.sendsms("1", "m", "k") == UNKNOWN
+        assert await backend.sendsms(Submission("1", "m", "k")) == UNKNOWN
     assert await reply_to(BUSY) == Reply(Code.INTERNAL, retry_after=7)
 
 
@@ -338,8 +344,8 @@ async def test_503_may_say_it_by_a_date():
 
 async def test_a_request_is_a_form_with_a_key_of_its_own_and_no_secret_in_its_line():
     async with answering(http(XML), http(XML)) as odd, backend_at(odd.url) as backend:
-        await backend.sendsms("+32494000000", "Zoë", "TopSecret")
-        await backend.sendsms("+32494000000", "Zoë", "TopSecret")
+        await backend.sendsms(Submission("+32494000000", "Zoë", "TopSecret"))
+        await backend.sendsms(Submission("+32494000000", "Zoë", "TopSecret"))
     keys = set()
     for request in odd.requests:
         head, _, body = request.partition(b"\r\n\r\n")
@@ -360,7 +366,7 @@ async def test_a_request_is_a_form_with_a_key_of_its_own_and_no_secret_in_its_li
 
 async def test_a_dropped_connection_is_tried_once_more_with_the_same_key():
     async with answering(None, http(XML)) as odd, backend_at(odd.url) as backend:
-        assert await backend.sendsms("1", "m", "k") == SENT
+        assert await backend.sendsms(Submission("1", "m", "k")) == SENT
     first, second = odd.requests
     assert first == second
     assert b"idempotency-key" in first.lower()
@@ -368,7 +374,10 @@ async def test_a_dropped_connection_is_tried_once_more_with_the_same_key():
 
 async def test_it_is_not_tried_a_third_time(caplog):
     async with answering(None, None, http(XML)) as odd, backend_at(odd.url) as backend:
-        assert await backend.sendsms("+32494000000", "TopSecretText", "TopSecretKey") == UNKNOWN
+        assert (
+            await backend.sendsms(Submission("+32494000000", "TopSecretText", "TopSecretKey"))
+            == UNKNOWN
+        )
     assert len(odd.requests) == 2
     logged = "".join(str(record.__dict__) for record in caplog.records)
     assert "CutOff" in logged
@@ -378,14 +387,14 @@ async def test_it_is_not_tried_a_third_time(caplog):
 
 async def test_an_answer_is_not_asked_for_again():
     async with answering(http(b"?"), http(XML)) as odd, backend_at(odd.url) as backend:
-        assert await backend.sendsms("1", "m", "k") == UNKNOWN
+        assert await backend.sendsms(Submission("1", "m", "k")) == UNKNOWN
     assert len(odd.requests) == 1
 
 
 async def test_a_connection_closed_while_idle_is_opened_again():
     async with answering(*[http(XML)] * 3) as odd, backend_at(odd.url) as backend:
         for _ in range(3):
-            assert await backend.sendsms("1", "m", "k") == SENT
+            assert await backend.sendsms(Submission("1", "m", "k")) == SENT
             await asyncio.sleep(0.01)
     assert len(odd.requests) == 3
 
@@ -394,22 +403,22 @@ async def test_a_refused_connection_is_code_30():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     async with backend_at(f"http://127.0.0.1:{port}") as backend:
-        assert await backend.sendsms("1", "m", "k") == FAILED
+        assert await backend.sendsms(Submission("1", "m", "k")) == FAILED
 
 
 async def test_silence_is_code_6():
     async with answering(asyncio.Event()) as odd, backend_at(odd.url, 0.1) as backend:
-        assert await backend.sendsms("1", "m", "k") == Reply(Code.TIMED_OUT)
+        assert await backend.sendsms(Submission("1", "m", "k")) == Reply(Code.TIMED_OUT)
 
 
 async def test_the_second_try_has_only_what_is_left_of_the_time():
     async with answering(None, asyncio.Event()) as odd, backend_at(odd.url, 0.1) as backend:
-        assert await backend.sendsms("1", "m", "k") == Reply(Code.TIMED_OUT)
+        assert await backend.sendsms(Submission("1", "m", "k")) == Reply(Code.TIMED_OUT)
 
 
 async def test_an_answer_that_breaks_off_is_asked_for_once_more():
     async with answering(http(XML)[:-1], http(XML)) as odd, backend_at(odd.url) as backend:
-        assert await backend.sendsms("1", "m", "k") == SENT
+        assert await backend.sendsms(Submission("1", "m", "k")) == SENT
     first, second = odd.requests
     assert first == second
     assert await reply_to(http(XML)[:-1]) == UNKNOWN
@@ -420,12 +429,12 @@ async def test_an_answer_that_never_ends_is_code_6():
         answering(asyncio.Event(), begin=http(XML)[:-1]) as odd,
         backend_at(odd.url, 0.1) as backend,
     ):
-        assert await backend.sendsms("1", "m", "k") == Reply(Code.TIMED_OUT)
+        assert await backend.sendsms(Submission("1", "m", "k")) == Reply(Code.TIMED_OUT)
 
 
 async def test_a_caller_that_gives_up_is_let_go():
     async with answering(asyncio.Event()) as odd, backend_at(odd.url) as backend:
-        call = asyncio.create_task(backend.sendsms("1", "m", "k"))
+        call = asyncio.create_task(backend.sendsms(Submission("1", "m", "k")))
         while not odd.requests:
             await asyncio.sleep(0.005)
         call.cancel()
@@ -454,7 +463,7 @@ async def test_every_operation_has_its_path_below_that_of_the_server():
     refused = http(b"<result><error>50</error></result>")
     async with answering(*[refused] * 5) as odd, backend_at(odd.url + "/sms/sendsms/") as backend:
         wrong = Reply(Code.KEY_WRONG)
-        assert await backend.sendsms("1", "m", "k") == wrong
+        assert await backend.sendsms(Submission("1", "m", "k")) == wrong
         assert await backend.resendsms("k", "i") == wrong
         assert (await backend.getsms("k", after=3, limit=4)).reply == wrong
         assert (await backend.status("k", "i")).reply == wrong

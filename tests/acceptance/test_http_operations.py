@@ -14,7 +14,7 @@ from support.http import Answer, ask
 from support.serving import Server
 
 from sms_gateway.codes import Code
-from sms_gateway.store import Store, inbox, queue, tables
+from sms_gateway.store import Store, history, inbox, queue, tables
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -169,6 +169,7 @@ def test_the_status_reads_as_documented(server: Server, store: Store, key: str) 
         "id": id,
         "state": "queued",
         "parts": 1,
+        "reference": "",
         "deliveries": [
             {"recipient": "+32494000000", "state": "submitted", "steps": [step]},
             {"recipient": "+32494000001", "state": "queued", "steps": []},
@@ -300,3 +301,28 @@ def test_every_path_answers_in_the_terms_of_the_api(server: Server, path: str) -
     if path != "/deletesms/":
         refused = ask(server, path, method="HEAD")
         assert (refused.status, refused.headers["allow"]) == (405, "GET, POST")
+
+
+def test_a_message_is_sent_with_a_sender_and_a_reference(server: Server, store: Store) -> None:
+    key, _ = support.create(store, "chooses", rate=None, senders=frozenset({"ACME", "8000"}))
+    said = {"recipients": "32494000000", "message": "hi", "apikey": key}
+    ways = [
+        post(server, "/sendsms/", **said, sender="ACME", reference="4711"),
+        ask(server, f"/sendsms/?{urlencode(said | {'sender': 'ACME', 'reference': '4711'})}"),
+        ask(
+            server,
+            "/sendsms/",
+            json.dumps(said | {"sender": "ACME", "reference": 4711}).encode(),
+            headers=JSON,
+        ),
+    ]
+    for answer in ways:
+        assert answer.result["error"] in (0, "0")
+        status = post(server, "/status/", apikey=key, id=answer.result["id"])
+        assert status.result["reference"] == "4711"
+        with store.read() as connection:
+            found = history.of_message(connection, str(answer.result["id"]))
+        assert found is not None
+        assert (found.sender, found.reference) == ("ACME", "4711")
+    refused = post(server, "/sendsms/", **said, sender="Other").result
+    assert (int(refused["error"]), refused["note"]) == (7, "This key may not name this sender")

@@ -73,7 +73,7 @@ def fill(store: Store, account_id: int, count: int) -> list[str]:
         with store.write() as connection:
             intake.add_messages(
                 connection,
-                [(ids[n], account_id, "", text, "gsm7", 1, BEGIN + 1_000 * n) for n in some],
+                [(ids[n], account_id, "", text, "gsm7", 1, BEGIN + 1_000 * n, "") for n in some],
             )
             intake.add_deliveries(
                 connection, [(ids[n], f"+32494{n:06}", "", 1, 2**60, 2**60) for n in some]
@@ -138,7 +138,7 @@ def arrange(store: Store, account_id: int, *messages: list[str]) -> list[str]:
     now = time.time_ns() // 1_000_000
     ids = [new_id(now) for _ in messages]
     with store.write() as connection:
-        rows = [(id, account_id, "", "Hello", "gsm7", 1, now) for id in ids]
+        rows = [(id, account_id, "", "Hello", "gsm7", 1, now, "") for id in ids]
         intake.add_messages(connection, rows)
         for id, states in zip(ids, messages, strict=True):
             for number, state in enumerate(states):
@@ -221,6 +221,28 @@ def test_recipients_with_different_ends_are_counted_in_list_page_and_command(pag
         assert pages.gateway.run("message", "show", id).startswith(f"{id}  {words}\n")
     _, page = browser.get(f"/account/message/{three}", Accept_Language="fr")
     assert "1 inconnu 2 livrés" in said(page)
+
+
+def test_a_message_is_shown_with_its_sender_and_reference(pages: World) -> None:
+    browser, account_id = pages.account("named", "--senders", "ACME,8000")
+    (id,) = arrange(pages.store, account_id, ["delivered"])
+    _, page = browser.get(f"/account/message/{id}")
+    assert "Reference" not in said(page)
+    with pages.store.write() as connection:
+        connection.execute(
+            tables.message.update()
+            .where(tables.message.c.id == id)
+            .values(sender="ACME", reference="order <4711>")
+        )
+    _, page = browser.get(f"/account/message/{id}")
+    assert "Sender ACME Reference order <4711>" in said(page).replace("&lt;", "<").replace(
+        "&gt;", ">"
+    )
+    assert "<4711>" not in page
+    _, page = browser.get("/account/")
+    assert "Senders in requests 8000, ACME" in said(page)
+    _, page = browser.get(f"/account/message/{id}", Accept_Language="fr")
+    assert "Référence" in said(page)
 
 
 def test_what_failed_may_be_sent_again_while_another_recipient_still_waits(pages: World) -> None:

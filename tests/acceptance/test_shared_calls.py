@@ -17,7 +17,7 @@ from support.serving import Server, serve
 from support.soon import Soon
 
 from sms_gateway import shared_calls
-from sms_gateway.backend import Reply
+from sms_gateway.backend import Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.http_backend import HttpBackend
 from sms_gateway.shared_calls import MEDIA_TYPE, MOST_BYTES, MOST_CALLS
@@ -75,7 +75,10 @@ async def together(backend: HttpBackend, count: int = 3) -> list[Reply]:
     """The replies to so many messages that share a request, if they may."""
     # They wait for the first one.
     first, *others = await asyncio.gather(
-        *(backend.sendsms("+32494000000", f"text {number}", "key") for number in range(count + 1))
+        *(
+            backend.sendsms(Submission("+32494000000", f"text {number}", "key"))
+            for number in range(count + 1)
+        )
     )
     assert first == ALONE
     return others
@@ -85,7 +88,7 @@ async def replies_to(*answers: Answer, timeout: float = 60) -> tuple[list[Reply]
     """What becomes of three calls whose requests are answered like this; and the requests."""
     with answering(KNOWS, *answers) as remote:
         async with backend_at(remote.url, timeout) as backend:
-            await backend.sendsms("+32494000000", "hi", "key")
+            await backend.sendsms(Submission("+32494000000", "hi", "key"))
             replies = await together(backend)
         return replies, remote.asked[1:]
 
@@ -112,14 +115,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 @pytest.fixture
 async def backend(server: Server) -> AsyncIterator[HttpBackend]:
     async with backend_at(server.url) as backend:
-        await backend.sendsms("1", "m", "good")
+        await backend.sendsms(Submission("1", "m", "good"))
         yield backend
 
 
 async def test_each_of_many_gets_its_own_reply(backend: HttpBackend) -> None:
     counts = [number % 4 + 1 for number in range(500)]
     replies = await asyncio.gather(
-        *(backend.sendsms(",".join("1" * count), "m", "good") for count in counts)
+        *(backend.sendsms(Submission(",".join("1" * count), "m", "good")) for count in counts)
     )
     assert [(reply.error, reply.sent) for reply in replies] == [(0, count) for count in counts]
     assert len({reply.id for reply in replies}) == len(counts)
@@ -129,7 +132,7 @@ async def test_what_is_refused_or_fails_leaves_its_neighbours_alone(backend: Htt
     asked = ["good", "fails", "busy", *(f"code-{code}" for code in Code if code), "", "good"]
     # The first of all is sent alone, while the others wait.
     _, first, failed, busy, *refused, keyless, last = await asyncio.gather(
-        *(backend.sendsms("1", "m", apikey) for apikey in ["good", *asked])
+        *(backend.sendsms(Submission("1", "m", apikey)) for apikey in ["good", *asked])
     )
     assert (first.error, last.error) == (Code.SENT, Code.SENT)
     assert failed == FAILED
@@ -143,7 +146,10 @@ async def test_what_is_refused_or_fails_leaves_its_neighbours_alone(backend: Htt
 @pytest.mark.parametrize("text", ["Zoë €", "a&b=c+d%20;", '\r\n\t"\\', "😀", "", "<é>", "\x00"])
 async def test_every_character_comes_through(backend: HttpBackend, text: str) -> None:
     replies = await asyncio.gather(
-        *(backend.sendsms("1", text, "echo", idempotency_key=f"k{number}") for number in range(4))
+        *(
+            backend.sendsms(Submission("1", text, "echo", idempotency_key=f"k{number}"))
+            for number in range(4)
+        )
     )
     assert [json.loads(reply.note) for reply in replies] == [
         ["1", text, f"k{number}"] for number in range(4)
@@ -151,9 +157,12 @@ async def test_every_character_comes_through(backend: HttpBackend, text: str) ->
 
 
 async def test_a_key_that_no_header_can_carry_works_in_company_too(backend: HttpBackend) -> None:
-    first = await backend.sendsms("1", "m", "good", idempotency_key="two words")
+    first = await backend.sendsms(Submission("1", "m", "good", idempotency_key="two words"))
     replies = await asyncio.gather(
-        *(backend.sendsms("1", "m", "good", idempotency_key="two words") for _ in range(4))
+        *(
+            backend.sendsms(Submission("1", "m", "good", idempotency_key="two words"))
+            for _ in range(4)
+        )
     )
     assert replies == [first] * 4
 
@@ -177,7 +186,7 @@ async def test_what_comes_while_a_request_is_under_way_shares_the_next() -> None
 async def test_one_that_waited_alone_is_sent_alone() -> None:
     with answering() as remote:
         async with backend_at(remote.url) as backend:
-            await backend.sendsms("1", "m", "k")
+            await backend.sendsms(Submission("1", "m", "k"))
             assert await together(backend, 1) == [ALONE]
     assert len(keys_in(remote.asked)) == 3
 
@@ -200,12 +209,14 @@ async def test_a_request_has_a_largest_size_and_number() -> None:
 
     with odd_remote.remote(reply) as remote:
         async with backend_at(remote.url) as backend:
-            await backend.sendsms("1", "m", "k")
+            await backend.sendsms(Submission("1", "m", "k"))
             assert await together(backend, 250) == [ALONE] * 250
             small = [len(calls_in(asked)) for asked in remote.asked[2:] if b"[" in asked.body]
             assert max(small) == MOST_CALLS
             texts = ["x", *["é" * 3000] * 20, "y" * MOST_BYTES, *["z" * 20_000] * 9]
-            replies = await asyncio.gather(*(backend.sendsms("1", t, "k") for t in texts))
+            replies = await asyncio.gather(
+                *(backend.sendsms(Submission("1", t, "k")) for t in texts)
+            )
             assert replies == [ALONE] * len(texts)
     shared = [asked for asked in remote.asked if asked.headers["content-type"] == MEDIA_TYPE]
     assert max(len(asked.body) for asked in shared) <= MOST_BYTES
@@ -225,10 +236,10 @@ async def test_a_gateway_that_is_killed_in_between_accepts_each_message_once(
         async def send(backend: HttpBackend, first: int) -> None:
             for number in range(first, 600, 30):
                 text = f"text {number}"
-                replies[text] = await backend.sendsms("+32494000000", text, key)
+                replies[text] = await backend.sendsms(Submission("+32494000000", text, key))
 
         async with backend_at(gateway.url) as backend:
-            await backend.sendsms("", "", "nobody")
+            await backend.sendsms(Submission("", "", "nobody"))
             sending = [asyncio.create_task(send(backend, first)) for first in range(30)]
             await until(lambda: len(replies) > 100)
             killed = gateway.kill("web")
@@ -262,7 +273,7 @@ async def test_what_is_not_taken_together_is_sent_alone_under_the_same_keys(
 ) -> None:
     with answering(KNOWS, refusal, usual=KNOWS_NOT) as remote:
         async with backend_at(remote.url) as backend:
-            await backend.sendsms("1", "m", "k")
+            await backend.sendsms(Submission("1", "m", "k"))
             assert await together(backend) == [ALONE] * 3
             shared, *alone = remote.asked[2:]
             assert sorted(call["idempotency_key"] for call in calls_in(shared)) == sorted(
@@ -278,7 +289,7 @@ async def test_what_is_not_taken_together_is_sent_alone_under_the_same_keys(
 async def test_a_server_that_says_so_again_gets_them_together_again() -> None:
     with answering(KNOWS, REFUSALS["an older version"]) as remote:
         async with backend_at(remote.url) as backend:
-            await backend.sendsms("1", "m", "k")
+            await backend.sendsms(Submission("1", "m", "k"))
             assert await together(backend) == [ALONE] * 3
             remote.answers.extend([KNOWS, http(REPLIES)])
             assert await together(backend) == OF_THREE
@@ -382,16 +393,19 @@ async def test_silence_is_code_6_for_each() -> None:
 async def test_a_request_without_an_answer_holds_up_nobody_for_long() -> None:
     with answering(silence, silence, silence) as remote:
         async with backend_at(remote.url) as backend:
-            await backend.sendsms("1", "m", "k")
+            await backend.sendsms(Submission("1", "m", "k"))
             stuck = []
             for number in (2, 3):
-                stuck.append(asyncio.create_task(backend.sendsms("1", "stuck", "k")))
+                stuck.append(asyncio.create_task(backend.sendsms(Submission("1", "stuck", "k"))))
                 await until(lambda number=number: len(remote.asked) == number)
             # Two that share a request, which is not answered either.
-            stuck += [asyncio.create_task(backend.sendsms("1", "stuck", "k")) for _ in range(2)]
+            stuck += [
+                asyncio.create_task(backend.sendsms(Submission("1", "stuck", "k")))
+                for _ in range(2)
+            ]
             await until(lambda: len(remote.asked) >= 4)
             remote.answers.clear()
-            assert await backend.sendsms("1", "m", "k") == ALONE
+            assert await backend.sendsms(Submission("1", "m", "k")) == ALONE
             for task in stuck:
                 task.cancel()
             await asyncio.gather(*stuck, return_exceptions=True)
@@ -417,9 +431,9 @@ async def test_who_gives_up_takes_nobody_along() -> None:
     go_on = threading.Event()
     with answering(held(go_on, KNOWS), held(go_on, http(REPLIES))) as remote:
         async with backend_at(remote.url) as backend:
-            await backend.sendsms("1", "m", "k")
+            await backend.sendsms(Submission("1", "m", "k"))
             tasks = [
-                asyncio.create_task(backend.sendsms("1", f"text {number}", "k"))
+                asyncio.create_task(backend.sendsms(Submission("1", f"text {number}", "k")))
                 for number in range(5)
             ]
             await until(lambda: len(remote.asked) == 2)
@@ -442,7 +456,7 @@ async def test_who_gives_up_takes_nobody_along() -> None:
 async def test_what_is_under_way_when_it_is_closed_is_code_6() -> None:
     with answering(KNOWS, silence) as remote:
         async with backend_at(remote.url) as backend:
-            await backend.sendsms("1", "m", "k")
+            await backend.sendsms(Submission("1", "m", "k"))
             sending = asyncio.create_task(together(backend))
             await until(lambda: len(remote.asked) == 3)
             await backend.aclose()

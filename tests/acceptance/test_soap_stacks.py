@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
-from support.soap_face import ID, Call, Face, soap_face
+from support.soap_face import ID, Face, soap_face
+
+from sms_gateway.backend import Submission
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "soap"
 NS = {"t": "urn:sendSmsNow", "wsa": "http://www.w3.org/2005/08/addressing"}
@@ -103,7 +105,7 @@ def test_a_request_as_the_stack_sends_it_is_understood(face, name, recipients, t
     assert [each.text for each in result] == ["0", str(sent), ID]
 
     call = face.calls()[-1]
-    given = Call(
+    given = Submission(
         recipients=recipients, message=text, apikey="secret", idempotency_key=call.idempotency_key
     )
     assert call == given

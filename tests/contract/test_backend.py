@@ -29,11 +29,12 @@ from sms_gateway.backend import (
     ReceivedMessage,
     Reply,
     Step,
+    Submission,
 )
 from sms_gateway.codes import Code
 from sms_gateway.http_backend import HttpBackend
 from sms_gateway.sms.ids import new_id
-from sms_gateway.store import Store, accounts, inbox, queue, tables
+from sms_gateway.store import Store, accounts, history, inbox, queue, tables
 from sms_gateway.store.bulk import insert_many
 from soap_client import AsyncSmsClient, SmsError
 
@@ -55,9 +56,9 @@ class SoapBackend:
     def _client(self, apikey: str) -> AsyncSmsClient:
         return AsyncSmsClient(apikey, address=self._address, retries=0)
 
-    async def sendsms(self, recipients: str, message: str, apikey: str) -> Reply:
-        async with self._client(apikey) as client:
-            return await _reply(client.send(recipients, message))
+    async def sendsms(self, submission: Submission) -> Reply:
+        async with self._client(submission.apikey) as client:
+            return await _reply(client.send(submission.recipients, submission.message))
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
         async with self._client(apikey) as client:
@@ -79,15 +80,13 @@ class SoapBackend:
 class InCompany(HttpBackend):
     """The Backend over HTTP, each message in one request with another one, which is refused."""
 
-    async def sendsms(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Reply:
+    async def sendsms(self, submission: Submission) -> Reply:
         send = super().sendsms
         _, reply, _ = await asyncio.gather(
             # While this one is under way the others wait.
-            send("", "", "nobody"),
-            send(recipients, message, apikey, idempotency_key=idempotency_key),
-            send("", "", "nobody"),
+            send(Submission("", "", "nobody")),
+            send(submission),
+            send(Submission("", "", "nobody")),
         )
         return reply
 
@@ -112,7 +111,7 @@ async def backend_by(way: str, config: Path, server: Callable[[], Server]) -> As
     elif way == "over HTTP, in company":
         remote = InCompany(server().url, timeout=60)
         # From its answer it knows that the server takes many at once.
-        await remote.sendsms("", "", "nobody")
+        await remote.sendsms(Submission("", "", "nobody"))
         yield remote
         await remote.aclose()
     else:
@@ -245,30 +244,35 @@ Ask = Callable[[Any, Scene], Awaitable[Reply | Inbox | MessageStatus]]
 DISABLED = {"enabled": False}
 FREE = {"rate": Rate(1, 60_000)}
 REFUSALS: list[tuple[str, Code, dict[str, Any], Ask]] = [
-    ("no key", Code.KEY_MISSING, {}, lambda b, s: b.sendsms(BELGIAN, "hi", "")),
-    ("wrong key", Code.KEY_WRONG, {}, lambda b, s: b.sendsms(BELGIAN, "hi", "x" * 40)),
-    ("disabled", Code.KEY_DISABLED, DISABLED, lambda b, s: b.sendsms("", "", s.key)),
-    ("no number", Code.NOT_SENT, {}, lambda b, s: b.sendsms("", "hi", s.key)),
-    ("no text", Code.NOT_SENT, {}, lambda b, s: b.sendsms(BELGIAN, "", s.key)),
-    ("blank text", Code.NOT_SENT, {}, lambda b, s: b.sendsms(BELGIAN, " \n ", s.key)),
-    ("no such number", Code.NOT_SENT, {}, lambda b, s: b.sendsms("12", "hi", s.key)),
-    ("too long", Code.NOT_SENT, {}, lambda b, s: b.sendsms(BELGIAN, "a" * 460, s.key)),
-    ("two numbers", Code.NOT_MULTIPLE, {}, lambda b, s: b.sendsms(FOUR, "hi", s.key)),
-    ("five", Code.TOO_MANY, {"multi": True}, lambda b, s: b.sendsms(FIVE, "hi", s.key)),
-    ("closed route", Code.UNREACHABLE, {}, lambda b, s: b.sendsms(FRENCH, "hi", s.key)),
+    ("no key", Code.KEY_MISSING, {}, lambda b, s: b.sendsms(Submission(BELGIAN, "hi", ""))),
+    ("wrong key", Code.KEY_WRONG, {}, lambda b, s: b.sendsms(Submission(BELGIAN, "hi", "x" * 40))),
+    ("disabled", Code.KEY_DISABLED, DISABLED, lambda b, s: b.sendsms(Submission("", "", s.key))),
+    ("no number", Code.NOT_SENT, {}, lambda b, s: b.sendsms(Submission("", "hi", s.key))),
+    ("no text", Code.NOT_SENT, {}, lambda b, s: b.sendsms(Submission(BELGIAN, "", s.key))),
+    ("blank text", Code.NOT_SENT, {}, lambda b, s: b.sendsms(Submission(BELGIAN, " \n ", s.key))),
+    ("no such number", Code.NOT_SENT, {}, lambda b, s: b.sendsms(Submission("12", "hi", s.key))),
+    ("too long", Code.NOT_SENT, {}, lambda b, s: b.sendsms(Submission(BELGIAN, "a" * 460, s.key))),
+    ("two numbers", Code.NOT_MULTIPLE, {}, lambda b, s: b.sendsms(Submission(FOUR, "hi", s.key))),
+    ("five", Code.TOO_MANY, {"multi": True}, lambda b, s: b.sendsms(Submission(FIVE, "hi", s.key))),
+    ("closed route", Code.UNREACHABLE, {}, lambda b, s: b.sendsms(Submission(FRENCH, "hi", s.key))),
     (
         "closed country",
         Code.UNREACHABLE,
         {"countries": frozenset({"IT"})},
-        lambda b, s: b.sendsms(BELGIAN, "hi", s.key),
+        lambda b, s: b.sendsms(Submission(BELGIAN, "hi", s.key)),
     ),
     (
         "one of two is closed",
         Code.UNREACHABLE,
         {"multi": True},
-        lambda b, s: b.sendsms(f"{BELGIAN},{FRENCH}", "hi", s.key),
+        lambda b, s: b.sendsms(Submission(f"{BELGIAN},{FRENCH}", "hi", s.key)),
     ),
-    ("second in a minute", Code.TOO_FAST, FREE, lambda b, s: b.sendsms(BELGIAN, "hi", s.key)),
+    (
+        "second in a minute",
+        Code.TOO_FAST,
+        FREE,
+        lambda b, s: b.sendsms(Submission(BELGIAN, "hi", s.key)),
+    ),
     ("resend: no key", Code.KEY_MISSING, {}, lambda b, s: b.resendsms("", s.failed)),
     ("resend: wrong key", Code.KEY_WRONG, {}, lambda b, s: b.resendsms("x", s.failed)),
     (
@@ -416,14 +420,14 @@ def test_every_code_is_among_the_cases() -> None:
 
 async def test_what_is_accepted_is_stored_under_the_id(any_backend: Any, store: Store) -> None:
     key, account = new_account(store)
-    reply = await any_backend.sendsms(BELGIAN, "Grüße\n<&> €", key)
+    reply = await any_backend.sendsms(Submission(BELGIAN, "Grüße\n<&> €", key))
     assert (reply.error, reply.sent, reply.retry_after) == (Code.SENT, 1, 0)
     assert sent_by(store, account) == [(reply.id, "Grüße\n<&> €", "+32494000000", "queued")]
 
 
 async def test_four_numbers_are_one_message(any_backend: Any, store: Store) -> None:
     key, account = new_account(store, multi=True)
-    reply = await any_backend.sendsms(FOUR, "hi", key)
+    reply = await any_backend.sendsms(Submission(FOUR, "hi", key))
     assert (reply.error, reply.sent) == (Code.SENT, 4)
     assert [(row.id, row.recipient) for row in sent_by(store, account)] == [
         (reply.id, f"+{number}") for number in FOUR.split(",")
@@ -434,13 +438,27 @@ async def test_a_repeat_is_answered_as_before_and_writes_nothing(
     backend: Backend, store: Store
 ) -> None:
     key, account = new_account(store)
-    first = await backend.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    first = await backend.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once"))
     before = everything(store)
-    assert await backend.sendsms(BELGIAN, "hi", key, idempotency_key="once") == first
-    other = await backend.sendsms(BELGIAN, "ho", key, idempotency_key="once")
+    assert await backend.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once")) == first
+    other = await backend.sendsms(Submission(BELGIAN, "ho", key, idempotency_key="once"))
     assert (other.error, other.sent) == (Code.NOT_SENT, 0)
     assert everything(store) == before
     assert len(sent_by(store, account)) == 1
+
+
+async def test_a_sender_and_a_reference_come_through(backend: Backend, store: Store) -> None:
+    key, _ = new_account(store, senders=frozenset({"ACME"}))
+    submission = Submission(BELGIAN, "hi", key, sender="ACME", reference="order <4711> é\u00a0😀")
+    reply = await backend.sendsms(submission)
+    assert reply.error is Code.SENT
+    assert (await backend.status(key, reply.id)).reference == submission.reference
+    with store.read() as connection:
+        found = history.of_message(connection, reply.id)
+    assert found is not None
+    assert (found.sender, found.reference) == submission[4:]
+    refused = await backend.sendsms(submission._replace(sender="Other"))
+    assert (refused.error, refused.sent) == (Code.NOT_SENT, 0)
 
 
 @pytest.mark.parametrize("state", ["queued", "failed", "expired", "uncertain", "undeliverable"])
@@ -448,7 +466,7 @@ async def test_only_what_is_not_sent_is_sent_again(
     any_backend: Any, store: Store, state: str
 ) -> None:
     key, account = new_account(store, multi=True)
-    first = await any_backend.sendsms(FOUR, "hi", key)
+    first = await any_backend.sendsms(Submission(FOUR, "hi", key))
     settle(store, first.id, "delivered", state, "submitted", state)
     again = await any_backend.resendsms(key, first.id)
     assert (again.error, again.sent, again.id) == (Code.SENT, 2, first.id)
@@ -530,7 +548,7 @@ async def test_a_page_of_long_texts_ends_early(backend: Backend, store: Store) -
 
 async def test_the_status_tells_every_step(backend: Backend, store: Store) -> None:
     key, _ = new_account(store, multi=True)
-    sent = await backend.sendsms(f"{BELGIAN},32494000001", "hi " * 60, key)
+    sent = await backend.sendsms(Submission(f"{BELGIAN},32494000001", "hi " * 60, key))
     settle(store, sent.id, "failed", "queued")
     with store.write() as connection:
         one = connection.execute(
@@ -566,7 +584,7 @@ async def test_the_status_tells_every_step(backend: Backend, store: Store) -> No
 async def sent_and_settled(backend: Backend, store: Store, key: str, *states: str) -> list[str]:
     ids = []
     for number, state in enumerate(states):
-        reply = await backend.sendsms(BELGIAN, f"message {number}", key)
+        reply = await backend.sendsms(Submission(BELGIAN, f"message {number}", key))
         settle(store, reply.id, state)
         ids.append(reply.id)
     return ids
@@ -642,11 +660,11 @@ async def test_a_store_that_stalls_is_code_6_and_one_that_is_gone_code_30(
         backends = [
             await stack.enter_async_context(backend_by(way, config, lambda: server)) for way in ways
         ]
-        id = (await backends[0].sendsms(BELGIAN, "hi", key)).id
+        id = (await backends[0].sendsms(Submission(BELGIAN, "hi", key))).id
         writing, reading = [], []
         for way, backend in zip(ways, backends, strict=True):
             writing += [
-                partial(backend.sendsms, BELGIAN, "hi", key),
+                partial(backend.sendsms, Submission(BELGIAN, "hi", key)),
                 partial(backend.resendsms, key, id),
             ]
             reading += [partial(backend.getsms, key), partial(backend.status, key, id)]
@@ -658,7 +676,7 @@ async def test_a_store_that_stalls_is_code_6_and_one_that_is_gone_code_30(
             answers = await asyncio.gather(*(ask() for ask in slow))
         assert [_reply_in(answer).error for answer in answers] == [Code.TIMED_OUT] * len(slow)
         # What was answered for is not stored when the store goes on again.
-        later = await backends[0].sendsms(BELGIAN, "later", key)
+        later = await backends[0].sendsms(Submission(BELGIAN, "later", key))
         assert later.error is Code.SENT
         assert [row.id for row in sent_by(store, account)] == [id, later.id]
         destroy(store)

@@ -14,6 +14,7 @@ from support.clock import LoopClock
 from support.relay_peer import peer
 from support.smsc import Smsc, start_smsc
 
+from sms_gateway.backend import Submission
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
 from sms_gateway.routes import Route, Routes
@@ -60,7 +61,9 @@ class Sending:
 
     async def send(self, *texts: str) -> None:
         for text in texts:
-            reply = await self.gateway.sendsms(f"+32494{len(self.ids):06}", text, self.key)
+            reply = await self.gateway.sendsms(
+                Submission(f"+32494{len(self.ids):06}", text, self.key)
+            )
             assert reply.error is Code.SENT
             self.ids.append(reply.id)
 

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Mapping
 
+from sms_gateway.backend import Submission
 from soap_server import SoapApp
 from soap_server.transport import Response
 
-from .soap_face import Call, RecordingBackend
+from .soap_face import RecordingBackend
 
 TEXT_XML = {b"content-type": b"text/xml; charset=utf-8"}
 
@@ -33,7 +34,7 @@ class BothWays:
             assert await self._asked(self._answer(headers, body)) == first
         return True
 
-    async def _asked(self, coming: Awaitable[Response]) -> tuple[Response, list[Call]]:
+    async def _asked(self, coming: Awaitable[Response]) -> tuple[Response, list[Submission]]:
         """The answer, and what was handed to the backend."""
         self._backend.calls.clear()
         return await coming, self._backend.calls.copy()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from sqlalchemy import func, select
 
+from sms_gateway.backend import Submission
 from sms_gateway.gateway import Gateway
 from sms_gateway.routes import Route, Routes
 from sms_gateway.store import Store, tables
@@ -30,7 +31,7 @@ async def accept(store: Store, messages: Iterable[tuple[str, str]], *, name: str
 
     async def client() -> None:
         for recipient, text in work:
-            reply = await gateway.sendsms(recipient, text, key)
+            reply = await gateway.sendsms(Submission(recipient, text, key))
             assert reply.error == 0, reply
 
     await asyncio.gather(*(client() for _ in range(_AT_ONCE)))

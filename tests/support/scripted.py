@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sms_gateway.backend import Reply
+from sms_gateway.backend import Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.web.app import create_app
 
@@ -23,9 +23,9 @@ class ScriptedBackend:
         self._count = 0
         self._replies: dict[str, Reply] = {}
 
-    async def sendsms(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Reply:
+    async def sendsms(self, submission: Submission) -> Reply:
+        recipients, message, apikey = submission[:3]
+        idempotency_key = submission.idempotency_key
         if apikey == "echo":
             given = [recipients, message, idempotency_key]
             return Reply(Code.NOT_SENT, note=json.dumps(given))

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from sms_gateway.backend import Submission
 from soap_server import SoapApp
 
-from .soap_face import ENDPOINT, Call, RecordingBackend
+from .soap_face import ENDPOINT, RecordingBackend
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
@@ -17,7 +18,7 @@ NS = {"soap11": SOAP11, "soap12": SOAP12, "tns": "urn:sendSmsNow", "wsa": WSA}
 
 PARAMETERS = "<recipients>+32494000000</recipients><message>Hello</message><apikey>secret</apikey>"
 CALL = f'<sendSms xmlns="urn:sendSmsNow">{PARAMETERS}</sendSms>'
-HELLO = Call(recipients="+32494000000", message="Hello", apikey="secret", idempotency_key="")
+HELLO = Submission("+32494000000", "Hello", "secret")
 
 
 def envelope(body: str = CALL, header: str = "", namespace: str = SOAP11) -> str:

@@ -12,8 +12,8 @@ from sms_gateway.backend import (
     MessageStatus,
     ReceivedMessage,
     Reply,
-    Sending,
     Step,
+    Submission,
 )
 from sms_gateway.codes import Code
 from sms_gateway.web.app import shortened
@@ -25,16 +25,6 @@ from .serving import Server, serve
 ENDPOINT = "/sendsms/soap/"
 WSDL = "/sendsms/wsdl/sendSmsNow.wsdl"
 ID = "0190a7b2c3d47e5f8a9b0c1d2e3f4a5b"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """What a backend was given."""
-
-    recipients: str
-    message: str
-    apikey: str
-    idempotency_key: str
 
 
 #: Why something is refused, with what a header cannot hold.
@@ -71,34 +61,28 @@ class RecordingBackend:
     """
 
     def __init__(self, journal: Path | None = None) -> None:
-        self.calls: list[Call] = []
+        self.calls: list[Submission] = []
         self._last_was_soon = False
         self._journal = journal
 
-    async def sendsms(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Reply:
-        return self._send(recipients, message, apikey, idempotency_key)
+    async def sendsms(self, submission: Submission) -> Reply:
+        return self._send(submission)
 
-    def sendsms_soon(self, sending: Sending, then: Callable[[Reply], None]) -> bool:
+    def sendsms_soon(self, submission: Submission, then: Callable[[Reply], None]) -> bool:
         """See `SendSoon`; what fails is left to `sendsms`, and so is every other thing."""
-        if sending[2] == "fails":
+        if submission.apikey == "fails":
             return False
         self._last_was_soon = not self._last_was_soon
         if self._last_was_soon:
-            then(self._send(*sending))
+            then(self._send(submission))
         return self._last_was_soon
 
-    def _send(self, recipients: str, message: str, apikey: str, idempotency_key: str) -> Reply:
-        call = Call(
-            recipients=recipients, message=message, apikey=apikey, idempotency_key=idempotency_key
-        )
-        self.calls.append(call)
+    def _send(self, submission: Submission) -> Reply:
+        self.calls.append(submission)
         if self._journal:
-            fields = [recipients, message, apikey, idempotency_key]
             with self._journal.open("a") as journal:
-                journal.write(json.dumps(fields) + "\n")
-        return self._reply(call)
+                journal.write(json.dumps(submission) + "\n")
+        return self._reply(submission)
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
         return self._known(apikey, id) or Reply(Code.SENT, 2, id)
@@ -116,12 +100,12 @@ class RecordingBackend:
 
     def _known(self, apikey: str, id: str) -> Reply | None:
         """Why a request about a message is refused, or None."""
-        reply = self._reply(Call(recipients="1", message="-", apikey=apikey, idempotency_key=""))
+        reply = self._reply(Submission("1", "-", apikey))
         if reply.error:
             return reply
         return None if id == ID else Reply(Code.ID_UNKNOWN if id else Code.ID_MISSING)
 
-    def _reply(self, call: Call) -> Reply:
+    def _reply(self, call: Submission) -> Reply:
         if not call.apikey:
             return Reply(Code.KEY_MISSING)
         if call.apikey.startswith("code-"):
@@ -159,11 +143,10 @@ class Face:
     def endpoint(self) -> str:
         return self.server.url + ENDPOINT
 
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[Submission]:
         """All that the backend was given so far."""
         lines = self.journal.read_text().splitlines() if self.journal.exists() else []
-        names = ("recipients", "message", "apikey", "idempotency_key")
-        return [Call(**dict(zip(names, json.loads(line), strict=True))) for line in lines]
+        return [Submission(*json.loads(line)) for line in lines]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from sms_gateway.backend import Reply
+from sms_gateway.backend import Reply, Submission
 
 
 class Soon:
@@ -15,16 +15,13 @@ class Soon:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
-    async def sendsms(
-        self, recipients: str, message: str, apikey: str, *, idempotency_key: str = ""
-    ) -> Reply:
+    async def sendsms(self, submission: Submission) -> Reply:
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
         def tell(told: Reply) -> None:
             if not reply.done():  # by a caller that has given up
                 reply.set_result(told)
 
-        call = recipients, message, apikey
-        if self._backend.sendsms_soon((*call, idempotency_key), tell):
+        if self._backend.sendsms_soon(submission, tell):
             return await reply
-        return await self._backend.sendsms(*call, idempotency_key=idempotency_key)
+        return await self._backend.sendsms(submission)

@@ -7,6 +7,7 @@ import pytest_asyncio
 from sqlalchemy import func, select
 from support.accounts import create
 
+from sms_gateway.backend import Submission
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
 from sms_gateway.routes import Route, Routes
@@ -36,18 +37,20 @@ def rows(store: Store) -> list[int]:
 async def test_a_check_leaves_nothing_and_takes_nothing_of_the_limit(store, gateway):
     key, _ = create(store)
     for _ in range(2):
-        reply = await gateway.check(NUMBER, "Hello", key, idempotency_key="k")
+        reply = await gateway.check(Submission(NUMBER, "Hello", key, idempotency_key="k"))
         assert (reply.error, reply.sent, reply.id) == (Code.SENT, 1, "")
     assert rows(store) == [0, 0, 0]
-    assert (await gateway.sendsms(NUMBER, "Hello", key, idempotency_key="k")).error == Code.SENT
+    assert (
+        await gateway.sendsms(Submission(NUMBER, "Hello", key, idempotency_key="k"))
+    ).error == Code.SENT
 
 
 async def test_a_check_knows_the_limit_and_repeats(store, gateway):
     key, _ = create(store)
-    sent = await gateway.sendsms(NUMBER, "Hello", key, idempotency_key="k")
-    assert (await gateway.check(NUMBER, "Hello", key)).error == Code.TOO_FAST
-    assert await gateway.check(NUMBER, "Hello", key, idempotency_key="k") == sent
-    other = await gateway.check(NUMBER, "Other", key, idempotency_key="k")
+    sent = await gateway.sendsms(Submission(NUMBER, "Hello", key, idempotency_key="k"))
+    assert (await gateway.check(Submission(NUMBER, "Hello", key))).error == Code.TOO_FAST
+    assert await gateway.check(Submission(NUMBER, "Hello", key, idempotency_key="k")) == sent
+    other = await gateway.check(Submission(NUMBER, "Other", key, idempotency_key="k"))
     assert other.error == Code.NOT_SENT
 
 
@@ -62,7 +65,7 @@ async def test_a_check_knows_the_limit_and_repeats(store, gateway):
 )
 async def test_a_check_answers_as_sending_would(store, gateway, recipients, message, code):
     key, _ = create(store)
-    assert (await gateway.check(recipients, message, key)).error == code
-    assert (await gateway.sendsms(recipients, message, key)).error == code
-    assert (await gateway.check(recipients, message, "")).error == Code.KEY_MISSING
-    assert (await gateway.check(recipients, message, "wrong")).error == Code.KEY_WRONG
+    assert (await gateway.check(Submission(recipients, message, key))).error == code
+    assert (await gateway.sendsms(Submission(recipients, message, key))).error == code
+    assert (await gateway.check(Submission(recipients, message, ""))).error == Code.KEY_MISSING
+    assert (await gateway.check(Submission(recipients, message, "wrong"))).error == Code.KEY_WRONG

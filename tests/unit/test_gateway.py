@@ -14,7 +14,7 @@ from support.soon import Soon
 
 from sms_gateway import gateway as gateway_module
 from sms_gateway.accounts import Rate
-from sms_gateway.backend import MailChoices, Reply
+from sms_gateway.backend import MailChoices, Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
 from sms_gateway.routes import Route, Routes
@@ -25,7 +25,7 @@ async def test_an_accepted_message_is_stored_with_its_delivery(
     gateway: Gateway, store: Store, clock: Clock
 ) -> None:
     key, account = support.create(store, sender="ACME")
-    reply = await gateway.sendsms(BELGIAN, "Grüße €", key)
+    reply = await gateway.sendsms(Submission(BELGIAN, "Grüße €", key))
     assert (reply.error, reply.sent) == (Code.SENT, 1)
     with store.read() as connection:
         message = connection.execute(select(tables.message)).one()
@@ -41,7 +41,7 @@ async def test_several_recipients_have_one_id_and_a_delivery_each(
     gateway: Gateway, store: Store
 ) -> None:
     key, _ = support.create(store, multi=True)
-    reply = await gateway.sendsms(FOUR, "hello", key)
+    reply = await gateway.sendsms(Submission(FOUR, "hello", key))
     assert (reply.error, reply.sent) == (Code.SENT, 4)
     assert rows(store) == (1, 4, 0)
 
@@ -87,7 +87,7 @@ async def test_a_refusal_has_its_code_and_stores_nothing(
     own, _ = support.create(store)
     if options:
         change(store, **options)
-    reply = await gateway.sendsms(recipients, text, own if key is None else key)
+    reply = await gateway.sendsms(Submission(recipients, text, own if key is None else key))
     assert (reply.error, reply.sent, reply.id) == (code, 0, "")
     assert rows(store) == (0, 0, 0)
 
@@ -104,10 +104,10 @@ async def test_a_text_is_stored_with_line_feeds_and_a_repeat_may_end_its_lines_o
     gateway: Gateway, store: Store, text: str, stored: str
 ) -> None:
     key, _ = support.create(store, rate=None)
-    first = await gateway.sendsms(BELGIAN, text, key, idempotency_key="k")
+    first = await gateway.sendsms(Submission(BELGIAN, text, key, idempotency_key="k"))
     assert first.error is Code.SENT
     for again in (text, stored):
-        assert await gateway.sendsms(BELGIAN, again, key, idempotency_key="k") == first
+        assert await gateway.sendsms(Submission(BELGIAN, again, key, idempotency_key="k")) == first
     assert rows(store) == (1, 1, 1)
     with store.read() as connection:
         assert connection.execute(select(tables.message.c.text)).scalar_one() == stored
@@ -118,28 +118,28 @@ async def test_a_text_of_nothing_but_marks_and_ends_of_lines_is_empty(
     gateway: Gateway, store: Store, text: str
 ) -> None:
     key, _ = support.create(store)
-    assert (await gateway.sendsms(BELGIAN, text, key)).error is Code.NOT_SENT
+    assert (await gateway.sendsms(Submission(BELGIAN, text, key))).error is Code.NOT_SENT
 
 
 async def test_the_second_message_within_a_minute_is_refused(
     gateway: Gateway, store: Store, clock: Clock
 ) -> None:
     key, _ = support.create(store)
-    assert (await gateway.sendsms(BELGIAN, "one", key)).error is Code.SENT
+    assert (await gateway.sendsms(Submission(BELGIAN, "one", key))).error is Code.SENT
     clock.pass_(seconds=59)
-    refused = await gateway.sendsms(BELGIAN, "two", key)
+    refused = await gateway.sendsms(Submission(BELGIAN, "two", key))
     assert (refused.error, refused.sent, refused.id) == (Code.TOO_FAST, 0, "")
     assert rows(store) == (1, 1, 0)
     clock.pass_(seconds=1)
-    assert (await gateway.sendsms(BELGIAN, "three", key)).error is Code.SENT
+    assert (await gateway.sendsms(Submission(BELGIAN, "three", key))).error is Code.SENT
 
 
 async def test_a_refused_message_does_not_count_against_the_limit(
     gateway: Gateway, store: Store
 ) -> None:
     key, _ = support.create(store)
-    assert (await gateway.sendsms(BRITISH, "one", key)).error is Code.UNREACHABLE
-    assert (await gateway.sendsms(BELGIAN, "two", key)).error is Code.SENT
+    assert (await gateway.sendsms(Submission(BRITISH, "one", key))).error is Code.UNREACHABLE
+    assert (await gateway.sendsms(Submission(BELGIAN, "two", key))).error is Code.SENT
 
 
 async def test_of_many_at_once_the_limit_lets_exactly_its_number_through(
@@ -147,7 +147,7 @@ async def test_of_many_at_once_the_limit_lets_exactly_its_number_through(
 ) -> None:
     key, _ = support.create(store, rate=Rate(7, 60_000))
     replies = await asyncio.gather(
-        *(gateway.sendsms(BELGIAN, f"number {n}", key) for n in range(40))
+        *(gateway.sendsms(Submission(BELGIAN, f"number {n}", key)) for n in range(40))
     )
     assert [r.error for r in replies].count(Code.SENT) == 7
     assert rows(store) == (7, 7, 0)
@@ -162,7 +162,7 @@ async def test_two_processes_share_one_limit(store: Store, database: str, clock:
     for gateway in gateways:
         await gateway.start()
     replies = await asyncio.gather(
-        *(gateways[n % 2].sendsms(BELGIAN, f"number {n}", key) for n in range(60))
+        *(gateways[n % 2].sendsms(Submission(BELGIAN, f"number {n}", key)) for n in range(60))
     )
     for gateway, opened in zip(gateways, stores, strict=True):
         await gateway.aclose()
@@ -173,30 +173,30 @@ async def test_two_processes_share_one_limit(store: Store, database: str, clock:
 
 async def test_changed_options_hold_from_the_next_request(gateway: Gateway, store: Store) -> None:
     key, _ = support.create(store, rate=None)
-    assert (await gateway.sendsms(BELGIAN, "one", key)).error is Code.SENT
+    assert (await gateway.sendsms(Submission(BELGIAN, "one", key))).error is Code.SENT
     change(store, enabled=False)
-    assert (await gateway.sendsms(BELGIAN, "two", key)).error is Code.KEY_DISABLED
+    assert (await gateway.sendsms(Submission(BELGIAN, "two", key))).error is Code.KEY_DISABLED
     change(store, enabled=True)
-    assert (await gateway.sendsms(BELGIAN, "three", key)).error is Code.SENT
-    assert (await gateway.sendsms(FOUR, "four", key)).error is Code.NOT_MULTIPLE
+    assert (await gateway.sendsms(Submission(BELGIAN, "three", key))).error is Code.SENT
+    assert (await gateway.sendsms(Submission(FOUR, "four", key))).error is Code.NOT_MULTIPLE
     change(store, multi=True)
-    assert (await gateway.sendsms(FOUR, "five", key)).error is Code.SENT
+    assert (await gateway.sendsms(Submission(FOUR, "five", key))).error is Code.SENT
     change(store, countries=frozenset({"IT"}))
-    assert (await gateway.sendsms(BELGIAN, "six", key)).error is Code.UNREACHABLE
+    assert (await gateway.sendsms(Submission(BELGIAN, "six", key))).error is Code.UNREACHABLE
 
 
 async def test_a_key_that_was_replaced_is_wrong(gateway: Gateway, store: Store) -> None:
     key, _ = support.create(store, rate=None)
-    assert (await gateway.sendsms(BELGIAN, "one", key)).error is Code.SENT
+    assert (await gateway.sendsms(Submission(BELGIAN, "one", key))).error is Code.SENT
     change(store, key_hash=b"x" * 32)
-    assert (await gateway.sendsms(BELGIAN, "two", key)).error is Code.KEY_WRONG
+    assert (await gateway.sendsms(Submission(BELGIAN, "two", key))).error is Code.KEY_WRONG
 
 
 async def test_a_test_key_goes_to_the_sandbox_wherever_the_number_is(
     gateway: Gateway, store: Store
 ) -> None:
     key, _ = support.create(store, test=True)
-    assert (await gateway.sendsms(BRITISH, "hi", key)).error is Code.SENT
+    assert (await gateway.sendsms(Submission(BRITISH, "hi", key))).error is Code.SENT
     with store.read() as connection:
         assert connection.execute(select(tables.delivery.c.route)).scalar_one() == "test"
 
@@ -208,9 +208,11 @@ async def test_a_full_queue_answers_at_once_and_says_when_to_come_back(
     key, _ = support.create(store, rate=None)
     gateway = way(Gateway(store, ROUTES, queue_limit=5))
     await gateway.start()
-    assert (await gateway.sendsms(BELGIAN, "so that the key is known", key)).error is Code.SENT
+    assert (
+        await gateway.sendsms(Submission(BELGIAN, "so that the key is known", key))
+    ).error is Code.SENT
     replies = await asyncio.gather(
-        *(gateway.sendsms(BELGIAN, f"number {n}", key) for n in range(200))
+        *(gateway.sendsms(Submission(BELGIAN, f"number {n}", key)) for n in range(200))
     )
     await gateway.aclose()
     refused = [r for r in replies if r.error is Code.INTERNAL]
@@ -225,10 +227,10 @@ async def test_a_store_that_cannot_be_reached_is_an_internal_error(
     gateway: Gateway, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     key, _ = support.create(store, rate=None)
-    assert (await gateway.sendsms(BELGIAN, "one", key)).error is Code.SENT
+    assert (await gateway.sendsms(Submission(BELGIAN, "one", key))).error is Code.SENT
     with store.write() as connection:
         connection.exec_driver_sql("ALTER TABLE delivery RENAME TO elsewhere")
-    reply = await gateway.sendsms(BELGIAN, "secret words", key)
+    reply = await gateway.sendsms(Submission(BELGIAN, "secret words", key))
     assert (reply.error, reply.sent, reply.id) == (Code.INTERNAL, 0, "")
     assert rows_of(store, "message") == 1
     for secret in ("secret words", "494000000", key):
@@ -248,10 +250,10 @@ async def test_whose_key_is_known_is_answered_without_a_task(store: Store) -> No
     replies: list[Reply] = []
 
     def sent_soon(recipients: str) -> bool:
-        return gateway.sendsms_soon((recipients, "hi", key, ""), replies.append)
+        return gateway.sendsms_soon(Submission(recipients, "hi", key), replies.append)
 
     assert not sent_soon(BELGIAN)
-    assert (await gateway.sendsms(BELGIAN, "hi", key)).error is Code.SENT
+    assert (await gateway.sendsms(Submission(BELGIAN, "hi", key))).error is Code.SENT
     assert sent_soon(BELGIAN)
     # What is refused is looked at again, by what is stored of its account.
     assert not sent_soon(BRITISH)
@@ -266,7 +268,7 @@ async def test_what_memory_keeps_of_accounts_is_bounded(
     monkeypatch.setattr(gateway_module, "MOST_ACCOUNTS_IN_MEMORY", 3)
     for number in range(6):
         key, _ = support.create(store, f"account {number}")
-        assert (await gateway.sendsms(BELGIAN, "hi", key)).error is Code.SENT
+        assert (await gateway.sendsms(Submission(BELGIAN, "hi", key))).error is Code.SENT
     assert len(gateway._accounts) == 3
 
 
@@ -313,7 +315,7 @@ async def test_what_is_not_sent_is_queued_again(
     gateway: Gateway, store: Store, clock: Clock, state: str, code: Code
 ) -> None:
     key, _ = support.create(store)
-    first = await gateway.sendsms(BELGIAN, "hi", key)
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", key))
     settle(store, state)
     clock.pass_(hours=1)
     reply = await gateway.resendsms(key, first.id)
@@ -330,7 +332,7 @@ async def test_only_the_undelivered_recipients_are_sent_to_again(
     gateway: Gateway, store: Store, clock: Clock
 ) -> None:
     key, _ = support.create(store, multi=True)
-    first = await gateway.sendsms(FOUR, "hi", key)
+    first = await gateway.sendsms(Submission(FOUR, "hi", key))
     settle(store, "delivered", "failed", "submitted", "expired")
     clock.pass_(hours=60)
     reply = await gateway.resendsms(key, first.id)
@@ -364,7 +366,7 @@ async def test_a_disabled_key_resends_reads_and_deletes_nothing(
     gateway: Gateway, store: Store
 ) -> None:
     key, _ = support.create(store)
-    first = await gateway.sendsms(BELGIAN, "hi", key)
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", key))
     change(store, enabled=False)
     assert (await gateway.resendsms(key, first.id)).error is Code.KEY_DISABLED
     assert (await gateway.getsms(key)).reply.error is Code.KEY_DISABLED
@@ -375,7 +377,7 @@ async def test_a_disabled_key_resends_reads_and_deletes_nothing(
 async def test_another_accounts_message_is_unknown(gateway: Gateway, store: Store) -> None:
     owner, _ = support.create(store, "owner")
     other, _ = support.create(store, "other")
-    first = await gateway.sendsms(BELGIAN, "hi", owner)
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", owner))
     assert (await gateway.resendsms(other, first.id)).error is Code.ID_UNKNOWN
     assert (await gateway.status(other, first.id)).reply.error is Code.ID_UNKNOWN
     assert (await gateway.deletesms(other, id=first.id)).error is Code.ID_UNKNOWN
@@ -385,11 +387,11 @@ async def test_resending_counts_against_the_limit(
     gateway: Gateway, store: Store, clock: Clock
 ) -> None:
     key, _ = support.create(store)
-    first = await gateway.sendsms(BELGIAN, "hi", key)
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", key))
     assert (await gateway.resendsms(key, first.id)).error is Code.TOO_FAST
     clock.pass_(minutes=1)
     assert (await gateway.resendsms(key, first.id)).error is Code.SENT
-    assert (await gateway.sendsms(BELGIAN, "hi", key)).error is Code.TOO_FAST
+    assert (await gateway.sendsms(Submission(BELGIAN, "hi", key))).error is Code.TOO_FAST
 
 
 # -- status and history --
@@ -397,7 +399,7 @@ async def test_resending_counts_against_the_limit(
 
 async def test_the_status_tells_the_way_of_a_message(gateway: Gateway, store: Store) -> None:
     key, _ = support.create(store)
-    first = await gateway.sendsms(BELGIAN, "hi", key)
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", key))
     status = await gateway.status(key, first.id)
     assert (status.reply.error, status.state, status.parts) == (Code.SENT, "queued", 1)
     assert [(d.recipient, d.state) for d in status.deliveries] == [("+32494000000", "queued")]
@@ -414,7 +416,7 @@ async def test_deleted_history_is_gone_and_the_counts_stay(
 ) -> None:
     key, _ = support.create(store, rate=None, sender="ACMECORP")
     for n in range(30):
-        await gateway.sendsms(f"003249400{n:04}", f"very secret {n}", key)
+        await gateway.sendsms(Submission(f"003249400{n:04}", f"very secret {n}", key))
     settle(store, *["delivered"] * 20, *["failed"] * 5, *["queued"] * 5)
     deleted = await gateway.deletesms(key)
     assert (deleted.error, deleted.sent) == (Code.SENT, 25)
@@ -437,7 +439,7 @@ async def test_history_is_deleted_up_to_a_time_or_one_by_one(
     key, _ = support.create(store, rate=None)
     ids = []
     for n in range(4):
-        ids.append((await gateway.sendsms(BELGIAN, f"number {n}", key)).id)
+        ids.append((await gateway.sendsms(Submission(BELGIAN, f"number {n}", key))).id)
         clock.pass_(hours=1)
     settle(store, *["delivered"] * 4)
     assert (await gateway.deletesms(key, before=clock.now - 2 * 3_600_000)).sent == 2
@@ -451,9 +453,9 @@ async def test_a_forgotten_person_is_nowhere_and_gets_nothing(
     gateway: Gateway, store: Store, clock: Clock
 ) -> None:
     key, _ = support.create(store, multi=True, rate=None)
-    await gateway.sendsms("32494000000,32494000001", "to both", key)
-    await gateway.sendsms("32494000000", "to one", key)
-    await gateway.sendsms("32494000000", "to one, later", key)
+    await gateway.sendsms(Submission("32494000000,32494000001", "to both", key))
+    await gateway.sendsms(Submission("32494000000", "to one", key))
+    await gateway.sendsms(Submission("32494000000", "to one, later", key))
     settle(store, "delivered", "queued", "delivered", "queued")
     with store.write() as connection:
         forgotten = erase.forget(connection, "+32494000000", clock.now)
@@ -478,11 +480,17 @@ async def test_a_mail_is_sent_for_the_account_whose_address_it_is(
     _, account = support.create(store)
     assert await gateway.knows(account.mail_address) == MailChoices()
     assert not await gateway.knows("1234567890123456")
-    reply = await gateway.sendmail(account.mail_address, "ann@example.com", BELGIAN, "hi")
+    reply = await gateway.sendmail(
+        account.mail_address, "ann@example.com", Submission(BELGIAN, "hi")
+    )
     assert (reply.error, reply.sent) == (Code.SENT, 1)
-    again = await gateway.sendmail(account.mail_address, "ann@example.com", BELGIAN, "ho")
+    again = await gateway.sendmail(
+        account.mail_address, "ann@example.com", Submission(BELGIAN, "ho")
+    )
     assert again.error is Code.TOO_FAST
-    assert (await gateway.sendsms(BELGIAN, "hi", account.mail_address)).error is Code.KEY_WRONG
+    assert (
+        await gateway.sendsms(Submission(BELGIAN, "hi", account.mail_address))
+    ).error is Code.KEY_WRONG
     change(store, enabled=False)
     assert not await gateway.knows(account.mail_address)
 
@@ -520,7 +528,7 @@ async def test_only_listed_senders_may_write_to_an_address(
     _, account = support.create(
         store, mail_senders=frozenset({"ann@example.com", "@allowed.example"})
     )
-    reply = await gateway.sendmail(account.mail_address, sender, BELGIAN, "hi")
+    reply = await gateway.sendmail(account.mail_address, sender, Submission(BELGIAN, "hi"))
     assert reply.error is code
 
 
@@ -546,8 +554,8 @@ async def test_a_text_has_as_many_parts_as_the_alphabet_of_its_route_makes_of_it
     )
     gateway = Gateway(store, routes, max_parts=3)
     await gateway.start()
-    reply = await gateway.sendsms(BELGIAN, text, key)
-    elsewhere = await gateway.sendsms(BRITISH, text, key)
+    reply = await gateway.sendsms(Submission(BELGIAN, text, key))
+    elsewhere = await gateway.sendsms(Submission(BRITISH, text, key))
     await gateway.aclose()
     assert elsewhere.error is Code.SENT
     if parts <= 3:

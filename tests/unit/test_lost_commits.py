@@ -14,7 +14,7 @@ from support import accounts
 from support.accepting import BELGIAN, ROUTES
 from support.postgresql_proxy import NEVER_ANSWERED, NEVER_ARRIVES, proxy
 
-from sms_gateway.backend import Reply
+from sms_gateway.backend import Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
 from sms_gateway.store import GroupCommit, Store, tables
@@ -42,7 +42,7 @@ def stored(store: Store) -> dict[str, str]:
 
 
 async def send(gateway: Gateway, key: str, *messages: str) -> list[Reply]:
-    return await asyncio.gather(*(gateway.sendsms(BELGIAN, m, key) for m in messages))
+    return await asyncio.gather(*(gateway.sendsms(Submission(BELGIAN, m, key)) for m in messages))
 
 
 async def test_a_commit_whose_answer_was_lost_is_looked_up(store: Store, database: str) -> None:
@@ -105,11 +105,11 @@ async def test_a_repeat_after_code_6_is_sent_once(
         async with gateway_at(between.url) as gateway:
             await send(gateway, key, "before")
             between.lets_in = False
-            lost = await gateway.sendsms(BELGIAN, cut, key, idempotency_key="k")
+            lost = await gateway.sendsms(Submission(BELGIAN, cut, key, idempotency_key="k"))
             between.lets_in = True
         assert lost.error is Code.TIMED_OUT
     async with gateway_at(database) as gateway:
-        again = await gateway.sendsms(BELGIAN, cut, key, idempotency_key="k")
+        again = await gateway.sendsms(Submission(BELGIAN, cut, key, idempotency_key="k"))
     assert again.error is Code.SENT
     assert list(stored(store).values()).count(cut) == 1
 
@@ -143,7 +143,7 @@ async def test_what_is_told_is_true_while_sessions_are_ended_under_load(
         async def client(first: int) -> None:
             for number in range(first, MESSAGES, 32):
                 replies[f"text {number}"] = await gateway.sendsms(
-                    BELGIAN, f"text {number}", key, idempotency_key=""
+                    Submission(BELGIAN, f"text {number}", key, idempotency_key="")
                 )
 
         await asyncio.gather(*map(client, range(32)))

@@ -106,7 +106,13 @@ def fill(store: Store, count: int) -> int:
     (account_id,) = add_accounts(store, ("acme", None))
     ids = [new_id(1_800_000_000_000 + number) for number in range(count)]
     with store.write() as connection:
-        intake.add_messages(connection, [(id, account_id, "", "Hi", "gsm7", 1, 0) for id in ids])
+        connection.execute(
+            sqlalchemy.text(
+                "INSERT INTO message (id, account_id, sender, text, encoding, parts, accepted_at)"
+                " VALUES (:id, :account, '', 'Hi', 'gsm7', 1, 0)"
+            ),
+            [{"id": id, "account": account_id} for id in ids],
+        )
         rows = [(id, f"+32494{number:06}", "", 1, 0, 0) for number, id in enumerate(ids)]
         intake.add_deliveries(connection, rows)
     return account_id

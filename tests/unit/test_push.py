@@ -170,7 +170,13 @@ async def test_what_becomes_of_a_delivery_is_told_once_each_and_signed(books, re
     assert sorted(receiver.types()) == ["delivery.delivered", "delivery.submitted"]
     for _, event in receiver.got:
         state = event["type"].removeprefix("delivery.")
-        assert event["data"] == {"id": id, "recipient": NUMBER, "state": state, "parts": 1}
+        assert event["data"] == {
+            "id": id,
+            "recipient": NUMBER,
+            "state": state,
+            "parts": 1,
+            "reference": "",
+        }
         assert event["timestamp"].endswith("Z")
     assert books.steps().count("pushed") == 2
 

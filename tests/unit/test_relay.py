@@ -229,3 +229,17 @@ async def test_what_is_refused_for_now_to_one_recipient_slows_nobody(other, sink
             assert (await outcome(upstream, sink, "#code-30 hello"))[0] is Outcome.RETRY
             assert (await outcome(upstream, sink, "hello"))[0] is Outcome.ACCEPTED
         assert upstream.free() == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "sender"), [("", None), ("sender=0", None), ("sender=1", "Test")]
+)
+async def test_a_sender_is_passed_on_where_the_other_end_takes_it(
+    other: Peer, sink: RecordingSink, options: str, sender: str | None
+) -> None:
+    upstream = relay(other, options)
+    async with running(upstream, sink):
+        await outcome(upstream, sink, "hello")
+    (request,) = other.requests
+    assert request.get("sender") == sender
+    assert "reference" not in request

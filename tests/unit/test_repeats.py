@@ -10,7 +10,7 @@ from support import accounts as support
 from support.accepting import BELGIAN, BRITISH, ITALIAN, NOW, ROUTES, change, rows
 from support.clock import Clock
 
-from sms_gateway.backend import ID_KEY, Reply
+from sms_gateway.backend import ID_KEY, Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
 from sms_gateway.sms.ids import new_id
@@ -22,9 +22,9 @@ async def test_a_repeat_gets_the_first_reply_and_sends_nothing(
     gateway: Gateway, store: Store, clock: Clock
 ) -> None:
     key, _ = support.create(store)
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once"))
     clock.pass_(hours=23)
-    again = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    again = await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once"))
     assert again == first
     assert rows(store) == (1, 1, 1)
 
@@ -34,7 +34,10 @@ async def test_a_repeat_at_once_is_not_counted_against_the_limit(
 ) -> None:
     key, _ = support.create(store)
     replies = await asyncio.gather(
-        *(gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once") for _ in range(20))
+        *(
+            gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once"))
+            for _ in range(20)
+        )
     )
     assert {r.error for r in replies} == {Code.SENT}
     assert len({r.id for r in replies}) == 1
@@ -53,7 +56,7 @@ async def test_two_processes_know_each_others_repeats(
     keys = [ID_KEY + new_id(NOW) if named else f"k{n}" for n in range(20)]
     replies = await asyncio.gather(
         *(
-            gateways[n % 2].sendsms(BELGIAN, "hi", key, idempotency_key=keys[n // 6])
+            gateways[n % 2].sendsms(Submission(BELGIAN, "hi", key, idempotency_key=keys[n // 6]))
             for n in range(120)
         )
     )
@@ -83,8 +86,8 @@ async def test_who_comes_second_in_a_race_for_a_key_is_told_what_came_first(
         intake.remember(connection, race, clock.now)
         # A neighbour in the same transaction is none the worse for it.
         asked = asyncio.gather(
-            gateway.sendsms(BELGIAN, text, key, idempotency_key="once"),
-            gateway.sendsms(BELGIAN, "another", key, idempotency_key="other"),
+            gateway.sendsms(Submission(BELGIAN, text, key, idempotency_key="once")),
+            gateway.sendsms(Submission(BELGIAN, "another", key, idempotency_key="other")),
         )
         await waits_for_a_lock(store)
     reply, other = await asked
@@ -114,8 +117,8 @@ async def test_an_idempotency_key_with_other_content_is_refused(
     gateway: Gateway, store: Store
 ) -> None:
     key, _ = support.create(store, rate=None)
-    await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
-    reply = await gateway.sendsms(BELGIAN, "ho", key, idempotency_key="once")
+    await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once"))
+    reply = await gateway.sendsms(Submission(BELGIAN, "ho", key, idempotency_key="once"))
     assert (reply.error, reply.sent, reply.id) == (Code.NOT_SENT, 0, "")
     assert "idempotency key" in reply.sentence
     assert rows(store) == (1, 1, 1)
@@ -134,14 +137,19 @@ async def test_a_key_may_be_the_id_of_its_message(
 ) -> None:
     key, _ = support.create(store)
     id = new_id(NOW)
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id)
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key=ID_KEY + id))
     assert first == Reply(Code.SENT, 1, id)
     # The limit of one a minute does not count repeats.
-    again = [gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id) for _ in range(10)]
+    again = [
+        gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key=ID_KEY + id))
+        for _ in range(10)
+    ]
     assert set(await asyncio.gather(*again)) == {first}
     clock.pass_(hours=23)
     change(store, countries=frozenset({"IT"}))
-    assert await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id) == first
+    assert (
+        await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key=ID_KEY + id)) == first
+    )
     assert rows(store) == (1, 1, 0)
 
 
@@ -149,7 +157,10 @@ async def test_copies_that_come_together_are_accepted_once(gateway: Gateway, sto
     key, _ = support.create(store, rate=None)
     ids = [new_id(NOW) for _ in range(5)]
     replies = await asyncio.gather(
-        *(gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id) for id in ids * 4)
+        *(
+            gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key=ID_KEY + id))
+            for id in ids * 4
+        )
     )
     assert replies == [Reply(Code.SENT, 1, id) for id in ids * 4]
     assert rows(store) == (5, 5, 0)
@@ -159,7 +170,9 @@ async def test_an_id_belongs_to_one_message(gateway: Gateway, store: Store) -> N
     one, _ = support.create(store, "one", rate=None, multi=True)
     other, _ = support.create(store, "other", rate=None)
     once = ID_KEY + new_id(NOW)
-    first = await gateway.sendsms(f"{BELGIAN},{ITALIAN}", "hi", one, idempotency_key=once)
+    first = await gateway.sendsms(
+        Submission(f"{BELGIAN},{ITALIAN}", "hi", one, idempotency_key=once)
+    )
     assert (first.error, first.sent) == (Code.SENT, 2)
     for recipients, message, key in (
         (f"{BELGIAN},{ITALIAN}", "hi", other),
@@ -169,7 +182,7 @@ async def test_an_id_belongs_to_one_message(gateway: Gateway, store: Store) -> N
         (BRITISH, "hi", one),
         ("nobody", "hi", one),
     ):
-        refused = await gateway.sendsms(recipients, message, key, idempotency_key=once)
+        refused = await gateway.sendsms(Submission(recipients, message, key, idempotency_key=once))
         assert (refused.error, refused.sent, refused.id) == (Code.NOT_SENT, 0, "")
         assert "idempotency key" in refused.sentence
     assert rows(store) == (1, 2, 0)
@@ -180,15 +193,17 @@ async def test_what_was_erased_is_not_sent_again(
 ) -> None:
     key, _ = support.create(store, rate=None)
     erased, forgotten = (ID_KEY + new_id(NOW) for _ in range(2))
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=erased)
-    second = await gateway.sendsms(ITALIAN, "hi", key, idempotency_key=forgotten)
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key=erased))
+    second = await gateway.sendsms(Submission(ITALIAN, "hi", key, idempotency_key=forgotten))
     with store.write() as connection:
         connection.execute(update(tables.delivery).values(state=State.DELIVERED))
     assert (await gateway.deletesms(key, id=first.id)).error is Code.SENT
     with store.write() as connection:
         erase.forget(connection, ITALIAN, NOW)
-    assert await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=erased) == first
-    assert await gateway.sendsms(ITALIAN, "hi", key, idempotency_key=forgotten) == second
+    assert await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key=erased)) == first
+    assert (
+        await gateway.sendsms(Submission(ITALIAN, "hi", key, idempotency_key=forgotten)) == second
+    )
     assert rows(store) == (2, 2, 0)
 
 
@@ -198,17 +213,19 @@ async def test_an_id_that_tells_a_wrong_time_is_a_key_like_any_other(
 ) -> None:
     key, _ = support.create(store, rate=None)
     id = f"{NOW + wrong:012x}7000{'8':0<16}"
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id)
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key=ID_KEY + id))
     assert first.id != id
-    assert await gateway.sendsms(BELGIAN, "hi", key, idempotency_key=ID_KEY + id) == first
+    assert (
+        await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key=ID_KEY + id)) == first
+    )
     assert rows(store) == (1, 1, 1)
 
 
 async def test_an_idempotency_key_belongs_to_its_account(gateway: Gateway, store: Store) -> None:
     one, _ = support.create(store, "one")
     other, _ = support.create(store, "other")
-    first = await gateway.sendsms(BELGIAN, "hi", one, idempotency_key="once")
-    second = await gateway.sendsms(BELGIAN, "hi", other, idempotency_key="once")
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", one, idempotency_key="once"))
+    second = await gateway.sendsms(Submission(BELGIAN, "hi", other, idempotency_key="once"))
     assert first.id != second.id
 
 
@@ -216,9 +233,9 @@ async def test_an_idempotency_key_is_free_again_after_a_day(
     gateway: Gateway, store: Store, clock: Clock
 ) -> None:
     key, _ = support.create(store)
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once"))
     clock.pass_(hours=24, seconds=1)
-    second = await gateway.sendsms(BELGIAN, "other", key, idempotency_key="once")
+    second = await gateway.sendsms(Submission(BELGIAN, "other", key, idempotency_key="once"))
     assert second.error is Code.SENT
     assert second.id != first.id
     assert rows(store) == (2, 2, 1)
@@ -226,11 +243,11 @@ async def test_an_idempotency_key_is_free_again_after_a_day(
 
 async def test_a_refusal_is_not_remembered(gateway: Gateway, store: Store, clock: Clock) -> None:
     key, _ = support.create(store)
-    await gateway.sendsms(BELGIAN, "first", key)
-    refused = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    await gateway.sendsms(Submission(BELGIAN, "first", key))
+    refused = await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once"))
     assert refused.error is Code.TOO_FAST
     clock.pass_(minutes=1)
-    accepted = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    accepted = await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once"))
     assert accepted.error is Code.SENT
 
 
@@ -238,6 +255,6 @@ async def test_a_repeat_is_answered_even_if_the_country_was_closed_meanwhile(
     gateway: Gateway, store: Store
 ) -> None:
     key, _ = support.create(store)
-    first = await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once")
+    first = await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once"))
     change(store, countries=frozenset({"IT"}))
-    assert await gateway.sendsms(BELGIAN, "hi", key, idempotency_key="once") == first
+    assert await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once")) == first

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from support import accounts as support
 
 from sms_gateway.accounts import Account
+from sms_gateway.backend import Submission
 from sms_gateway.codes import Code
 from sms_gateway.gateway import Gateway
 from sms_gateway.ledger import Claim, Ledger, MessageCame
@@ -47,7 +48,7 @@ class Books:
         self.ledger = Ledger(ROUTES, worker=worker, lease=HOUR)
 
     async def send(self, recipients: str = NUMBER, key: str = "", text: str = "hello") -> Any:
-        return await self.gateway.sendsms(recipients, text, key or self.key)
+        return await self.gateway.sendsms(Submission(recipients, text, key or self.key))
 
     def receive(self, text: str, sender: str = NUMBER, recipient: str = "8000") -> None:
         incoming = Incoming(sender=sender, recipient=recipient, text=text)

@@ -41,6 +41,8 @@ PARAMETERS = {
     "apikey": "your key; also as Authorization: Bearer",
     "recipients": "one to four numbers with their country's code, separated by commas",
     "message": "the text, in UTF-8",
+    "sender": "who the handset shows, if the key may choose: up to 15 digits or 11 letters",
+    "reference": "what you call it, up to 100 characters: told with its status and by callbacks",
     "id": "the message's id, as it was answered",
     "after": "the next of the answer before; 0 to begin with",
     "limit": "how many messages at most, up to 1000",
@@ -50,7 +52,10 @@ PARAMETERS = {
 
 #: What each path does, and its parameters; a star stands for one that may be left out.
 REFERENCE = {
-    "/sendsms/": ("sends a text to one or more numbers", ("apikey", "recipients", "message")),
+    "/sendsms/": (
+        "sends a text to one or more numbers",
+        ("apikey", "recipients", "message", "sender*", "reference*"),
+    ),
     "/resendsms/": ("sends again what of a message is not sent yet", ("apikey", "id")),
     "/status/": ("tells where a message is, step by step", ("apikey", "id")),
     "/getsms/": (

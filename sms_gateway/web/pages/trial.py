@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ...accounts import key_hash
-from ...backend import Backend, PageBackend, Reply, content_key
+from ...backend import Backend, PageBackend, Reply, Submission, content_key
 from ...codes import MAX_RECIPIENTS, Code
 from ...sms.address import BadAddress
 from ...sms.countries import names_of_countries
@@ -77,13 +77,13 @@ class TrialPages:
 
     async def _ask(self, fields: Fields) -> Reply:
         recipients, message = fields.get("recipients", ""), fields.get("message", "")
-        apikey = fields.get("apikey", "")
         # Loading the answer again is no second message; sending another text from the same form is.
         once = fields.get("once", "")
         key = content_key(f"test page {once}", recipients, message) if once else ""
+        submission = Submission(recipients, message, fields.get("apikey", ""), idempotency_key=key)
         if self._checking is not None and "check" in fields:
-            return await self._checking.check(recipients, message, apikey, idempotency_key=key)
-        return await self._backend.sendsms(recipients, message, apikey, idempotency_key=key)
+            return await self._checking.check(submission)
+        return await self._backend.sendsms(submission)
 
     def _page(
         self, visit: Visit, fields: Fields, reply: Reply | None, status: int = 200
