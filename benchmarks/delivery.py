@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from sms_gateway.accept.gateway import Gateway
 from sms_gateway.backend import Submission
-from sms_gateway.gateway import Gateway
-from sms_gateway.routes import Route, Routes
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.store import Store, tables
 from tests.support import npm, smsc
 

@@ -101,7 +101,7 @@ def _moment(record: logging.LogRecord) -> str:
 
 
 class TextLines(logging.Formatter):
-    """`2026-01-31T12:00:00.000Z INFO    sms_gateway.worker: submitted  segments=2`."""
+    """`2026-01-31T12:00:00.000Z INFO    sms_gateway.deliver.worker: submitted  segments=2`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_moment(record)} {record.levelname:7} {record.name}: {record.getMessage()}"

@@ -1,9 +1,9 @@
 """The Backend in process, for whatever messages come in by."""
 
-from ..gateway import Gateway
+from ..accept.gateway import Gateway
 from ..settings import Settings, milliseconds
 from ..store import Store
-from .ways_out import routes
+from .upstreams import routes
 
 
 def gateway(settings: Settings, store: Store) -> Gateway:

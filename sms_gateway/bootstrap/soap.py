@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import soap_server
 
-from ..http_backend import HttpBackend
+from ..remote.http_backend import HttpBackend
 from ..settings import Settings, SettingsError, masked
 from ..web.app import go_on, shortened
 from ..web.express import Application

@@ -8,10 +8,10 @@ from starlette.types import ASGIApp
 
 import soap_server
 
-from ..deadline import Deadline
-from ..sessions import Sessions
+from ..accept.deadline import Deadline
 from ..settings import Settings
-from ..signup import Signup
+from ..signup.requests import Signup
+from ..signup.sessions import Sessions
 from ..store import Store, pending_migration
 from ..web.app import create_app
 from ..web.pages import Desk

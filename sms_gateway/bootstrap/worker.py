@@ -4,15 +4,15 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
-from ..callback_net import networks
-from ..housekeeping import keep_house
-from ..postman import Postman, Relay
-from ..push import Push
+from ..callbacks.networks import networks
+from ..callbacks.sender import Push
+from ..deliver.retention import keep_house
+from ..deliver.worker import Worker
 from ..settings import Settings, milliseconds
+from ..signup.confirmation_mails import Postman, Relay
 from ..sms.stop_words import StopWords
 from ..store import Store
-from ..worker import Worker
-from .ways_out import routes, upstreams
+from .upstreams import routes, upstreams
 
 
 def make_worker(settings: Settings, store: Store) -> Worker:

@@ -9,11 +9,11 @@ import click
 
 from .. import database
 from ..accounts import Account
-from ..callback_net import check_url, networks
+from ..callbacks.networks import check_url, networks
+from ..callbacks.signature import new_secret
 from ..failure import Failure
 from ..settings import Settings
 from ..store import events
-from ..webhook import new_secret
 from .options import CONFIG, now, settings_of
 
 

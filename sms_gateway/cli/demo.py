@@ -9,8 +9,9 @@ from functools import partial
 
 import click
 
-from .. import __version__, database, processes
+from .. import __version__, database
 from ..failure import Failure
+from ..serving import supervisor
 from ..settings import Settings, load, split_address
 from ..sms.message import TERMINAL
 from ..store import Store, history
@@ -41,7 +42,7 @@ def demo(ctx: click.Context, /, once: bool) -> None:
         with _listen(settings.bind) as listener:
             settings = at_its_port(settings, listener)
             story = child("demo", partial(_story, settings, once), leads=True)
-            ctx.exit(processes.supervise([*family(settings, listener), story]))
+            ctx.exit(supervisor.supervise([*family(settings, listener), story]))
 
 
 def _listen(bind: str) -> socket.socket:

@@ -10,7 +10,7 @@ import phonenumbers
 from pydantic import TypeAdapter, ValidationError
 
 from ..accounts import ANY_SENDER, Rate
-from ..routes import SENDER
+from ..routing.routes import SENDER
 from ..settings.values import Hours
 from .options import CONFIG
 

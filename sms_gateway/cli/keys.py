@@ -17,7 +17,7 @@ from .. import database
 from ..accounts import ANY_SENDER, FREE_RATE, Account, key_hash, new_key
 from ..failure import Failure
 from ..settings.values import show_milliseconds
-from ..signup import hand_out
+from ..signup.requests import hand_out
 from ..store import accounts, key_requests
 from .callbacks import callback_options
 from .key_options import given, limits

@@ -10,8 +10,8 @@ import click
 from sqlalchemy.exc import IntegrityError
 
 from .. import database
+from ..deliver.ledger.owners import owners
 from ..failure import Failure
-from ..ledger.owners import owners
 from ..sms.address import BadAddress, TooManyNumbers, parse_recipients
 from ..store import accounts, inbox
 from .options import CONFIG, settings_of

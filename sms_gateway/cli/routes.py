@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from .. import database
 from ..accounts import Account, key_hash
-from ..bootstrap import ways_out
+from ..bootstrap import upstreams
 from ..failure import Failure
-from ..routes import TEST, Route
+from ..routing.routes import TEST, Route
 from ..settings import Settings
 from ..settings.values import show_milliseconds
 from ..sms.address import Address
@@ -32,7 +32,7 @@ def route() -> None:
 @click.pass_context
 def list_routes(ctx: click.Context, /, config: Path | None, as_json: bool) -> None:
     """List all routes of the settings."""
-    routes = ways_out.routes(settings_of(ctx, config))
+    routes = upstreams.routes(settings_of(ctx, config))
     for each in sorted(routes.all(), key=lambda route: route.prefix):
         if each is not TEST:
             facts = described(each)
@@ -59,7 +59,7 @@ def check(
     The exit status is 1 when it would be refused.
     """
     settings = settings_of(ctx, config)
-    routes = ways_out.routes(settings)
+    routes = upstreams.routes(settings)
     address = e164(number, settings.default_region)
     (reading,) = readings(number, settings.default_region)
     with database.opened(settings) as store, store.read() as connection:

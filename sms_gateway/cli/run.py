@@ -16,9 +16,10 @@ from typing import Any, NoReturn
 
 import click
 
-from .. import database, file_modes, garbage, processes
-from ..bootstrap.ways_out import check
+from .. import database, file_modes, garbage
+from ..bootstrap.upstreams import check
 from ..failure import Failure
+from ..serving import supervisor
 from ..settings import Settings, SettingsError, split_address
 from .ending import exit_status
 from .options import CONFIG, config_of, listening, logging_to, settings_of
@@ -43,7 +44,7 @@ def serve(ctx: click.Context, /, config: Path | None, **options: str | None) -> 
     with listen(settings.bind, "bind") as listener, mail_listener as mails:
         settings = at_its_port(settings, listener)
         migrate_and_tell(settings)
-        ctx.exit(processes.supervise(family(settings, listener, mails)))
+        ctx.exit(supervisor.supervise(family(settings, listener, mails)))
 
 
 def _begin(ctx: click.Context, config: Path | None, **options: str | None) -> Settings:
@@ -56,7 +57,7 @@ def _begin(ctx: click.Context, config: Path | None, **options: str | None) -> Se
 
 def family(
     settings: Settings, listener: socket.socket, mails: socket.socket | None = None
-) -> list[processes.Child]:
+) -> list[supervisor.Child]:
     """The processes of `serve`; `mails` is where mails come in."""
     children = [
         child("web", partial(_web, settings, listener), listener),
@@ -69,10 +70,10 @@ def family(
 
 def child(
     name: str, work: Callable[[], None], *sockets: socket.socket, leads: bool = False
-) -> processes.Child:
+) -> supervisor.Child:
     """A process that tells what goes wrong as a command does."""
     run = partial(exit_status, work)
-    return processes.Child(name=name, run=run, sockets=sockets, leads=leads)
+    return supervisor.Child(name=name, run=run, sockets=sockets, leads=leads)
 
 
 def listen(bind: str, setting: str) -> socket.socket:
@@ -114,12 +115,12 @@ def web(ctx: click.Context, /, config: Path | None, **options: str | None) -> No
 
 def _web(settings: Settings, listener: socket.socket) -> NoReturn:
     with garbage.passed_over():
-        from .. import server
         from ..bootstrap.web import web_app
+        from ..serving import http_server
 
     with database.opened(settings):
         pass  # so that what is missing is told once, here, and not by each process
-    server.serve(settings, listener, partial(web_app, settings))
+    http_server.serve(settings, listener, partial(web_app, settings))
 
 
 @click.command()
@@ -133,8 +134,8 @@ def soap(ctx: click.Context, /, config: Path | None, backend: str, **options: st
     It stands in front of a remote gateway's HTTP API, and needs no database.
     """
     with garbage.passed_over():
-        from .. import server
         from ..bootstrap.soap import check_backend, soap_app
+        from ..serving import http_server
 
     settings = settings_of(ctx, config, **options)
     if settings.workers is None:  # no database to be right for
@@ -143,7 +144,7 @@ def soap(ctx: click.Context, /, config: Path | None, backend: str, **options: st
     check_backend(settings, backend)
     with listen(settings.bind, "bind") as listener:
         settings = at_its_port(settings, listener)
-        server.serve(settings, listener, partial(soap_app, settings, backend))
+        http_server.serve(settings, listener, partial(soap_app, settings, backend))
 
 
 @click.command()

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ..quiet import QuietHours
-from ..routes import SENDER, Route, Senders
+from ..routing.quiet_hours import QuietHours
+from ..routing.routes import SENDER, Route, Senders
 from ..sms.encoding import DefaultAlphabet
 from .values import Allowed, Hours, Prefixes, milliseconds
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
-from ..routes import Route
+from ..routing.routes import Route
 from ..sms.stop_words import START_WORDS, STOP_WORDS
 from .route_table import RouteTable, check_routes
 from .values import (

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, case, delete, func, select, update
 
-from ..routes import Share
+from ..routing.routes import Share
 from ..sms.encoding import Encoding
 from ..sms.message import State
 from ..upstream import Delivery

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..backend import Reply, Submission
-from ..client_tls import client_context
 from ..codes import Code
-from ..http_answers import OddAnswer
-from ..http_backend import HttpBackend, NotTaken
-from ..http_client import CutOff, Unreached
+from ..network.client_tls import client_context
+from ..remote.answers import OddAnswer
+from ..remote.http_backend import HttpBackend, NotTaken
+from ..remote.http_client import CutOff, Unreached
 from . import Answer, Delivery, Outcome, Sink, pending_parts
 from .pace import Pace
 from .relay_options import RelayOptions

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..codes import Code
-from ..http_backend import HttpBackend
+from ..remote.http_backend import HttpBackend
 from ..sms.message import TERMINAL, State
 from ..sms.receipt import Receipt
 from . import Delivery, Sink

@@ -9,9 +9,9 @@ import time
 from collections import deque
 from typing import NamedTuple
 
-from ..client_tls import client_context
-from ..connect_errors import Stage, Trouble, explain, first_words
-from ..connecting import ConnectError, Host
+from ..network.client_tls import client_context
+from ..network.connecting import ConnectError, Host
+from ..network.errors import Stage, Trouble, explain, first_words
 from ..smpp.codec import EncodeError
 from ..smpp.events import (
     Answered,

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..backend import Backend, Reply, SendSoon, Submission, never_soon
 from ..codes import Code
-from ..shared_calls import MEDIA_TYPE
+from ..remote.batching import MEDIA_TYPE
 from . import params
 from .express import Quick, Response, send_response
 from .incident import report

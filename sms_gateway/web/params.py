@@ -19,7 +19,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.types import Receive, Scope
 
-from ..shared_calls import MOST_CALLS
+from ..remote.batching import MOST_CALLS
 
 #: All parameters that some path of the API takes.
 NAMES = frozenset([

@@ -10,7 +10,7 @@ from support.http import read_one, send_bytes
 from support.serving import Server, serve
 
 from sms_gateway.codes import Code
-from sms_gateway.server import WORKERS
+from sms_gateway.serving.http_server import WORKERS
 from sms_gateway.web import express
 
 SOAP11 = (

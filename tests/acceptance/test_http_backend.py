@@ -14,7 +14,7 @@ from support.serving import Server, serve
 
 from sms_gateway.backend import Inbox, Reply, Submission
 from sms_gateway.codes import Code
-from sms_gateway.http_backend import HttpBackend
+from sms_gateway.remote.http_backend import HttpBackend
 
 FAILED, UNKNOWN = Reply(Code.INTERNAL), Reply(Code.TIMED_OUT)
 NAME = "0190d5a7f00070008000000000000001"

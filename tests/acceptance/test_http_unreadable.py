@@ -9,7 +9,7 @@ import pytest
 from support.http import read_all, send_bytes
 from support.serving import Server, serve
 
-from sms_gateway.server import WORKERS
+from sms_gateway.serving.http_server import WORKERS
 
 KEY = b"5ec2e7c0ffee5ec2e7c0ffee"
 NUMBER, TEXT = b"32494123456", b"attack-at-dawn"

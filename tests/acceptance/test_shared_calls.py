@@ -16,11 +16,11 @@ from support.odd_remote import Answer, Asked, Remote, cut, reset, says, silence
 from support.serving import Server, serve
 from support.soon import Soon
 
-from sms_gateway import shared_calls
 from sms_gateway.backend import Reply, Submission
 from sms_gateway.codes import Code
-from sms_gateway.http_backend import HttpBackend
-from sms_gateway.shared_calls import MEDIA_TYPE, MOST_BYTES, MOST_CALLS
+from sms_gateway.remote import batching
+from sms_gateway.remote.batching import MEDIA_TYPE, MOST_BYTES, MOST_CALLS
+from sms_gateway.remote.http_backend import HttpBackend
 from sms_gateway.store import Store, tables
 
 FAILED, UNKNOWN = Reply(Code.INTERNAL), Reply(Code.TIMED_OUT)
@@ -45,7 +45,7 @@ REPLIES = [result(reply) for reply in OF_THREE]
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow this machine is, nobody stops waiting for company."""
-    monkeypatch.setattr(shared_calls, "PATIENCE", 600.0)
+    monkeypatch.setattr(batching, "PATIENCE", 600.0)
 
 
 @pytest.fixture(autouse=True, params=["awaited", "soon"])

@@ -32,7 +32,7 @@ from sms_gateway.backend import (
     Submission,
 )
 from sms_gateway.codes import Code
-from sms_gateway.http_backend import HttpBackend
+from sms_gateway.remote.http_backend import HttpBackend
 from sms_gateway.sms.ids import new_id
 from sms_gateway.store import Store, accounts, history, inbox, queue, tables
 from sms_gateway.store.bulk import insert_many

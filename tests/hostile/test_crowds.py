@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.serving import Server, serve
 
-from sms_gateway.server import BACKLOG
+from sms_gateway.serving.http_server import BACKLOG
 
 from .cases import FORM, GOOD, GOOD_FORM, SOAP, request
 from .connections import head

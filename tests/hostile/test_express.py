@@ -13,7 +13,8 @@ from gunicorn.asgi.parser import CallbackRequest, PythonProtocol
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sms_gateway.web import express, worker
+from sms_gateway.serving import asgi_worker
+from sms_gateway.web import express
 
 from . import connections, documents, forms
 from .cases import FORM, GOOD, GOOD_FORM, SOAP, Case, request
@@ -48,7 +49,7 @@ def reads_alike(data: bytes) -> bool:
     if read is None:
         return False
     head, body, missing = read
-    assert worker._HEAD.match(data)
+    assert asgi_worker._HEAD.match(data)
     for parser_class in parsers():
         pieces: list[bytes] = []
         parser = parser_class(

@@ -14,17 +14,17 @@ from support.clock import LoopClock
 from support.relay_peer import peer
 from support.smsc import Smsc, start_smsc
 
+from sms_gateway.accept.gateway import Gateway
 from sms_gateway.backend import Submission
 from sms_gateway.codes import Code
-from sms_gateway.gateway import Gateway
-from sms_gateway.routes import Route, Routes
+from sms_gateway.deliver.worker import Worker
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.message import State
 from sms_gateway.store import Store, history, tables
 from sms_gateway.upstream import Upstream, relay_options
 from sms_gateway.upstream.relay import RelayUpstream
 from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
-from sms_gateway.worker import Worker
 
 # Its outcome does not hang on the version of Python.
 pytestmark = pytest.mark.once

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from sms_gateway.routes import Route, Routes
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.store import Store, accounts, tables
 
 BELGIAN = "0032494000000"

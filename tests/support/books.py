@@ -5,15 +5,9 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from sms_gateway.ledger import (
-    Claim,
-    Event,
-    LateAnswer,
-    Ledger,
-    ReceiptCame,
-    Settled,
-)
-from sms_gateway.routes import Route, Routes
+from sms_gateway.deliver.ledger import Claim, Event, LateAnswer, Ledger, ReceiptCame, Settled
+from sms_gateway.deliver.worker import settle
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.encoding import Encoding
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
@@ -21,7 +15,6 @@ from sms_gateway.sms.receipt import Receipt
 from sms_gateway.store import Store, history, tables, workers
 from sms_gateway.store.bulk import insert_many
 from sms_gateway.upstream import Answer, Delivery, Outcome
-from sms_gateway.worker import settle
 
 from . import accounts
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sms_gateway import server
+from sms_gateway.serving import http_server
 from sms_gateway.settings import Settings
 
 
@@ -37,6 +37,6 @@ def started(journal: Path) -> Callable[..., Awaitable[None]]:
 
 if __name__ == "__main__":
     settings = Settings(workers=2)
-    server.serve(
+    http_server.serve(
         settings, socket.create_server(("127.0.0.1", 0)), partial(started, Path(sys.argv[1]))
     )

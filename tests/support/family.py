@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from sms_gateway import log
-from sms_gateway.processes import Child, supervise
+from sms_gateway.serving.supervisor import Child, supervise
 
 
 def child(folder: str, behaviour: str) -> int:

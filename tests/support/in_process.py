@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Iterable
 
 from sqlalchemy import func, select
 
+from sms_gateway.accept.gateway import Gateway
 from sms_gateway.backend import Submission
-from sms_gateway.gateway import Gateway
-from sms_gateway.routes import Route, Routes
+from sms_gateway.deliver.worker import Worker
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.store import Store, tables
 from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
-from sms_gateway.worker import Worker
 
 from . import accounts
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from email_gateway import MailServer
-from sms_gateway.gateway import Gateway
-from sms_gateway.routes import Route, Routes
+from sms_gateway.accept.gateway import Gateway
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.store import Store
 
 DOMAIN = "sms.example.com"

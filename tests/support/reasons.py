@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import sms_gateway
-from sms_gateway import connect_errors
-from sms_gateway.connect_errors import Trouble
+from sms_gateway.network import errors
+from sms_gateway.network.errors import Trouble
 from sms_gateway.smpp.status import lookup
 from sms_gateway.upstream import smpp, smpp_bind
 from sms_gateway.web import unreadable
@@ -14,14 +14,14 @@ from sms_gateway.web import unreadable
 ROOT = Path(sms_gateway.__file__).parent
 #: Where reasons are given that pages show.
 _FILES = (
-    "acceptance.py",
-    "gateway.py",
-    "http_answers.py",
-    "http_backend.py",
-    "http_client.py",
-    "push.py",
-    "worker.py",
-    "ledger/*.py",
+    "accept/rules.py",
+    "accept/gateway.py",
+    "remote/answers.py",
+    "remote/http_backend.py",
+    "remote/http_client.py",
+    "callbacks/sender.py",
+    "deliver/worker.py",
+    "deliver/ledger/*.py",
     "sms/address.py",
     "sms/numbering.py",
     "sms/segments.py",
@@ -92,13 +92,13 @@ def _tables() -> Iterator[tuple[str, Iterable[str]]]:
     """Reasons that stand in tables, some of them put together from pieces."""
     troubles = [
         each
-        for module in (connect_errors, smpp)
+        for module in (errors, smpp)
         for each in vars(module).values()
         if isinstance(each, Trouble)
     ]
-    troubles += filter(None, map(connect_errors.first_words, (b"\x16\x03\x01", b"HTTP")))
-    yield "connect_errors.py", [each.what for each in troubles]
-    yield "connect_errors.py", map(str, troubles)
+    troubles += filter(None, map(errors.first_words, (b"\x16\x03\x01", b"HTTP")))
+    yield "network/errors.py", [each.what for each in troubles]
+    yield "network/errors.py", map(str, troubles)
     statuses = [lookup(number) for number in (*smpp_bind.ADVICE, 0x01, 0x400)]
     advised = [f"bind refused: {status}; {smpp_bind.advice(status)}" for status in statuses]
     yield "upstream/smpp_bind.py", advised

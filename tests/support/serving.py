@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sms_gateway.server import WORKERS
+from sms_gateway.serving.http_server import WORKERS
 
 ROOT = Path(__file__).resolve().parents[2]
 

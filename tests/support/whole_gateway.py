@@ -7,10 +7,10 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from sms_gateway.accept.deadline import Deadline
 from sms_gateway.backend import Backend
 from sms_gateway.bootstrap.gateway import gateway
 from sms_gateway.bootstrap.web import web_app
-from sms_gateway.deadline import Deadline
 from sms_gateway.settings import load
 from sms_gateway.store import Store
 

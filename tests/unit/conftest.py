@@ -8,7 +8,7 @@ from support.books import Books
 from support.clock import Clock
 from support.soon import Soon
 
-from sms_gateway.gateway import Gateway
+from sms_gateway.accept.gateway import Gateway
 from sms_gateway.store import Store
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sms_gateway.busy import BusyNumbers
+from sms_gateway.deliver.busy_numbers import BusyNumbers
 
 NUMBER, OTHER = "+32494000000", "+32494000001"
 NOW = 1_800_000_000_000

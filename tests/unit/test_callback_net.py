@@ -5,7 +5,7 @@ import socket
 import aiohttp
 import pytest
 
-from sms_gateway.callback_net import check_url, connector, is_allowed, networks
+from sms_gateway.callbacks.networks import check_url, connector, is_allowed, networks
 
 PUBLIC = ["8.8.8.8", "193.190.198.2", "2001:4860:4860::8888", "64:ff9b::808:808"]
 PRIVATE = [

@@ -7,10 +7,10 @@ import pytest_asyncio
 from sqlalchemy import func, select
 from support.accounts import create
 
+from sms_gateway.accept.gateway import Gateway
 from sms_gateway.backend import Submission
 from sms_gateway.codes import Code
-from sms_gateway.gateway import Gateway
-from sms_gateway.routes import Route, Routes
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.store import Store, tables
 
 NUMBER = "+32494000000"

@@ -12,9 +12,9 @@ import pytest
 from support.certificates import authority, issued
 from support.upstreams import RecordingSink, eventually, running
 
-from sms_gateway import connect_errors as errors
-from sms_gateway.client_tls import client_context
-from sms_gateway.connecting import Address, ConnectError, Host
+from sms_gateway.network import errors as errors
+from sms_gateway.network.client_tls import client_context
+from sms_gateway.network.connecting import Address, ConnectError, Host
 from sms_gateway.smpp.codec import Decoder, encode
 from sms_gateway.smpp.pdu import BindTransceiver, BindTransceiverResp
 from sms_gateway.smpp.status import lookup

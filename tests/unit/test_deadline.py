@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from sms_gateway.accept.deadline import Deadline
 from sms_gateway.backend import Reply, Submission
 from sms_gateway.codes import Code
-from sms_gateway.deadline import Deadline
 
 
 class Slow:

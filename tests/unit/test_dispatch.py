@@ -3,8 +3,8 @@
 import pytest
 from support.upstreams import a_delivery
 
-from sms_gateway.dispatch import Dispatch
-from sms_gateway.routes import Route, Routes
+from sms_gateway.deliver.dispatch import Dispatch
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.upstream import Outcome
 
 GRACE = 10.0

@@ -11,14 +11,14 @@ from sqlalchemy import select, text
 from support.books import Books
 from support.clock import LoopClock
 
-import sms_gateway.worker
-from sms_gateway.routes import Route, Routes
+import sms_gateway.deliver.worker
+from sms_gateway.deliver.worker import Worker
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.message import State
 from sms_gateway.sms.receipt import Receipt
 from sms_gateway.store import GroupCommit, Store, history, tables
 from sms_gateway.store.outcome import OutcomeUnknown
 from sms_gateway.upstream import Answer, Delivery, Incoming, Outcome, Sink, pending_parts
-from sms_gateway.worker import Worker
 
 GRACE = 10.0
 
@@ -340,7 +340,7 @@ async def test_a_claim_that_was_committed_all_the_same_is_found(
 
         def submit(self, item: Any) -> Any:
             done = super().submit(item)
-            if isinstance(item, sms_gateway.worker.Claim) and not self.lost:
+            if isinstance(item, sms_gateway.deliver.worker.Claim) and not self.lost:
                 self.lost += 1
                 return self._lose(done)
             return done
@@ -349,7 +349,7 @@ async def test_a_claim_that_was_committed_all_the_same_is_found(
             assert await done
             raise OutcomeUnknown
 
-    monkeypatch.setattr(sms_gateway.worker, "GroupCommit", Unconfirmed)
+    monkeypatch.setattr(sms_gateway.deliver.worker, "GroupCommit", Unconfirmed)
     ids = accept(books, 1, 1)
     upstream = ByHand(room=1)
     async with worker(store, upstream):
@@ -403,11 +403,11 @@ async def test_a_claim_that_is_under_way_when_the_worker_stops_is_given_back(
 
     class Telling(GroupCommit[Any, Any]):
         def submit(self, item: Any) -> Any:
-            if isinstance(item, sms_gateway.worker.Claim):
+            if isinstance(item, sms_gateway.deliver.worker.Claim):
                 claiming.set()
             return super().submit(item)
 
-    monkeypatch.setattr(sms_gateway.worker, "GroupCommit", Telling)
+    monkeypatch.setattr(sms_gateway.deliver.worker, "GroupCommit", Telling)
     ids = accept(books)
     upstream = ByHand(room=0)
     async with worker(store, upstream) as run:

@@ -12,12 +12,12 @@ from support.accepting import BELGIAN, BRITISH, FOUR, FRENCH, ROUTES, change, ro
 from support.clock import Clock
 from support.soon import Soon
 
-from sms_gateway import gateway as gateway_module
+from sms_gateway.accept import gateway as gateway_module
+from sms_gateway.accept.gateway import Gateway
 from sms_gateway.accounts import Rate
 from sms_gateway.backend import MailChoices, Reply, Submission
 from sms_gateway.codes import Code
-from sms_gateway.gateway import Gateway
-from sms_gateway.routes import Route, Routes
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.store import Store, erase, tables
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 from support import accounts as support
 
-from sms_gateway.housekeeping import erase_before, keep_house
+from sms_gateway.deliver.retention import erase_before, keep_house
 from sms_gateway.sms.ids import first_id, new_id
 from sms_gateway.store import Store, erase, inbox, tables
 from sms_gateway.store.bulk import insert_many

@@ -16,7 +16,7 @@ from sms_gateway.backend import (
     Step,
 )
 from sms_gateway.codes import Code
-from sms_gateway.http_answers import (
+from sms_gateway.remote.answers import (
     Answer,
     OddAnswer,
     read_count,

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from support.certificates import self_signed
 
-from sms_gateway.http_answers import Answer, OddAnswer
-from sms_gateway.http_client import LONGEST_HEAD, Client, CutOff, Unreached
+from sms_gateway.remote.answers import Answer, OddAnswer
+from sms_gateway.remote.http_client import LONGEST_HEAD, Client, CutOff, Unreached
 
 LONGEST = 1000
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello"

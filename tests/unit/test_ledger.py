@@ -19,12 +19,9 @@ from support.books import (
     submitted,
 )
 
-from sms_gateway.busy import BusyNumbers
-from sms_gateway.ledger import (
-    Beat,
-    Claim,
-)
-from sms_gateway.routes import Share
+from sms_gateway.deliver.busy_numbers import BusyNumbers
+from sms_gateway.deliver.ledger import Beat, Claim
+from sms_gateway.routing.routes import Share
 from sms_gateway.sms.message import State
 from sms_gateway.store import intake, tables, workers
 from sms_gateway.upstream import Delivery, Outcome

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from support.books import ACCEPTED, HOUR, LEASE, NOW, RETRY, ROUTES, SECOND, Books, came
 
-from sms_gateway.ledger import Beat, Ledger, ReceiptCame
+from sms_gateway.deliver.ledger import Beat, Ledger, ReceiptCame
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import ReceiptsOf
 

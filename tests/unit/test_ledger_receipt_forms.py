@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, select
 from support.books import ACCEPTED, NOW, SECOND, UNANSWERED, Books, submitted
 
-from sms_gateway.ledger import Beat, Event, MessageCame, ReceiptCame
+from sms_gateway.deliver.ledger import Beat, Event, MessageCame, ReceiptCame
 from sms_gateway.smpp import tlv
 from sms_gateway.smpp.pdu import DataSm, DeliverSm
 from sms_gateway.sms.message import State

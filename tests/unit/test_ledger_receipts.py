@@ -16,10 +16,7 @@ from support.books import (
     submitted,
 )
 
-from sms_gateway.ledger import (
-    Beat,
-    Event,
-)
+from sms_gateway.deliver.ledger import Beat, Event
 from sms_gateway.sms.message import State
 from sms_gateway.store import erase, receipts
 from sms_gateway.upstream import Outcome

@@ -6,10 +6,7 @@ import pytest
 from sqlalchemy import select
 from support.books import HOUR, NOW, Books
 
-from sms_gateway.ledger import (
-    Beat,
-    MessageCame,
-)
+from sms_gateway.deliver.ledger import Beat, MessageCame
 from sms_gateway.store import inbox, tables
 from sms_gateway.upstream import Incoming
 

@@ -44,24 +44,26 @@ def test_an_event_is_a_line_with_its_facts() -> None:
         "reason": "0x58 throttled",
         "at_all": None,
     }
-    logging.getLogger("sms_gateway.worker").info("submitted", extra=facts)
+    logging.getLogger("sms_gateway.deliver.worker").info("submitted", extra=facts)
     time, _, rest = stream.getvalue().partition(" ")
     assert time.endswith("Z")
     assert rest == (
-        "INFO    sms_gateway.worker: submitted  "
+        "INFO    sms_gateway.deliver.worker: submitted  "
         'segments=2 upstreams=north,south reason="0x58 throttled" at_all=none\n'
     )
 
 
 def test_an_event_is_a_json_object_with_its_facts() -> None:
     stream = lines("json")
-    logging.getLogger("sms_gateway.worker").info("submitted", extra={"segments": 2, "at": "é"})
+    logging.getLogger("sms_gateway.deliver.worker").info(
+        "submitted", extra={"segments": 2, "at": "é"}
+    )
     line = json.loads(stream.getvalue())
     assert line.pop("time").endswith("Z")
     assert line.pop("process") > 0
     assert line == {
         "level": "info",
-        "logger": "sms_gateway.worker",
+        "logger": "sms_gateway.deliver.worker",
         "event": "submitted",
         "segments": 2,
         "at": "é",
@@ -118,7 +120,7 @@ def test_what_comes_from_outside_cannot_forge_a_line(form: str) -> None:
 
 def test_the_level_is_about_our_lines_and_others_have_to_warn() -> None:
     stream = lines("text", "debug")
-    logging.getLogger("sms_gateway.gateway").debug("ours")
+    logging.getLogger("sms_gateway.accept.gateway").debug("ours")
     logging.getLogger("zeep.transports").info("theirs")
     logging.getLogger("zeep.transports").warning("their warning")
     assert "ours" in stream.getvalue()

@@ -14,9 +14,9 @@ from support import accounts
 from support.accepting import BELGIAN, ROUTES
 from support.postgresql_proxy import NEVER_ANSWERED, NEVER_ARRIVES, proxy
 
+from sms_gateway.accept.gateway import Gateway
 from sms_gateway.backend import Reply, Submission
 from sms_gateway.codes import Code
-from sms_gateway.gateway import Gateway
 from sms_gateway.store import GroupCommit, Store, tables
 
 MESSAGES = int(os.environ.get("SENDSMSNOW_TEST_MESSAGES", "10000"))

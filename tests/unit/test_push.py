@@ -13,18 +13,18 @@ from standardwebhooks import Webhook
 from support import accounts as support
 
 from sms_gateway.accounts import Account
-from sms_gateway.callback_net import networks
-from sms_gateway.ledger import Beat, Claim, Ledger, MessageCame, ReceiptCame
-from sms_gateway.push import PAUSES, Push
-from sms_gateway.routes import Route, Routes
+from sms_gateway.callbacks.networks import networks
+from sms_gateway.callbacks.sender import PAUSES, Push
+from sms_gateway.callbacks.signature import new_secret
+from sms_gateway.deliver.ledger import Beat, Claim, Ledger, MessageCame, ReceiptCame
+from sms_gateway.deliver.worker import settle
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
 from sms_gateway.sms.receipt import Receipt
 from sms_gateway.store import Store, accounts, erase, events, inbox, tables, workers
 from sms_gateway.store.bulk import insert_many
 from sms_gateway.upstream import Answer, Incoming, Outcome
-from sms_gateway.webhook import new_secret
-from sms_gateway.worker import settle
 
 HERE = networks("127.0.0.0/8")
 NUMBER = "+32494000000"

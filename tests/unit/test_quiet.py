@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sms_gateway.quiet import QuietHours
+from sms_gateway.routing.quiet_hours import QuietHours
 
 BELGIAN, AMERICAN, RUSSIAN = "+32494000000", "+12125550100", "+79161234567"
 

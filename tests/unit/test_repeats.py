@@ -10,9 +10,9 @@ from support import accounts as support
 from support.accepting import BELGIAN, BRITISH, ITALIAN, NOW, ROUTES, change, rows
 from support.clock import Clock
 
+from sms_gateway.accept.gateway import Gateway
 from sms_gateway.backend import ID_KEY, Reply, Submission
 from sms_gateway.codes import Code
-from sms_gateway.gateway import Gateway
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
 from sms_gateway.store import Store, erase, intake, tables

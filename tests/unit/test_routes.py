@@ -2,7 +2,7 @@
 
 import pytest
 
-from sms_gateway.routes import TEST, Route, Routes, Senders, reachable_countries
+from sms_gateway.routing.routes import TEST, Route, Routes, Senders, reachable_countries
 
 ORDERED = Route(prefix="32", upstreams=("a", "b", "c"))
 WEIGHTED = Route(prefix="33", upstreams=("a", "b", "c"), weights=(70, 20, 10))

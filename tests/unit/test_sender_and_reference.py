@@ -9,14 +9,14 @@ from sqlalchemy import select
 from support import accounts as support
 from support.accepting import BELGIAN, ITALIAN, NOW, change, rows
 
+from sms_gateway.accept.gateway import Gateway
 from sms_gateway.accounts import ANY_SENDER
 from sms_gateway.backend import ID_KEY, Submission
+from sms_gateway.callbacks.sender import told
 from sms_gateway.cli.key_options import given
 from sms_gateway.codes import Code
-from sms_gateway.gateway import Gateway
-from sms_gateway.push import told
-from sms_gateway.routes import Route, Routes, Senders
-from sms_gateway.shared_calls import Call
+from sms_gateway.remote.batching import Call
+from sms_gateway.routing.routes import Route, Routes, Senders
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
 from sms_gateway.store import Store, erase, events, history, tables

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sms_gateway.routes import Route
+from sms_gateway.routing.routes import Route
 from sms_gateway.settings import (
     SecretUrl,
     Settings,

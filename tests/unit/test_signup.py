@@ -7,9 +7,9 @@ import pytest
 from support.accounts import create
 from support.clock import Clock
 
-from sms_gateway.postman import Postman
-from sms_gateway.sessions import LASTS, Sessions
-from sms_gateway.signup import AGAIN_AFTER, LINK_LASTS, Asked, Signup, normal_address
+from sms_gateway.signup.confirmation_mails import Postman
+from sms_gateway.signup.requests import AGAIN_AFTER, LINK_LASTS, Asked, Signup, normal_address
+from sms_gateway.signup.sessions import LASTS, Sessions
 from sms_gateway.store import Store, accounts
 
 

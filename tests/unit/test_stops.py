@@ -8,17 +8,17 @@ import pytest
 from sqlalchemy import select
 from support import accounts as support
 
+from sms_gateway.accept.gateway import Gateway
 from sms_gateway.accounts import Account
 from sms_gateway.backend import Submission
 from sms_gateway.codes import Code
-from sms_gateway.gateway import Gateway
-from sms_gateway.ledger import Claim, Ledger, MessageCame
-from sms_gateway.quiet import QuietHours
-from sms_gateway.routes import Route, Routes, Senders, Share
+from sms_gateway.deliver.ledger import Claim, Ledger, MessageCame
+from sms_gateway.deliver.worker import settle
+from sms_gateway.routing.quiet_hours import QuietHours
+from sms_gateway.routing.routes import Route, Routes, Senders, Share
 from sms_gateway.sms.message import State
 from sms_gateway.store import Store, accounts, history, inbox, stops, tables, workers
 from sms_gateway.upstream import Answer, Delivery, Incoming, Outcome
-from sms_gateway.worker import settle
 
 NUMBER, OTHER = "+32494000000", "+32494000001"
 HOUR = 3_600_000

@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from sms_gateway import server
+from sms_gateway.serving import http_server
 from sms_gateway.web.crowd import Crowd, Limits
 
 
@@ -51,12 +51,12 @@ def test_fewer_connections_are_held_where_files_are_few_and_a_warning_says_so(
     files: int, possible: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert server.connections_within(2000, files) == possible
+        assert http_server.connections_within(2000, files) == possible
     assert ("LimitNOFILE" in caplog.text) is (possible < 2000)
 
 
 def test_the_limit_of_open_files_is_raised_to_the_hard_one() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] - 1, before[1]))
-    assert server.open_files() == before[1]
+    assert http_server.open_files() == before[1]
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]

@@ -5,7 +5,7 @@ import time
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from sms_gateway.webhook import new_secret, signed_headers
+from sms_gateway.callbacks.signature import new_secret, signed_headers
 
 BODY = '{"type":"message.received","data":{"message":"Grüße 😀"}}'.encode()
 

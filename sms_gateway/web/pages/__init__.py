@@ -10,10 +10,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from ... import routes as carriers
 from ...backend import Backend, PageBackend
-from ...sessions import Sessions
-from ...signup import Signup
+from ...routing import routes as carriers
+from ...signup.requests import Signup
+from ...signup.sessions import Sessions
 from ...sms.readings import readings
 from ...store import Store
 from .. import params

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from ...accounts import Account
 from ...backend import PageBackend
 from ...codes import Code
-from ...sessions import Sessions
+from ...signup.sessions import Sessions
 from ...sms.countries import countries
 from ...sms.message import State
 from ...store import Store, history

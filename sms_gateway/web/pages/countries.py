@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from ... import routes as carriers
+from ...routing import routes as carriers
 from ...sms.countries import Country, countries
 from ..render import wants_json
 from .site import Site

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ...accounts import FREE_RATE
-from ...signup import Asked, Signup, normal_address
+from ...signup.requests import Asked, Signup, normal_address
 from .site import Site, Visit
 from .slow import Slow
 

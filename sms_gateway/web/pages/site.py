@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from ... import __version__
-from ...sessions import new_token
+from ...signup.sessions import new_token
 from ...sms.message import State
 from ...words import LANGUAGES, preferred, words
 from ...words.reasons import in_words

@@ -1,0 +1,447 @@
+"""The Backend in process: what the holder of a key, or of a mail address, may have done."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ..accounts import Account, key_hash
+from ..backend import (
+    MOST_RECEIVED,
+    DeliveryStatus,
+    Inbox,
+    MailChoices,
+    MessageStatus,
+    ReceivedMessage,
+    Reply,
+    Step,
+    Submission,
+)
+from ..codes import Code
+from ..log import error_facts
+from ..routing.routes import Routes
+from ..sms.address import parse_recipients
+from ..store import (
+    GroupCommit,
+    OutcomeUnknown,
+    Overdue,
+    QueueFull,
+    Store,
+    erase,
+    history,
+    inbox,
+    resend,
+    stops,
+)
+from ..store import accounts as account_statements
+from .rules import STOPPED, Acceptance, Refused, Request, limit_words
+
+log = logging.getLogger(__name__)
+
+
+#: How many accounts are kept in memory between requests; the rest are read again.
+MOST_ACCOUNTS_IN_MEMORY = 10_000
+
+
+# Milliseconds; ISO 8601 ends before it.
+_YEAR_10000 = 253_402_300_800_000
+
+#: What a sender shows, and the statement that finds its account.
+_Credential = tuple[Callable[[Connection, Any], Account | None], str | int]
+
+
+class Gateway:
+    """The Backend in process. Use `start` on the running loop first, and `aclose` at the end."""
+
+    def __init__(
+        self,
+        store: Store,
+        routes: Routes,
+        *,
+        default_region: str | None = None,
+        max_parts: int = 10,
+        validity: int = 48 * 3_600_000,
+        queue_limit: int = 10_000,
+        patience: float = math.inf,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """`validity` and what `clock` tells are in milliseconds. `patience`: the seconds for which
+        callers wait; what was not begun by then is not done any more."""
+        self._store = store
+        self._rules = Acceptance(
+            routes,
+            default_region=default_region,
+            max_parts=max_parts,
+            validity=validity,
+            clock=clock,
+        )
+        self._queue_limit = queue_limit
+        self._patience = patience
+        self._clock = clock
+        self._accounts: dict[_Credential, Account] = {}
+        self._commits: GroupCommit[Request, Reply | None] | None = None
+        #: Those that `sendsms_soon` has left to `sendsms` at last.
+        self._anew: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to accept on the running loop."""
+        self._commits = GroupCommit(
+            self._store, self._rules.accept, limit=self._queue_limit, patience=self._patience
+        )
+
+    async def aclose(self) -> None:
+        """Finish what was accepted."""
+        if self._commits is not None:
+            await self._commits.aclose()
+
+    async def sendsms(self, submission: Submission) -> Reply:
+        """See `Backend.sendsms`."""
+        try:
+            return await self._send(_by_key(submission.apikey), submission)
+        except Exception as error:
+            return _failure(error)
+
+    def sendsms_soon(self, submission: Submission, then: Callable[[Reply], None]) -> bool:
+        """See `SendSoon`: by an account in memory, unless that may be the reason for a refusal."""
+        account = self._accounts.get((_account_of_key, submission.apikey))
+        if account is None:
+            return False
+        assert self._commits is not None, "start() comes first"
+        try:
+            request = self._rules.check(account, submission)
+            self._commits.put(request, partial(self._tell, submission, then))
+        except Refused:
+            return False
+        except Exception as error:
+            then(_failure(error))
+        return True
+
+    def _tell(
+        self,
+        submission: Submission,
+        then: Callable[[Reply], None],
+        result: Reply | Exception | None,
+    ) -> None:
+        """Tell what became of a message that was sent soon."""
+        if isinstance(result, Reply):
+            then(result)
+        elif result is not None:
+            then(_failure(result))
+        else:
+            # The copy in memory is out of date, so that nothing was done.
+            task = asyncio.get_running_loop().create_task(self._send_anew(submission, then))
+            self._anew.add(task)
+            task.add_done_callback(self._anew.discard)
+
+    async def _send_anew(self, submission: Submission, then: Callable[[Reply], None]) -> None:
+        then(await self.sendsms(submission))
+
+    async def knows(self, address: str) -> MailChoices | None:
+        """See `MailBackend.knows`."""
+        try:
+            account = await self._load(_by_mail(address))
+        except Refused:
+            return None
+        if not account.enabled:
+            return None
+        return MailChoices(
+            body_as_it_is=account.mail_whole, machines=account.takes_mails_of_machines
+        )
+
+    async def sendmail(self, address: str, mail_from: str, submission: Submission) -> Reply:
+        """See `MailBackend.sendmail`."""
+        try:
+            credential = _by_mail(address)
+            account = await self._load(credential)
+            if not _may_write(mail_from, account.mail_senders):
+                raise Refused(Code.NOT_SENT, "This sender may not write to this address")
+            return await self._send(credential, submission)
+        except Exception as error:
+            return _failure(error)
+
+    async def resendsms(self, apikey: str, id: str) -> Reply:
+        """See `Backend.resendsms`."""
+        try:
+            return await self._resend_as(_by_key(apikey), id)
+        except Exception as error:
+            return _failure(error)
+
+    async def resend_for(self, account_id: int, id: str) -> Reply:
+        """See `PageBackend.resend_for`."""
+        try:
+            return await self._resend_as(_by_id(account_id), id)
+        except Exception as error:
+            return _failure(error)
+
+    async def _resend_as(self, credential: _Credential, id: str) -> Reply:
+        account = await self._fresh(credential)
+        if not id:
+            raise Refused(Code.ID_MISSING)
+        return await asyncio.to_thread(self._resend, account, id, self._by())
+
+    async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
+        """See `Backend.getsms`."""
+        try:
+            account = await self._fresh(_by_key(apikey))
+            if not 0 <= after < 2**63:
+                raise Refused(Code.NOT_SENT, "after is not what an answer had as next")
+            if not 0 <= limit <= MOST_RECEIVED:
+                raise Refused(Code.NOT_SENT, f"limit is not 0 to {MOST_RECEIVED}")
+
+            def read() -> list[inbox.Received]:
+                with self._store.read() as connection:
+                    return inbox.page(connection, account.id, after=after, most=limit)
+
+            messages = tuple(
+                ReceivedMessage(m.id, m.sender, m.recipient, m.text, m.received_at)
+                for m in await asyncio.to_thread(read)
+            )
+            return Inbox(Reply(Code.SENT), messages, messages[-1].id if messages else after)
+        except Exception as error:
+            return Inbox(_failure(error))
+
+    async def status(self, apikey: str, id: str) -> MessageStatus:
+        """See `Backend.status`."""
+        try:
+            account = await self._fresh(_by_key(apikey))
+            if not id:
+                raise Refused(Code.ID_MISSING)
+
+            def read() -> history.MessageHistory | None:
+                with self._store.read() as connection:
+                    return history.of_message(connection, id)
+
+            found = await asyncio.to_thread(read)
+            if found is None or found.account_id != account.id or found.erased:
+                raise Refused(Code.ID_UNKNOWN)
+            return _status(found)
+        except Exception as error:
+            return MessageStatus(_failure(error))
+
+    async def deletesms(
+        self, apikey: str, *, id: str | None = None, before: int | None = None
+    ) -> Reply:
+        """See `Backend.deletesms`."""
+        try:
+            return await self._delete_as(_by_key(apikey), id, before)
+        except Exception as error:
+            return _failure(error)
+
+    async def delete_for(
+        self, account_id: int, *, id: str | None = None, before: int | None = None
+    ) -> Reply:
+        """See `PageBackend.delete_for`."""
+        try:
+            return await self._delete_as(_by_id(account_id), id, before)
+        except Exception as error:
+            return _failure(error)
+
+    async def _delete_as(
+        self, credential: _Credential, id: str | None, before: int | None
+    ) -> Reply:
+        account = await self._fresh(credential)
+        if id == "":
+            raise Refused(Code.ID_MISSING)
+        if before is not None and not 0 <= before < _YEAR_10000:
+            raise Refused(Code.NOT_SENT, "before is no date or time")
+        deleted = await asyncio.to_thread(self._erase, account, id, before, self._by())
+        if id and not deleted:
+            raise Refused(Code.ID_UNKNOWN)
+        return Reply(Code.SENT, sent=deleted)
+
+    async def check(self, submission: Submission) -> Reply:
+        """See `PageBackend.check`."""
+        try:
+            account = await self._load(_by_key(submission.apikey))
+            try:
+                request = self._rules.check(account, submission)
+            except Refused as refused:
+                return await self._refusal(account, submission, refused)
+            return await asyncio.to_thread(self._try_out, request)
+        except Exception as error:
+            return _failure(error)
+
+    def _try_out(self, request: Request) -> Reply:
+        """What accepting a request would answer: it is done, and undone."""
+        with self._store.write() as connection:
+            (reply,) = self._rules.accept(connection, [request])
+            connection.rollback()
+        if reply is None:  # changed since it was read a moment ago
+            raise Refused(Code.INTERNAL, "Too busy - try again shortly")
+        # Nothing has the name that was made up for it.
+        return reply._replace(id="") if reply.id == request.message_id else reply
+
+    async def _fresh(self, credential: _Credential) -> Account:
+        """The account of a key as it is stored now; raises Refused."""
+        account = await self._load(credential)
+        if not account.enabled:
+            raise Refused(Code.KEY_DISABLED)
+        return account
+
+    def _by(self) -> float:
+        """When what is asked for now has to be done, for its caller to hear of it."""
+        return time.monotonic() + self._patience
+
+    def _resend(self, account: Account, id: str, by: float) -> Reply:
+        now = self._clock()
+        with self._store.write(by=by) as connection:
+            # The account first, in the order in which accepting locks.
+            current = account_statements.current(connection, [account.id], lock=True)
+            unfinished = resend.unfinished(connection, account.id, id)
+            if unfinished is None:
+                raise Refused(Code.ID_UNKNOWN)
+            if not unfinished:
+                raise Refused(Code.ALREADY_SENT)
+            if account.stops:
+                numbers = [delivery.recipient for delivery in unfinished]
+                if stops.blocked(connection, [account.id], numbers):
+                    raise Refused(Code.NOT_SENT, STOPPED)
+            routes = [
+                (d, self._rules.route(account, parse_recipients(d.recipient, None)[0]))
+                for d in unfinished
+            ]
+            if account.rate is not None:
+                _, next_free = current[account.id]
+                charged = account.rate.admit(next_free, now * 1_000, len(unfinished))
+                if charged is None:
+                    raise Refused(Code.TOO_FAST, limit_words(account))
+                account_statements.charge(connection, {account.id: charged})
+            resend.queue_again(
+                connection,
+                [
+                    (delivery, route.prefix, now + self._rules.worth(account, route))
+                    for delivery, route in routes
+                ],
+                now=now,
+            )
+        return Reply(Code.SENT, sent=len(unfinished), id=id)
+
+    def _erase(self, account: Account, id: str | None, before: int | None, by: float) -> int:
+        total, last = 0, ""
+        while True:
+            # What is once begun is finished.
+            with self._store.write(by=math.inf if last else by) as connection:
+                erased = erase.erase_messages(
+                    connection,
+                    now=self._clock(),
+                    account_id=account.id,
+                    message_id=id,
+                    before=before,
+                    after=last,
+                )
+            if not erased:
+                break
+            total, last = total + len(erased), erased[-1]
+        if total:
+            self._store.scrub()
+        return total
+
+    async def _send(self, credential: _Credential, submission: Submission) -> Reply:
+        assert self._commits is not None, "start() comes first"
+        account = self._accounts.get(credential)
+        while True:
+            fresh = account is None
+            if account is None:
+                account = await self._load(credential)
+            try:
+                request = self._rules.check(account, submission)
+            except Refused as refused:
+                if fresh:
+                    return await self._refusal(account, submission, refused)
+            else:
+                reply = await self._commits.submit(request)
+                if reply is not None:
+                    return reply
+            # The copy in memory is out of date, or may be the reason for a refusal.
+            account = None
+
+    async def _load(self, credential: _Credential) -> Account:
+        statement, value = credential
+
+        def read() -> Account | None:
+            with self._store.read() as connection:
+                return statement(connection, value)
+
+        account = await asyncio.to_thread(read)
+        if account is None:
+            self._accounts.pop(credential, None)
+            raise Refused(Code.KEY_WRONG)
+        while len(self._accounts) >= MOST_ACCOUNTS_IN_MEMORY:
+            self._accounts.pop(next(iter(self._accounts)))
+        self._accounts[credential] = account
+        return account
+
+    async def _refusal(self, account: Account, submission: Submission, refused: Refused) -> Reply:
+        """The reply to a refused request: that of its first copy, if that one was accepted."""
+        if not submission.idempotency_key or refused.reply.error is Code.KEY_DISABLED:
+            return refused.reply
+
+        def read() -> Reply | None:
+            with self._store.read() as connection:
+                return self._rules.before(connection, account, submission)
+
+        return await asyncio.to_thread(read) or refused.reply
+
+
+def _by_key(apikey: str) -> _Credential:
+    if not apikey:
+        raise Refused(Code.KEY_MISSING)
+    return _account_of_key, apikey
+
+
+def _account_of_key(connection: Connection, apikey: str) -> Account | None:
+    return account_statements.by_key(connection, key_hash(apikey))
+
+
+def _by_id(account_id: int) -> _Credential:
+    return account_statements.by_id, account_id
+
+
+def _by_mail(address: str) -> _Credential:
+    return account_statements.by_mail_address, address
+
+
+def _may_write(sender: str, allowed: frozenset[str] | None) -> bool:
+    """Whether a mail's sender is on an account's list of addresses and `@domains`."""
+    sender = sender.lower()
+    return allowed is None or sender in allowed or "@" + sender.rpartition("@")[2] in allowed
+
+
+_UNKNOWN = "The database was lost meanwhile; it is not known whether this was done"
+
+
+def _failure(error: Exception) -> Reply:
+    """The reply to a request that raised."""
+    match error:
+        case Refused():
+            return error.reply
+        case OutcomeUnknown():
+            return Reply(Code.TIMED_OUT, note=_UNKNOWN)
+        case QueueFull() | Overdue():
+            return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
+    # Its words may hold what was sent; its kind does not.
+    log.error("request failed", extra=error_facts(error))
+    return Reply(Code.INTERNAL, retry_after=5)
+
+
+def _status(found: history.MessageHistory) -> MessageStatus:
+    return MessageStatus(
+        Reply(Code.SENT, sent=len(found.deliveries), id=found.id),
+        state=found.state,
+        accepted_at=found.accepted_at,
+        parts=found.parts,
+        reference=found.reference,
+        deliveries=tuple(
+            DeliveryStatus(
+                d.recipient,
+                d.state,
+                tuple(Step(s.at, s.part, s.event, s.detail) for s in d.steps),
+            )
+            for d in found.deliveries
+        ),
+    )

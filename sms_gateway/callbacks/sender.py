@@ -1,0 +1,199 @@
+"""Sends events to the callbacks of accounts, again and again for a day until they are taken."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+
+from .. import __version__
+from ..breaker import Breaker
+from ..network.errors import explain
+from ..store import Store, events, queue
+from .networks import Forbidden, Network, connector
+from .signature import signed_headers
+
+log = logging.getLogger(__name__)
+
+_SECOND, _MINUTE, _HOUR = 1_000, 60_000, 3_600_000
+#: Milliseconds between one attempt at an event and the next: a day in all, and then it is parked.
+PAUSES = (
+    *(5 * _SECOND, 30 * _SECOND, 2 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE),
+    *(_HOUR, 2 * _HOUR, 4 * _HOUR, 8 * _HOUR, 8 * _HOUR),
+)
+#: Milliseconds for which a callback may fail with everything until it is paused.
+DAY = 24 * _HOUR
+#: Seconds that a callback has for its answer.
+TIMEOUT = 15.0
+#: Milliseconds after which a claimed event is taken to be forgotten; longer than any attempt.
+_LEASE = 60_000
+#: How many events are under way at once, and how many of them to one host.
+_AT_ONCE, _AT_ONE_HOST = 100, 10
+#: A receiver says by it that it wants nothing any more (Standard Webhooks, and RFC 9110 §15.5.11).
+_GONE = 410
+
+
+class Push:
+    """Sends what is due; `run` it beside the worker."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        allowed: Sequence[Network] = (),
+        poll: float = 0.25,
+        timeout: float = TIMEOUT,
+        pauses: Sequence[int] = PAUSES,
+        patience: int = DAY,
+    ) -> None:
+        """`allowed`: networks that are not public and may be called all the same. `poll`
+        (seconds): how often it is looked for events. `timeout` (seconds), `pauses` and `patience`
+        (milliseconds): as TIMEOUT, PAUSES and DAY."""
+        self._store = store
+        self._allowed = allowed
+        self._poll = poll
+        self._timeout = timeout
+        self._pauses = pauses
+        self._patience = patience
+        # A callback that is down is not asked for each of its events whether it still is.
+        self._breakers: dict[int, Breaker] = {}
+
+    async def run(self) -> None:
+        """Send events until cancelled; what is under way then is sent again by whoever is next."""
+        session = aiohttp.ClientSession(
+            connector=connector(self._allowed, most=_AT_ONE_HOST),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=self._timeout),
+            auto_decompress=False,
+            headers={
+                "Content-Type": "application/json",
+                "User-Agent": f"sendsmsnow/{__version__}",
+            },
+        )
+        sending: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                due = await asyncio.to_thread(self._claim, _AT_ONCE - len(sending))
+                for each in due:
+                    task = asyncio.create_task(self._send(session, each))
+                    sending.add(task)
+                    task.add_done_callback(sending.discard)
+                if sending and (due or len(sending) >= _AT_ONCE):
+                    await asyncio.wait(
+                        sending, timeout=self._poll, return_when=asyncio.FIRST_COMPLETED
+                    )
+                else:
+                    await asyncio.sleep(self._poll)
+        finally:
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+            await session.close()
+
+    def _claim(self, most: int) -> list[events.Due]:
+        if most <= 0:
+            return []
+        now, clock = _now(), time.monotonic()
+        shut = [id for id, breaker in self._breakers.items() if not breaker.admits(clock)]
+        with self._store.read() as connection:
+            if not events.is_any_due(connection, now, but=shut):
+                return []
+        with self._store.write() as connection:
+            due = events.claim(connection, now=now, lease=_LEASE, most=most, but=shut)
+        return due
+
+    async def _send(self, session: aiohttp.ClientSession, due: events.Due) -> None:
+        breaker = self._breakers.setdefault(due.account_id, Breaker(failures=5, grace=0, pause=5))
+        breaker.trying()
+        status, failure = await self._post(session, due)
+        if failure:
+            breaker.failed(time.monotonic())
+            facts = {"account": due.account, "event": due.id, "why": failure}
+            log.info("callback failed", extra=facts)
+        else:
+            breaker.succeeded(time.monotonic())
+        await asyncio.to_thread(self._record, due, status, failure)
+
+    async def _post(self, session: aiohttp.ClientSession, due: events.Due) -> tuple[int, str]:
+        """The status of the answer, and why it is a failure; empty for a success."""
+        body = json.dumps(told(due), ensure_ascii=False, separators=(",", ":")).encode()
+        headers = signed_headers(due.secret, due.id, int(time.time()), body)
+        try:
+            # What it answers beside its status is not even read; a redirect could lead anywhere.
+            async with session.post(
+                due.url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                status = response.status
+                response.close()
+        except TimeoutError:
+            return 0, f"no answer within {self._timeout:g} seconds"
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, Forbidden):
+                return 0, "its address is not public"
+            return 0, f"not reached: {explain(error.os_error).what}"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return 0, f"not reached: {type(error).__name__}"
+        if 300 <= status < 400:
+            return status, f"HTTP status {status}; redirects are not followed"
+        return status, "" if 200 <= status < 300 else f"HTTP status {status}"
+
+    def _record(self, due: events.Due, status: int, failure: str) -> None:
+        now = _now()
+        with self._store.write() as connection:
+            if not failure:
+                events.drop(connection, due.id)
+                events.works(connection, due.account_id)
+                if due.delivery_id is not None:
+                    step = (due.delivery_id, now, 0, "pushed", f"{kind(due)} {due.id}")
+                    queue.record_steps(connection, [step])
+                return
+            since = events.failing_since(connection, due.account_id, now)
+            is_last = due.attempts >= len(self._pauses)
+            due_at = None if is_last else now + self._pauses[due.attempts]
+            events.put_off(connection, due.id, due_at=due_at, failure=failure)
+            if is_last and due.delivery_id is not None:
+                step = (due.delivery_id, now, 0, "not pushed", f"{kind(due)} {due.id}: {failure}")
+                queue.record_steps(connection, [step])
+            if status == _GONE or now - since >= self._patience:
+                events.pause(connection, due.account_id, now=now, reason=failure)
+                log.warning("callback paused", extra={"account": due.account, "why": failure})
+
+
+def kind(due: events.Due) -> str:
+    """The type of an event: `delivery.` and the state, or `message.received`."""
+    return f"delivery.{due.state}" if due.received_id is None else "message.received"
+
+
+def told(due: events.Due) -> dict[str, Any]:
+    """What a callback gets: the payload that Standard Webhooks recommends."""
+    data: dict[str, Any]
+    if due.received_id is None:
+        data = {
+            "id": due.message_id,
+            "recipient": due.recipient,
+            "state": due.state,
+            "parts": due.parts,
+            "reference": due.reference,
+        }
+    else:
+        data = {
+            "id": due.received_id,
+            "from": due.sender,
+            "to": due.number,
+            "message": due.text,
+            "received": _moment(due.received_at),
+        }
+    return {"type": kind(due), "timestamp": _moment(due.happened_at), "data": data}
+
+
+def _moment(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,155 @@
+"""Which upstream takes which route's messages now: who works, who is left, how fast and how many.
+
+What is known here is what this process has seen; another worker may see it otherwise.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from ..breaker import Breaker, Circuit
+from ..routing.routes import Route, Routes, Share
+from ..upstream import Delivery, Outcome, pending_parts
+from ..upstream.pace import Pace
+
+log = logging.getLogger(__name__)
+
+#: Seconds' worth of parts that a route may make up for when it was asked for late.
+_BURST = 0.25
+
+# What an answer says about its upstream: that it works, that it does not, or nothing. A carrier
+# that refuses a message for good is at work.
+_WORKS = {
+    Outcome.ACCEPTED: True,
+    Outcome.REFUSED: True,
+    Outcome.RETRY: False,
+    Outcome.UNANSWERED: False,
+    # A full handset is no fault of the carrier; that it takes messages for others is not said.
+    Outcome.BUSY: None,
+    Outcome.NOT_WRITTEN: None,
+}
+
+
+class Dispatch:
+    """The routes at one worker. `now` is any clock in seconds that never goes back."""
+
+    def __init__(self, routes: Routes, upstreams: Collection[str], *, grace: float) -> None:
+        """An upstream that has been away or failing for `grace` seconds is left for the next."""
+        self._routes = routes
+        self._breakers = {name: Breaker(grace=grace) for name in upstreams}
+        self._lanes = {
+            route.prefix: _Lane(route)
+            for route in routes.all()
+            if route.rate is not None or route.window is not None
+        }
+        self._seen = dict.fromkeys(upstreams, Circuit.CLOSED)
+
+    def shares(self, upstream: str, room: int, now: float) -> list[Share]:
+        """What an upstream with room for so many parts may claim; `claimed` has to follow."""
+        breaker = self._breakers[upstream]
+        if not breaker.admits(now):
+            return []
+        trial = breaker.circuit(now) is Circuit.HALF_OPEN
+        shares = []
+        for share in self._routes.shares(upstream, left=self.left(now), trial=trial):
+            lane = self._lanes.get(share.route.prefix)
+            most = min(1 if trial else room, math.inf if lane is None else lane.free(now))
+            if most > 0:
+                shares.append(replace(share, most=int(most)))
+                if lane is not None:
+                    lane.take(int(most), now)
+                if trial:
+                    breaker.trying()
+                    break
+        return shares
+
+    def claimed(
+        self,
+        upstream: str,
+        shares: Sequence[Share],
+        deliveries: Iterable[Delivery],
+        now: float,
+    ) -> None:
+        """What came of `shares`."""
+        taken = Counter({share.route.prefix: -(share.most or 0) for share in shares})
+        any_taken = False
+        for delivery in deliveries:
+            taken[delivery.route] += len(pending_parts(delivery))
+            any_taken = True
+        for prefix, parts in taken.items():
+            if prefix in self._lanes:
+                self._lanes[prefix].take(parts, now)
+        if not any_taken:
+            self._breakers[upstream].undecided()
+
+    def pause(self, upstream: str, now: float) -> float:
+        """Seconds until the rate of a route that this upstream serves allows another part; inf
+        where none of them is what there is to wait for."""
+        delays = (
+            self._lanes[share.route.prefix].pace.delay(now)
+            for share in self._routes.shares(upstream)
+            if share.route.prefix in self._lanes
+        )
+        return min((delay for delay in delays if delay > 0), default=math.inf)
+
+    def answered(self, upstream: str, outcome: Outcome, now: float) -> None:
+        """An upstream answered for a part."""
+        breaker = self._breakers[upstream]
+        match _WORKS[outcome]:
+            case True:
+                breaker.succeeded(now)
+            case False:
+                breaker.failed(now)
+            case None:
+                breaker.undecided()
+        self._tell(upstream, outcome, now)
+
+    def ended(self, delivery: Delivery) -> None:
+        """An attempt is over: its parts are not under way any more."""
+        lane = self._lanes.get(delivery.route)
+        if lane is not None:
+            lane.under_way -= len(pending_parts(delivery))
+
+    def noticed(self, upstream: str, *, bound: bool, now: float, why: str = "") -> None:
+        """An upstream is bound, or is not, and `why`."""
+        breaker = self._breakers[upstream]
+        if bound:
+            breaker.present(now)
+        else:
+            breaker.absent(now)
+        self._tell(upstream, "bound" if bound else why or "not bound", now)
+
+    def left(self, now: float) -> list[str]:
+        """The upstreams that others stand in for."""
+        return [
+            name
+            for name, breaker in self._breakers.items()
+            if breaker.circuit(now) is not Circuit.CLOSED
+        ]
+
+    def _tell(self, upstream: str, why: str, now: float) -> None:
+        circuit = self._breakers[upstream].circuit(now)
+        before, self._seen[upstream] = self._seen[upstream], circuit
+        if before is Circuit.CLOSED and circuit is not Circuit.CLOSED:
+            log.warning("upstream left", extra={"upstream": upstream, "why": why})
+        elif before is not Circuit.CLOSED and circuit is Circuit.CLOSED:
+            log.info("upstream works again", extra={"upstream": upstream})
+
+
+class _Lane:
+    """How fast one route goes, and how much of it is under way."""
+
+    def __init__(self, route: Route) -> None:
+        self.pace = Pace(route.rate, burst=_BURST)
+        self._window = math.inf if route.window is None else route.window
+        self.under_way = 0
+
+    def free(self, now: float) -> float:
+        return min(self.pace.free(now), self._window - self.under_way)
+
+    def take(self, parts: int, now: float) -> None:
+        """So many parts go; fewer than none are given back."""
+        self.pace.written(parts, now)
+        self.under_way += parts

@@ -1,0 +1,83 @@
+"""What can happen at a worker."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ...routing.routes import Share
+from ...sms.message import State
+from ...sms.receipt import Receipt
+from ...upstream import Answer, Incoming
+
+#: Delivery, time, part (0: all), event, detail: a row of the journal.
+Step = tuple[int, int, int, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Take what is due; the result is a list of deliveries."""
+
+    upstream: str
+    #: Room in parts.
+    parts: int
+    now: int
+    #: What of which routes; None is what the upstream takes while all of them work.
+    shares: Sequence[Share] | None = None
+    #: After a claim of which nobody knows whether it was committed: all that this upstream knows
+    #: to be claimed. What else the worker holds comes with the result.
+    held: frozenset[int] | None = None
+    #: Until when a delivery to a number has to wait, by number and time (Unix ms); 0: it goes.
+    hold: Callable[[str, int], int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """An attempt has ended."""
+
+    delivery_id: int
+    #: `Delivery.attempt`: an event that is written a second time must not end the next attempt.
+    attempt: int
+    upstream: str
+    state: State
+    #: When to try again (QUEUED); otherwise of no matter.
+    due: int
+    possible_duplicate: bool
+    #: One answer for each part of the attempt.
+    answers: Sequence[Answer]
+    #: Why it ended so, when the answers do not say it.
+    reason: str = ""
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateAnswer:
+    """An answer that came after its part had been given up."""
+
+    upstream: str
+    answer: Answer
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptCame:
+    upstream: str
+    receipt: Receipt
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageCame:
+    upstream: str
+    incoming: Incoming
+    now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """Time has passed: stay alive, and tidy up what time ends."""
+
+    now: int
+    #: The upstreams that the worker has left for others.
+    leaving: tuple[str, ...] = ()
+
+
+Event = Claim | Settled | LateAnswer | ReceiptCame | MessageCame | Beat

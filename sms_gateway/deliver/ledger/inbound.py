@@ -1,0 +1,178 @@
+"""Messages from handsets: joined of their parts, stored for whose number they came to, heeded."""
+
+import logging
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from ...callbacks.outbox import Telling
+from ...sms import numbering
+from ...sms.encoding import join_parts
+from ...sms.message import State
+from ...sms.stop_words import StopWords, Wish
+from ...store import inbox, stops
+from ...upstream import Incoming
+from .events import MessageCame
+from .owners import digits_of, owners
+
+log = logging.getLogger(__name__)
+
+#: How long a received message waits for a missing part, counted from the last that came, ms.
+_PART_OVERDUE = 30 * 60_000
+#: How long a joined part is remembered, by which a second offer of it is known, ms.
+_JOINED_KEPT = 6 * 3_600_000
+#: The most numbers without an owner that are warned of, of each process.
+_MOST_WARNED = 1_000
+# What stands for a part of a received message that never came.
+_GAP = " [...] "
+
+
+class Receiving:
+    """Writes down what handsets send."""
+
+    def __init__(self, telling: Telling, stop_words: StopWords) -> None:
+        self._telling = telling
+        self._stop_words = stop_words
+        self._warned: set[tuple[str, str]] = set()
+
+    def take(self, connection: Connection, events: Sequence[MessageCame]) -> None:
+        inbox.take_turns(connection)
+        whole = [event for event in events if event.incoming.total == 1]
+        self._receive(connection, [(e.upstream, e.incoming, e.now) for e in whole])
+        for event in events:
+            if event.incoming.total > 1:
+                self._take_part(connection, event)
+
+    def _take_part(self, connection: Connection, event: MessageCame) -> None:
+        """Keep a part, and join the message when it was the last one missing.
+
+        Handsets use their references again. So a part that is there with another text begins
+        the next message, and what there is of the one before is handed over as it is; a part that
+        is there with the same text is the carrier's second offer.
+        """
+        incoming, key = event.incoming, _whole(event)
+        text = incoming.text.encode("utf-8", "surrogatepass")
+        there = inbox.parts_of(connection, key)
+        waiting = [part for part in there if part.joined_at is None]
+        if waiting and max(part.received_at for part in waiting) < event.now - _PART_OVERDUE:
+            self._join_parts(connection, key, complete=False)
+            there = inbox.parts_of(connection, key)
+        same = next((part for part in there if part.number == incoming.number), None)
+        if same is not None and same.text == text:
+            if same.joined_at is not None:
+                # It may still turn out to be of a new message that has this part in common.
+                at = max(event.now, same.joined_at + 1)
+                inbox.offered_again(connection, key, incoming.number, at)
+            return
+        if same is not None:
+            if same.joined_at is None:
+                self._join_parts(connection, key, complete=False)
+            inbox.begin_anew(connection, key, but=incoming.number)
+        inbox.add_part(
+            connection,
+            {
+                "upstream": event.upstream,
+                "sender": incoming.sender,
+                "recipient": incoming.recipient,
+                "reference": incoming.reference,
+                "total": incoming.total,
+                "number": incoming.number,
+                "text": text,
+                "received_at": event.now,
+            },
+        )
+        self._join_parts(connection, key, complete=True)
+
+    def join_overdue(self, connection: Connection, now: int) -> None:
+        """Wait no longer for parts that did not come, and forget what was joined long ago."""
+        inbox.forget_joined(connection, before=now - _JOINED_KEPT)
+        overdue = inbox.incomplete(connection, received_before=now - _PART_OVERDUE)
+        if overdue:
+            inbox.take_turns(connection)
+            for key in overdue:
+                self._join_parts(connection, key, complete=False)
+
+    def _join_parts(self, connection: Connection, key: inbox.Whole, *, complete: bool) -> None:
+        """Make one message of its parts; with `complete` only when all of them are there."""
+        upstream, sender, recipient, _, total = key
+        texts = {
+            row.number: row for row in inbox.parts_of(connection, key) if row.joined_at is None
+        }
+        if not texts or (complete and len(texts) < total):
+            return
+        text = join_parts(
+            (
+                texts[n].text.decode("utf-8", "surrogatepass") if n in texts else None
+                for n in range(1, total + 1)
+            ),
+            gap=_GAP,
+        )
+        came_at = max(row.received_at for row in texts.values())
+        joined = Incoming(sender=sender, recipient=recipient, text=text)
+        self._receive(connection, [(upstream, joined, came_at)])
+        inbox.mark_joined(connection, key, came_at)
+
+    def _receive(
+        self, connection: Connection, messages: Sequence[tuple[str, Incoming, int]]
+    ) -> None:
+        """Store whole messages for whoever has the number they were sent to."""
+        if not messages:
+            return
+        found = owners(connection, {m.recipient for _, m, _ in messages})
+        rows = []
+        for upstream, incoming, at in messages:
+            digits, account_id = found.get(incoming.recipient, ("", None))
+            self._heed(connection, account_id, incoming, at)
+            if account_id is None:
+                self._warn(upstream, incoming.recipient)
+            is_whole = account_id is None or digits == digits_of(incoming.recipient)
+            rows.append(
+                {
+                    "account_id": account_id,
+                    "upstream": upstream,
+                    "sender": incoming.sender,
+                    "recipient": incoming.recipient if is_whole else f"+{digits}",
+                    "text": incoming.text,
+                    "received_at": at,
+                }
+            )
+        with self._telling.receiving(connection, messages[-1][2]):
+            inbox.add_received(connection, rows)
+
+    def _warn(self, upstream: str, number: str) -> None:
+        """Tell of a number that nobody has, once."""
+        known = (upstream, number)
+        if known in self._warned or len(self._warned) >= _MOST_WARNED:
+            return
+        self._warned.add(known)
+        log.warning(
+            "a message came to a number that nobody has; sendsmsnow number unowned lists them",
+            extra={"upstream": upstream, "ends_in": number[-2:]},
+        )
+
+    def _heed(
+        self, connection: Connection, account_id: int | None, incoming: Incoming, now: int
+    ) -> None:
+        """Do what a received message asks for, if it is STOP or START in any language."""
+        wish = self._stop_words.wish(incoming.text)
+        if wish is None or account_id is None:
+            return
+        recipient = _e164(incoming.sender)
+        if wish is Wish.START:
+            stops.lift(connection, account_id, recipient)
+        elif stops.add(connection, account_id, recipient, now):
+            ended = stops.end_queued(connection, account_id, recipient, now)
+            self._telling.changed(connection, dict.fromkeys(ended, State.FAILED), now)
+
+
+def _whole(event: MessageCame) -> inbox.Whole:
+    incoming = event.incoming
+    key = (incoming.sender, incoming.recipient, incoming.reference, incoming.total)
+    return (event.upstream, *key)
+
+
+def _e164(number: str) -> str:
+    """A sender as deliveries name their recipients, where it is a number with its country code."""
+    digits = digits_of(number)
+    found = numbering.international(digits) if digits.isascii() and digits.isdigit() else None
+    return found[0] if found is not None else number

@@ -1,0 +1,95 @@
+"""Connections to a host by whichever of its addresses answers first (RFC 8305, Happy Eyeballs)."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from typing import TypeVar
+
+import aiohappyeyeballs
+
+from .errors import Stage, Trouble, explain
+
+#: Seconds until the next address is tried as well (RFC 8305, section 5: Connection Attempt Delay).
+_NEXT_ADDRESS = 0.25
+
+Address = tuple[str, int]
+_Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
+
+
+class ConnectError(OSError):
+    """There is no connection, for this reason."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.what)
+        self.trouble = trouble
+
+
+class Host:
+    """Where to connect to. Its name is looked up each time."""
+
+    def __init__(
+        self, name: str, port: int, *, tls: ssl.SSLContext | None = None, tls_name: str = ""
+    ) -> None:
+        """`tls_name` is the name in its certificate, where that is not the host's."""
+        self._name, self._port = name, port
+        self._tls = tls
+        self._tls_name = (tls_name or name) if tls else None
+        #: Addresses that took a connection and did nothing with it. They come last.
+        self._blamed: set[Address] = set()
+
+    async def connect(
+        self, factory: Callable[[], _Protocol], within: float | None
+    ) -> tuple[_Protocol, Address]:
+        """A connection, `within` so many seconds, and its address. Raises ConnectError."""
+        stage = Stage.LOOKUP
+        address: Address | None = None
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(within):
+                found = await self._addresses()
+                stage = Stage.TCP
+                opened = await self._open(found)
+                stage, address = Stage.TLS if self._tls else Stage.TCP, opened.getpeername()[:2]
+                _, protocol = await loop.create_connection(
+                    factory, sock=opened, ssl=self._tls, server_hostname=self._tls_name
+                )
+        except (OSError, UnicodeError, RuntimeError) as error:  # uvloop has the last for a socket
+            if address is not None:
+                self.blame(address)
+            raise ConnectError(explain(error, stage)) from error
+        return protocol, address
+
+    def blame(self, address: Address) -> None:
+        """Nothing came of a connection to this address: it is tried after the others."""
+        self._blamed.add(address)
+
+    def praise(self) -> None:
+        """A connection was of use: the addresses have the order again that their name gives."""
+        self._blamed.clear()
+
+    async def _addresses(self) -> Sequence[aiohappyeyeballs.AddrInfoType]:
+        """All addresses of the host, in the order of the resolver."""
+        try:
+            family = socket.AF_INET if ip_address(self._name).version == 4 else socket.AF_INET6
+        except ValueError:
+            loop = asyncio.get_running_loop()
+            return await loop.getaddrinfo(
+                self._name, self._port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+            )
+        # No thread of the resolver is needed for what is an address.
+        sockaddr = (self._name, self._port)
+        return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", sockaddr)]
+
+    async def _open(self, found: Sequence[aiohappyeyeballs.AddrInfoType]) -> socket.socket:
+        good = [each for each in found if each[4][:2] not in self._blamed]
+        if not good:
+            self._blamed.clear()
+        blamed = [each for each in found if each not in good] if good else []
+        return await aiohappyeyeballs.start_connection(
+            [*(good or found), *blamed],
+            happy_eyeballs_delay=_NEXT_ADDRESS,
+            # By turns of both families, unless some have been found wanting.
+            interleave=0 if blamed else 1,
+        )

@@ -1,0 +1,1 @@
+"""Another gateway as a Backend: calls over HTTP, in batches."""

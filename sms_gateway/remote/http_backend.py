@@ -1,0 +1,346 @@
+"""A Backend over HTTP: any server that speaks /sendsms/, ours or the original service."""
+
+import asyncio
+import hashlib
+import logging
+import re
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from .. import __version__
+from ..backend import ID_KEY, Inbox, MessageStatus, Reply, Submission
+from ..codes import Code
+from ..sms.ids import new_id
+from .answers import (
+    Answer,
+    OddAnswer,
+    read_count,
+    read_inbox,
+    read_replies,
+    read_reply,
+    read_status,
+)
+from .batching import MEDIA_TYPE, Call, SharedCalls
+from .http_client import FORM, Client, CutOff, Unreached
+
+log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+
+#: The largest reply that is read, in bytes; one takes some two hundred.
+_LONGEST_REPLY = 64 * 1024
+#: The largest page of messages, or of steps: our own have a million characters at most, each
+#: written as up to six bytes.
+_LONGEST_PAGE = 16 * 1024 * 1024
+_HEADERS = {
+    "Accept": "application/json, text/xml;q=0.9",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"sendsmsnow/{__version__}",
+}
+_HEADER_SAFE = re.compile(r"[!-~]{1,255}")
+
+
+class NotTaken(Exception):
+    """The server answered with a redirect or an error of HTTP's own: nothing was accepted."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP status {status}")
+
+
+class HttpBackend:
+    """Posts to the paths of another server and reads its answers, XML or JSON.
+
+    What may be said twice is repeated once when its connection fails: a message, which carries an
+    idempotency key, and what only reads.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        connect_timeout: float | None = None,
+        keep_connections: bool = True,
+        tls: ssl.SSLContext | None = None,
+        tls_name: str = "",
+    ) -> None:
+        """`url` is the server's, with or without the path /sendsms/; ValueError for what is no
+        http or https URL. `timeout`: seconds until code 6, the repetition included;
+        `connect_timeout`: how many of them a connection may take. Without `keep_connections` each
+        request has its own. `tls`, `tls_name`: see `Client`.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("is no http:// or https:// URL")
+        if parts.query or parts.fragment or parts.username or parts.password:
+            raise ValueError("may have no query, fragment or credentials")
+        base = parts._replace(path=parts.path.rstrip("/").removesuffix("/sendsms"))
+        self._client = Client(
+            base, _HEADERS, connect_timeout=connect_timeout, tls=tls, tls_name=tls_name
+        )
+        self._timeout = timeout
+        self._keep_connections = keep_connections
+        #: The latest deadline of calls that were written once, and cut, before they go alone.
+        self._doubt = 0.0
+        self._calls = SharedCalls(self._alone, self._together)
+
+    async def sendsms(self, submission: Submission) -> Reply:
+        """See `Backend.sendsms`."""
+        return await self._calls.send(self._call(submission))
+
+    def sendsms_soon(self, submission: Submission, then: Callable[[Reply], None]) -> bool:
+        """See `SendSoon`: in company."""
+        if not self._calls.may_share():
+            return False
+        self._calls.share(self._call(submission), then)
+        return True
+
+    def _call(self, submission: Submission) -> Call:
+        # Whatever the first one came to, the key keeps a second from sending again.
+        key = _header_safe(submission.idempotency_key)
+        key = key or ID_KEY + new_id(time.time_ns() // 1_000_000)
+        return Call(submission, key, self._deadline())
+
+    async def _alone(self, call: Call) -> Reply:
+        form, headers = _parameters(call.submission), {"Idempotency-Key": call.key}
+
+        async def ask() -> Reply:
+            answer, cut = await self._post("/sendsms/", _form(form), headers)
+            self._calls.is_possible = MEDIA_TYPE in answer.accept_post
+            return _of_both(_read(answer, read_reply, cut), cut)
+
+        reply = await self._in_time(ask(), call.deadline, _same, writes=True)
+        return _of_both(reply, call.deadline <= self._doubt)
+
+    async def _together(self, count: int, body: bytes, deadline: float) -> list[Reply | None]:
+        """The replies to the calls of a body; None for each when the server did not take it."""
+
+        async def ask() -> list[Reply | None]:
+            answer, cut = await self._post(
+                "/sendsms/", body, {}, count * _LONGEST_REPLY, media_type=MEDIA_TYPE
+            )
+            try:
+                return [_of_both(reply, cut) for reply in read_replies(answer, count)]
+            except OddAnswer:
+                # Until an answer says again that it is understood.
+                self._calls.is_possible = False
+                if not _is_refusal(answer):
+                    raise
+                if cut:
+                    self._doubt = self._deadline()
+                return [None] * count
+
+        return await self._in_time(ask(), deadline, lambda reply: [reply] * count, writes=True)
+
+    async def sendsms_once(self, submission: Submission) -> Reply:
+        """As `sendsms`, but asked once; what happened to the request is raised.
+
+        Unreached says that nothing was written, NotTaken that it was not understood. After CutOff,
+        TimeoutError and OddAnswer nobody knows.
+        """
+        form = _form(_parameters(submission))
+        headers = {"Idempotency-Key": _header_safe(submission.idempotency_key)}
+        async with asyncio.timeout(self._timeout):
+            answer = await self._client.post(
+                "/sendsms/", form, headers, _LONGEST_REPLY, keep=self._keep_connections
+            )
+        return _read(answer, read_reply)
+
+    async def resendsms(self, apikey: str, id: str) -> Reply:
+        """See `Backend.resendsms`."""
+        form = {"apikey": apikey, "id": id}
+        return await self._ask("/resendsms/", form, read_reply, failed=_same, repeat=False)
+
+    async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
+        """See `Backend.getsms`."""
+        return await self._ask(
+            "/getsms/",
+            {"apikey": apikey, "after": str(after), "limit": str(limit)},
+            lambda answer: read_inbox(answer, after=after, limit=limit),
+            failed=Inbox,
+            longest=_LONGEST_PAGE,
+        )
+
+    async def status(self, apikey: str, id: str) -> MessageStatus:
+        """See `Backend.status`."""
+        return await self._ask(
+            "/status/",
+            {"apikey": apikey, "id": id},
+            lambda answer: read_status(answer, id),
+            failed=MessageStatus,
+            longest=_LONGEST_PAGE,
+        )
+
+    async def deletesms(
+        self, apikey: str, *, id: str | None = None, before: int | None = None
+    ) -> Reply:
+        """See `Backend.deletesms`."""
+        form = {"apikey": apikey}
+        if id is not None:
+            form["id"] = id
+        if before is not None:
+            form["before"] = _moment(before)
+        return await self._ask("/deletesms/", form, read_count, failed=_same, repeat=False)
+
+    async def aclose(self) -> None:
+        """Close the connections; they are opened again when needed."""
+        await self._calls.aclose()
+        self._client.close()
+
+    async def _ask(
+        self,
+        path: str,
+        fields: Mapping[str, str],
+        read: Callable[[Answer], _Result],
+        *,
+        failed: Callable[[Reply], _Result],
+        repeat: bool = True,
+        longest: int = _LONGEST_REPLY,
+    ) -> _Result:
+        """What `read` makes of the answer; `failed` gets the reply when there is none. What must
+        not `repeat` writes."""
+
+        async def ask() -> _Result:
+            answer, _ = await self._post(path, _form(fields), {}, longest, repeat=repeat)
+            return _read(answer, read)
+
+        return await self._in_time(ask(), self._deadline(), failed, writes=not repeat)
+
+    async def _post(
+        self,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        longest: int = _LONGEST_REPLY,
+        *,
+        repeat: bool = True,
+        media_type: str = FORM,
+    ) -> tuple[Answer, bool]:
+        """The answer, and whether it is that to a repetition of what may have been done."""
+        # A kept connection may be about to close, and nobody could tell afterwards.
+        keep = repeat and self._keep_connections
+        post = partial(
+            self._client.post, path, body, headers, longest, keep=keep, media_type=media_type
+        )
+        try:
+            return await post(), False
+        except (Unreached, CutOff) as error:
+            if not repeat:
+                raise
+            log.info("backend asked again", extra={"error": type(error).__name__})
+            first = error
+        # What is kept may be about to end like this one.
+        self._client.close()
+        cut = isinstance(first, CutOff)
+        try:
+            return await post(), cut
+        except Unreached:
+            if cut:
+                raise first from None
+            raise
+
+    def _deadline(self) -> float:
+        """When what begins now is to have ended, by the loop's clock."""
+        return self._calls.now() + self._timeout
+
+    async def _in_time(
+        self,
+        work: Awaitable[_Result],
+        deadline: float,
+        failed: Callable[[Reply], _Result],
+        *,
+        writes: bool,
+    ) -> _Result:
+        """What the work comes to; `failed` gets the reply when it comes to nothing: code 30 when
+        nothing was done, and 6 when something that `writes` may have been."""
+        code = Code.TIMED_OUT if writes else Code.INTERNAL
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await work
+        except TimeoutError:
+            log.warning("backend too slow", extra={"timeout": self._timeout})
+            return failed(Reply(Code.TIMED_OUT))
+        except UnicodeEncodeError:
+            return failed(Reply(Code.NOT_SENT, note="The text has characters that do not exist"))
+        except Unreached as error:
+            log.warning("backend not reached", extra={"why": error.trouble.what})
+            code = Code.INTERNAL
+        except NotTaken as error:
+            log.warning("odd answer of the backend", extra={"reason": str(error)})
+            code = Code.INTERNAL
+        except OddAnswer as error:
+            log.warning("odd answer of the backend", extra={"reason": str(error)})
+        except Exception as error:
+            log.warning("backend did not answer", extra={"error": type(error).__name__})
+        return failed(Reply(code))
+
+
+def _form(fields: Mapping[str, str]) -> bytes:
+    """Raises UnicodeEncodeError for what is no character."""
+    return urlencode(fields).encode("ascii")
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Whether it refuses many calls as if they were one, so that none of them was accepted."""
+    if 300 <= answer.status < 500:
+        return True
+    try:
+        return bool(read_reply(answer).error)
+    except OddAnswer:
+        return False
+
+
+def _read(answer: Answer, read: Callable[[Answer], _Result], cut: bool = False) -> _Result:
+    """What is read in an answer. NotTaken for one that says by its status that nothing was done,
+    unless the first request was `cut`, which may have been."""
+    try:
+        return read(answer)
+    except OddAnswer:
+        if 300 <= answer.status < 500 and not cut:
+            raise NotTaken(answer.status) from None
+        raise
+
+
+def _of_both(reply: Reply, cut: bool) -> Reply:
+    """The reply to a request and its repetition. Where the first was `cut`, an error of the second
+    does not say what became of the first."""
+    return Reply(Code.TIMED_OUT) if cut and reply.error is Code.INTERNAL else reply
+
+
+def _same(reply: Reply) -> Reply:
+    return reply
+
+
+def _moment(milliseconds: int) -> str:
+    """A time as the API takes it; what is none stays a number, which the API refuses."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return str(milliseconds)
+
+
+def _parameters(submission: Submission) -> dict[str, str]:
+    """What of a submission goes into a form."""
+    form = {
+        "recipients": submission.recipients,
+        "message": submission.message,
+        "apikey": submission.apikey,
+    }
+    # A server that does not know them, such as the original one, is not told of what is empty.
+    if submission.sender:
+        form["sender"] = submission.sender
+    if submission.reference:
+        form["reference"] = submission.reference
+    return form
+
+
+def _header_safe(key: str) -> str:
+    """An idempotency key as a header may carry it; what it may not is hashed."""
+    if not key or _HEADER_SAFE.fullmatch(key):
+        return key
+    return "hash-" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,1 @@
+"""Which number leaves by which upstream, how, and at which hours."""

@@ -1,0 +1,1 @@
+"""What keeps the gateway running and listening: supervisor, HTTP server, its workers."""

@@ -1,0 +1,167 @@
+"""The worker with the short way for what `express` can read, and the plain way for all else."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from functools import lru_cache
+from typing import Any
+
+from gunicorn.asgi import protocol
+from gunicorn.asgi.protocol import ASGIProtocol
+
+from ..web import api, express
+from ..web.incident import report
+from .asgi_worker import Connection, Worker
+
+
+class ExpressConnection(Connection):
+    """A connection whose requests go the short way, one after the other, when they can."""
+
+    def __init__(self, worker: "ExpressWorker") -> None:
+        super().__init__(worker)
+        #: The head of the request that is being answered.
+        self._taken: express.Head | None = None
+        #: What answers it, where that takes a task.
+        self._answering: asyncio.Task[None] | None = None
+        #: Whether it is answered but for what its client has not read yet.
+        self._unread = False
+        #: What came behind it.
+        self._behind = b""
+        #: A request whose body is still to come.
+        self._begun = b""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        # Nobody will read the rest; who waits for that need not.
+        self.resume_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread:
+            self._unread = False
+            self._end()
+
+    def data_received(self, data: bytes) -> None:
+        if self._taken is not None:
+            self._behind += data
+            self._flow_control.pause_reading()
+        elif self._current_request is not None or self._head or not self._take(data):
+            # Of a request that goes the plain way, or is to.
+            self._leave(data)
+
+    def unfinished_since(self) -> float:
+        return self._begun_at if self._begun else super().unfinished_since()
+
+    def _begins(self) -> bytes:
+        return self._begun or super()._begins()
+
+    def _take(self, data: bytes) -> bool:
+        """Whether a request goes the short way, with these bytes for its beginning or its end."""
+        request = express.read(self._begun + data)
+        if request is None:
+            return False
+        head, body, missing = request
+        quick: express.Quick | None = self.worker.quick.get(head.what)
+        if quick is None or (missing and self._begun):
+            return False
+        self.busy = True
+        if missing:
+            # Many clients send their body by itself; what comes in more pieces is no short way.
+            self._begun, self._begun_at = data, self.worker.loop.time()
+            return True
+        self._begun = b""
+        self._cancel_keepalive_timer()
+        self._taken = head
+        try:
+            coming = quick(head.query, head.headers, body, self._answer)
+        except Exception as error:
+            self._answer(_failed(error, head))
+        else:
+            if coming is not None:
+                self._answering = self.worker.loop.create_task(self._await(coming, head))
+        return True
+
+    def _leave(self, data: bytes) -> None:
+        if self._begun:
+            data, self._begun = self._begun + data, b""
+            self.busy = False
+        super().data_received(data)
+
+    def wait_no_longer(self) -> None:
+        """Leave a request whose body does not come to the plain way, which knows how to wait."""
+        if self._begun:
+            self._leave(b"")
+
+    async def _await(
+        self, coming: Coroutine[Any, Any, express.Response], head: express.Head
+    ) -> None:
+        try:
+            response = await coming
+        except Exception as error:
+            response = _failed(error, head)
+        self._answer(response)
+
+    def _answer(self, response: express.Response) -> None:
+        if not self._closed:
+            self._safe_write(_written(response, self._is_last()))
+            if self._flow_control.write_paused:
+                self._unread = True
+                return
+        self._end()
+
+    def _is_last(self) -> bool:
+        """Whether the connection is closed behind this request."""
+        return not (self.worker.alive and self._keepalive)
+
+    def _end(self) -> None:
+        """The request is answered."""
+        self._taken = self._answering = None
+        self.busy = False
+        self.idle_since = self.worker.loop.time()
+        self.worker.answered(self)
+        if self._closed:
+            return
+        if self._is_last():
+            self._close_transport()
+        elif self._behind:
+            behind, self._behind = self._behind, b""
+            self._flow_control.resume_reading()
+            self.data_received(behind)
+
+
+class ExpressWorker(Worker):
+    """The worker class to name in gunicorn's settings, for an `express.Application`."""
+
+    connection = ExpressConnection
+
+    def load_wsgi(self) -> Any:
+        super().load_wsgi()
+        #: The application's short ways.
+        self.quick: Mapping[bytes, express.Quick] = getattr(self.asgi, "quick", {})
+
+    def notify(self) -> None:
+        """See `Worker.notify`; once a second, it is also the end of a wait for bodies."""
+        super().notify()
+        for connection in list(self.connections):
+            connection.wait_no_longer()
+
+
+def _failed(error: Exception, head: express.Head) -> express.Response:
+    return api.failed(report(error), head.query, head.headers)
+
+
+def _written(response: express.Response, closing: bool) -> bytes:
+    """A response as gunicorn writes it."""
+    status, headers, body = response
+    end = b"Connection: close\r\n\r\n" if closing else b"\r\n"
+    return b"".join((_head(status, headers), protocol._get_cached_date_header(), end, body))
+
+
+# Nearly all answers have equal heads but for their dates.
+@lru_cache(maxsize=256)
+def _head(status: int, headers: express.Headers) -> bytes:
+    reason = ASGIProtocol._get_reason_phrase(None, status)
+    return b"".join((
+        f"HTTP/1.1 {status} {reason}\r\n".encode("ascii"),
+        *[b"%b: %b\r\n" % header for header in headers],
+        protocol._CACHED_SERVER_HEADER,
+    ))  # fmt: skip

@@ -1,0 +1,64 @@
+"""Who is signed in at the pages: a key is shown once and exchanged for a session that ends."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+
+from ..accounts import Account, key_hash, new_key
+from ..store import Store, accounts
+from ..store import sessions as statements
+
+#: How long a session lasts, milliseconds.
+LASTS = 12 * 3_600_000
+
+
+def new_token() -> str:
+    """What a cookie says: 256 random bits."""
+    return secrets.token_hex(32)
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of it."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+class Sessions:
+    """The sessions of a gateway. Nothing here needs the loop; call it in a thread."""
+
+    def __init__(
+        self, store: Store, *, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    ) -> None:
+        self._store = store
+        self._clock = clock
+
+    def sign_in(self, apikey: str) -> tuple[str, Account] | Account | None:
+        """The token of a new session and its account; an account whose key is disabled comes
+        alone, and a key that is nobody's is None."""
+        with self._store.read() as connection:
+            account = accounts.by_key(connection, key_hash(apikey))
+        if account is None or not account.enabled:
+            return account
+        token, now = new_token(), self._clock()
+        with self._store.write() as connection:
+            statements.sweep(connection, now)
+            statements.begin(connection, token_hash(token), account.id, now + LASTS)
+        return token, account
+
+    def account(self, token: str) -> Account | None:
+        """Whose session this is; None when it is nobody's or has ended."""
+        with self._store.read() as connection:
+            return statements.account_of(connection, token_hash(token), self._clock())
+
+    def sign_out(self, token: str) -> None:
+        """End a session."""
+        with self._store.write() as connection:
+            statements.end(connection, token_hash(token))
+
+    def rotate(self, account: Account) -> str:
+        """A new key in the place of the old one, which is dead with all sessions it began."""
+        key = new_key()
+        with self._store.write() as connection:
+            accounts.change(connection, account.name, key_hash=key_hash(key), key_hint=key[-4:])
+            statements.end_all(connection, account.id)
+        return key
