@@ -7,6 +7,7 @@ be of its size.
 import os
 import struct
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def fill(store: Store, account: int) -> None:
             with store.write() as connection:
                 intake.add_messages(
                     connection,
-                    [(id, account, "", "Your parcel comes today", "gsm7", 1, at + number)],
+                    [(id, account, "", "Your parcel comes today", "gsm7", 1, at + number, "")],
                 )
                 connection.execute(
                     tables.delivery.insert(),
@@ -103,7 +104,7 @@ def test_the_picture_in_the_readme_is_of_the_account_page(tmp_path: Path) -> Non
         store.close()
         ids = [send(gateway, key, recipients, text) for recipients, text in SENT]
         for id in ids:
-            running.wait_for(lambda id=id: has_ended(gateway.url, key, id), 60)
+            running.wait_for(partial(has_ended, gateway.url, key, id), 60)
         png = taken(gateway.url, key)
     if os.environ.get("SENDSMSNOW_TEST_TABLES") == "1":
         PICTURE.parent.mkdir(exist_ok=True)

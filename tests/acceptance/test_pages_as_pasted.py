@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,7 @@ def test_the_commands_against_troubles_work_where_there_are_some(tmp_path: Path)
         shell.use(gateway.env)
         ids = {number: send(gateway, key, number, "Hello World") for number in ENDS}
         for number, id in ids.items():
-            running.wait_for(lambda id=id, n=number: ended(gateway.url, key, id) == ENDS[n], 60)
+            running.wait_for(partial(has_come_to, gateway.url, key, id, ENDS[number]), 60)
         shows = "".join(f"ID={id}\n{pasted[0]}" for id in ids.values())
         given = f"ID={ids[UNCERTAIN]} KEY={key} TO={UNCERTAIN}\n"
         printed = shell.run(shows + given + shell.script(*pasted[1:]))
@@ -146,10 +147,10 @@ def test_the_commands_against_troubles_work_where_there_are_some(tmp_path: Path)
     assert "<error>0</error><sent>1</sent>" in printed
 
 
-def ended(url: str, key: str, id: str) -> str:
-    """The state of a message."""
+def has_come_to(url: str, key: str, id: str, state: str) -> bool:
+    """Whether a message is in this state."""
     status = running.get_json(f"{url}/status/?apikey={key}&id={id}")
-    return str(status["result"]["state"])
+    return bool(status["result"]["state"] == state)
 
 
 def test_the_readme_leads_to_a_message_by_every_face_that_it_shows(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from support.books import ACCEPTED, HOUR, LEASE, NOW, RETRY, ROUTES, SECOND, Books, came
 
 from sms_gateway.deliver.ledger import Beat, Ledger, ReceiptCame
+from sms_gateway.log import facts
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import ReceiptsOf
 
@@ -123,7 +124,7 @@ def test_it_is_learnt_that_one_part_only_is_reported(
     books.write(Beat(now=NOW + 22 * MINUTE))
     assert {books.state(id) for id in ids} == {DELIVERED}
     (told,) = [r for r in caplog.records if r.message == "one receipt for a long text"]
-    assert told.setting == ("receipts=first" if part == 1 else "receipts=last")
+    assert facts(told)["setting"] == ("receipts=first" if part == 1 else "receipts=last")
     # And the next waits for its ten minutes only.
     later = sent(books, "later", NOW + 23 * MINUTE)
     books.receipt(f"later-{part}", now=NOW + 23 * MINUTE)

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from support.books import ACCEPTED, NOW, SECOND, UNANSWERED, Books, submitted
 
 from sms_gateway.deliver.ledger import Beat, Event, MessageCame, ReceiptCame
+from sms_gateway.log import facts
 from sms_gateway.smpp import tlv
 from sms_gateway.smpp.pdu import DataSm, DeliverSm
 from sms_gateway.sms.message import State
@@ -311,6 +312,8 @@ def test_a_new_word_is_told_once_and_without_numbers(
         *(f"W{chr(65 + n)}" for n in range(60)),
     ]
     offer(books, *(by_text(text(stat=word)) for word in words))
-    told = [r.word for r in caplog.records if "a word that nobody knows" in r.message]
+    told = [
+        str(facts(r)["word"]) for r in caplog.records if "a word that nobody knows" in r.message
+    ]
     assert told[:3] == ["NEWWORD", "newer", "TO"]
     assert len(told) == len(set(told)) == 50

@@ -17,6 +17,7 @@ from support.books import (
 )
 
 from sms_gateway.deliver.ledger import Beat, Event
+from sms_gateway.log import facts
 from sms_gateway.sms.message import State
 from sms_gateway.store import erase, receipts
 from sms_gateway.upstream import Outcome
@@ -383,7 +384,7 @@ def test_a_receipt_without_an_id_is_kept_where_it_may_be_anothers(
     assert {books.state(id) for id in ids} == {State.SUBMITTED}
     assert books.early() == 1
     (told,) = [record for record in caplog.records if record.message == "receipts kept"]
-    assert told.why.startswith("it has no id, and ")
+    assert str(facts(told)["why"]).startswith("it has no id, and ")
 
 
 def test_what_no_message_wants_is_told_when_it_is_given_up(
@@ -394,7 +395,7 @@ def test_what_no_message_wants_is_told_when_it_is_given_up(
     for minutes in (14, 16, 17):
         books.write(Beat(now=NOW + minutes * 60 * SECOND))
     (told,) = [record for record in caplog.records if record.message == "receipts kept"]
-    assert (told.count, told.upstream) == (2, "a")
+    assert (facts(told)["count"], facts(told)["upstream"]) == (2, "a")
 
 
 def test_parts_that_share_an_id_are_told_apart_by_their_receipts(books: Books) -> None:
