@@ -68,7 +68,8 @@ def test_a_file_of_settings_is_told_of_when_a_secret_is_in_it(
     config = tmp_path / "sms.toml"
     config.write_text(content)
     config.chmod(permissions)
-    found = exposed(load(config, {"database_url": f"sqlite:///{tmp_path / 'no.sqlite3'}"}), config)
+    settings = load(config, {"database_url": f"sqlite:///{tmp_path / 'no.sqlite3'}"}, {})
+    found = exposed(settings, config)
     expected = [(config, 0o644)] if secret and permissions == 0o644 else []
     assert list(found) == expected
 
