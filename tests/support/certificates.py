@@ -1,4 +1,7 @@
-"""Certificates for tests, made by openssl."""
+"""Certificates for tests, made by openssl.
+
+Those of an authority have all that RFC 5280 asks for: Python 3.13 and newer look at that strictly.
+"""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +10,8 @@ from pathlib import Path
 def authority(folder: Path) -> tuple[Path, Path]:
     """The certificate of a CA, and its key."""
     cert, key = folder / "ca.pem", folder / "ca-key.pem"
-    _run(*_NEW, "-x509", "-subj", "/CN=Test CA", "-days", "2", "-out", cert, "-keyout", key)
+    uses = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    _run(*_NEW, "-x509", *uses, "-subj", "/CN=Test CA", "-days", 2, "-out", cert, "-keyout", key)
     return cert, key
 
 
@@ -18,7 +22,11 @@ def issued(folder: Path, name: str, *, days: int = 2) -> tuple[Path, Path]:
     cert, key, request = (folder / f"{stem}{end}" for end in (".pem", "-key.pem", ".csr"))
     _run(*_NEW, "-subj", f"/CN={name}", "-out", request, "-keyout", key)
     extensions = folder / f"{stem}.ext"
-    extensions.write_text(f"subjectAltName=DNS:{name}\n")
+    extensions.write_text(
+        f"subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\n"
+        "keyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\n"
+        "authorityKeyIdentifier=keyid\n"
+    )
     by = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca-key.pem", "-CAcreateserial"]
     told = ["-in", request, "-extfile", extensions, "-days", days, "-out", cert]
     _run("openssl", "x509", "-req", *by, *told)
