@@ -161,9 +161,10 @@ def test_what_nobody_knows_is_no_failure_in_chart_counts_and_csv(pages: World) -
     browser, account_id = pages.account("no receipts")
     # A carrier without receipts, and one that answers not always.
     arrange(pages.store, account_id, ["unknown"], ["unknown"], ["uncertain"])
+    # What was counted before is shown for a while.
+    wait_for(lambda: "in all 3 " in said(browser.get("/account/")[1]), 60)
     _, page = browser.get("/account/")
-    text = said(page)
-    assert "in all 3 delivered 0 failed 0 not known 3 on its way 0" in text
+    assert "in all 3 delivered 0 failed 0 not known 3 on its way 0" in said(page)
     assert 'class="not-known"' in page
     assert 'rect class="failed"' not in page
     # In words, too, not by colours alone.
