@@ -9,7 +9,7 @@ from pathlib import Path
 
 import phonenumbers
 
-from sms_gateway.sms.address import BadAddress, parse_recipients
+from sms_gateway.sms.address import AddressError, parse_recipients
 
 from . import ours
 from .contenders import Contender
@@ -115,7 +115,7 @@ def numbers_of_the_world(each: int = 20) -> list[str]:
         digits = len(str(each - 1))
         for number in range(each):
             candidate = f"{whole[:-digits]}{number:0{digits}}"
-            with contextlib.suppress(BadAddress):
+            with contextlib.suppress(AddressError):
                 parse_recipients(candidate, None)
                 found.append(candidate)
     random.Random(0).shuffle(found)

@@ -6,7 +6,7 @@ from enum import Enum
 from .mail import subject_of
 from .mime import Part
 from .subject import is_automatic_subject
-from .unreadable import Unreadable
+from .unreadable import UnreadableMailError
 
 
 class Automatic(Enum):
@@ -88,5 +88,5 @@ def _is_of_a_list(mail: Part) -> bool:
 def _subject(mail: Part) -> str:
     try:
         return subject_of(mail)
-    except Unreadable:  # which is told to the sender when the mail is read
+    except UnreadableMailError:  # which is told to the sender when the mail is read
         return ""

@@ -8,7 +8,7 @@ import re
 from encodings.aliases import aliases
 from functools import cache
 
-from .unreadable import Unreadable
+from .unreadable import UnreadableMailError
 
 # What clients call by a charset's name is often its superset (WHATWG Encoding Standard §4.2).
 _SUPERSETS = {
@@ -40,7 +40,7 @@ _ENCODED_WORD = re.compile(_WORD)
 
 
 def transferred(octets: bytes, encoding: str) -> bytes:
-    """Undo a Content-Transfer-Encoding (RFC 2045 §6); raises Unreadable."""
+    """Undo a Content-Transfer-Encoding (RFC 2045 §6); raises UnreadableMailError."""
     match encoding.strip().lower():
         case "" | "7bit" | "8bit" | "binary":
             return octets
@@ -51,12 +51,12 @@ def transferred(octets: bytes, encoding: str) -> bytes:
                 # One that is cut short is read as far as it goes.
                 return binascii.a2b_base64(octets.rstrip(b"=\r\n \t") + b"==")
             except binascii.Error:
-                raise Unreadable("the base64 of the mail is broken") from None
-    raise Unreadable("the transfer encoding of the mail is unknown")
+                raise UnreadableMailError("the base64 of the mail is broken") from None
+    raise UnreadableMailError("the transfer encoding of the mail is unknown")
 
 
 def decoded(octets: bytes, charset: str) -> str:
-    """Text in a charset by its name in the mail; raises Unreadable.
+    """Text in a charset by its name in the mail; raises UnreadableMailError.
 
     Without a name it is read as UTF-8 or, where it cannot be that, as Windows-1252.
     """
@@ -71,8 +71,8 @@ def decoded(octets: bytes, charset: str) -> str:
             continue
         except (LookupError, ValueError):
             shown = re.sub(r"[^\w.:-]", "", name, flags=re.ASCII)[:40]
-            raise Unreadable(f"the charset {shown!r} is unknown") from None
-    raise Unreadable("the text is not in the charset that the mail names")
+            raise UnreadableMailError(f"the charset {shown!r} is unknown") from None
+    raise UnreadableMailError("the text is not in the charset that the mail names")
 
 
 def _codec(charset: str) -> str:
@@ -94,7 +94,7 @@ def _names() -> frozenset[str]:
 
 
 def unfolded(header: str) -> str:
-    """The text of an unstructured header (RFC 5322 §2.2.3, RFC 2047); raises Unreadable.
+    """The text of an unstructured header (RFC 5322 §2.2.3, RFC 2047); raises UnreadableMailError.
 
     `header` is as the standard library's parser has it: octets beyond ASCII as surrogates.
     """

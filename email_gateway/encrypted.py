@@ -3,7 +3,7 @@ of armour."""
 
 import re
 
-from .unreadable import Unreadable
+from .unreadable import UnreadableMailError
 
 _TYPES = {
     "multipart/encrypted": "the mail is encrypted",  # RFC 1847 §2.2
@@ -37,28 +37,30 @@ _UU_LINE = re.compile(r"M[ -`]{60}|[ -`]{2,61}")
 
 
 def refuse_encrypted(type: str, smime_type: str) -> None:
-    """Raise Unreadable for a part that holds a text nobody here can read."""
+    """Raise UnreadableMailError for a part that holds a text nobody here can read."""
     problem = _TYPES.get(type)
     smime = smime_type.strip().lower()
     if problem is None or smime == "certs-only":
         return
     if smime in _SIGNED:
         problem = "the text of the mail is inside its signature (S/MIME)"
-    raise Unreadable(problem + _HELP)
+    raise UnreadableMailError(problem + _HELP)
 
 
 def refuse_armour(text: str) -> None:
-    """Raise Unreadable for a text that is no words: armour, or a file written as letters."""
+    """Raise UnreadableMailError for armour, and for a file that is written as letters."""
     lines = text.split("\n")
     for number, line in enumerate(lines):
         if line.startswith("-----BEGIN ") or line.startswith("=ybegin "):
             for form, problem in _ARMOUR:
                 if form.fullmatch(line.strip()):
-                    raise Unreadable(problem + _HELP)
+                    raise UnreadableMailError(problem + _HELP)
         elif line.startswith("begin ") and _UUENCODED.fullmatch(line):
             following = lines[number + 1 : number + 2]
             if following and len(following[0]) > 2 and _is_uuencoded(following[0]):
-                raise Unreadable("the text has a file in it (uuencode); attach the file instead")
+                raise UnreadableMailError(
+                    "the text has a file in it (uuencode); attach the file instead"
+                )
 
 
 def _is_uuencoded(line: str) -> bool:

@@ -16,7 +16,7 @@ from .mail import Mail, read
 from .mime import part
 from .session import Connection, MailEnvelope
 from .subject import refuse_letters
-from .unreadable import Unreadable
+from .unreadable import UnreadableMailError
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Handler:
         try:
             # Megabytes of HTML take their time, and others need not wait for it.
             found = await asyncio.to_thread(_read, content, sender, choices)
-        except Unreadable as unreadable:
+        except UnreadableMailError as unreadable:
             reply = Reply(Code.NOT_SENT, note=str(unreadable))
         else:
             if isinstance(found, Automatic):

@@ -7,7 +7,7 @@ from typing import Any
 from lxml import etree
 
 from .lines import Line, Mark
-from .unreadable import Unreadable
+from .unreadable import UnreadableMailError
 
 #: How deep elements may lie in each other. For each end tag that ends nothing the parser looks
 #: through all that are open.
@@ -70,7 +70,7 @@ def text_of_html(html: str) -> str:
 def lines_of_html(html: str) -> list[Line]:
     """What a reader sees of HTML, each paragraph on a line; cost linear in its length.
 
-    Raises Unreadable.
+    Raises UnreadableMailError.
     """
     reader: Any = _Reader()
     # A parser with a target builds no tree, to which attributes are added in quadratic time.
@@ -114,7 +114,7 @@ class _Reader:
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise Unreadable("the HTML of the mail is nested too deep")
+            raise UnreadableMailError("the HTML of the mail is nested too deep")
         if self._unseen is not None:
             return
         if _BLOCK.fullmatch(tag):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from .charset import unfolded
 from .encrypted import refuse_armour
 from .mime import Part, lines_of_mail
-from .own_words import Kind, own_words, whole
+from .reply_text import Kind, reply_text, whole
 from .subject import MAX_SUBJECT, Said, read_subject
-from .unreadable import Unreadable
+from .unreadable import UnreadableMailError
 
 #: The fields of which a mail has one at most (RFC 5322 §3.6), and that say what is sent, or who
 #: wrote it: of two with different values each reader would believe another.
@@ -25,25 +25,27 @@ class Mail:
 
 
 def read(mail: Part, *, body_as_it_is: bool = False) -> Mail:
-    """Read a mail; raises Unreadable. The rules for numbers and text are not this face's.
+    """Read a mail; raises UnreadableMailError. The rules for numbers and text are not this face's.
 
     `body_as_it_is` leaves quotes, signatures and footers in the text.
     """
     subject = read_subject(subject_of(mail))
     for name in _SINGLE:
         if len({value.strip() for value in mail.fields(name)}) > 1:
-            raise Unreadable(f"the mail has two {name} fields")
+            raise UnreadableMailError(f"the mail has two {name} fields")
     lines = lines_of_mail(mail)
-    text = whole(lines) if body_as_it_is else own_words(lines, _kind(mail, subject.said))
+    text = whole(lines) if body_as_it_is else reply_text(lines, _kind(mail, subject.said))
     refuse_armour(text)
     return Mail(recipients=subject.recipients, text=text, id=mail.header("message-id").strip())
 
 
 def subject_of(mail: Part) -> str:
-    """The subject, decoded; raises Unreadable."""
+    """The subject, decoded; raises UnreadableMailError."""
     subjects = list(mail.fields("subject"))
     if len(subjects) > 1:
-        raise Unreadable("the mail has two subjects, and the numbers could be those of either")
+        raise UnreadableMailError(
+            "the mail has two subjects, and the numbers could be those of either"
+        )
     return unfolded(subjects[0][:MAX_SUBJECT]) if subjects else ""
 
 

@@ -15,7 +15,7 @@ from .encrypted import refuse_encrypted
 from .flowed import joined
 from .html import lines_of_html
 from .lines import Line, lines_of
-from .unreadable import Unreadable
+from .unreadable import UnreadableMailError
 
 #: How deep parts may lie in each other, and how many there may be in all.
 MAX_DEPTH, MAX_PARTS = 12, 200
@@ -63,35 +63,35 @@ class Part:
 
 
 def part(mail: bytes, start: int = 0, end: int | None = None) -> Part:
-    """A mail, or the part between two places of it, with its headers read; raises Unreadable."""
+    """A mail, or its part between two places, with its headers read; raises UnreadableMailError."""
     end = len(mail) if end is None else end
     at_once = _LINE_END.match(mail, start, end)
     blank = at_once or _BLANK_LINE.search(mail, start, min(end, start + MAX_HEADERS + 4))
     body = blank.end() if blank else end
     if body - start > MAX_HEADERS:
-        raise Unreadable("the headers of the mail are too long")
+        raise UnreadableMailError("the headers of the mail are too long")
     headers = BytesHeaderParser().parsebytes(mail[start:body])
     found = Part(headers=headers, mail=mail, start=body, end=end)
     for name in ("content-type", "content-disposition", "content-transfer-encoding"):
         values = list(found.fields(name))
         if len(set(values)) > 1:
             # Two readers of the mail would each believe another one (RFC 2045 §3, RFC 5322 §3.6).
-            raise Unreadable(f"the mail has two {name} fields")
+            raise UnreadableMailError(f"the mail has two {name} fields")
         if values and (len(values[0]) > MAX_HEADER or values[0].count(";") > MAX_PARAMETERS):
-            raise Unreadable(f"the {name} of the mail is too long")
+            raise UnreadableMailError(f"the {name} of the mail is too long")
     return found
 
 
 def lines_of_mail(mail: Part) -> list[Line]:
-    """What a reader sees of a mail, line by line; raises Unreadable.
+    """What a reader sees of a mail, line by line; raises UnreadableMailError.
 
     Of alternatives the plain one; HTML is read as text; what is attached is passed over.
     """
     texts = [lines for lines in _Reader().texts(mail, 0) if _says_something(lines)]
     if not texts:
-        raise Unreadable(_NO_TEXT)
+        raise UnreadableMailError(_NO_TEXT)
     if sum(map(len, texts)) > MAX_LINES:
-        raise Unreadable("the text has too many lines")
+        raise UnreadableMailError("the text has too many lines")
     return [line for lines in texts for line in lines]
 
 
@@ -126,7 +126,7 @@ class _Reader:
         for start, end in _split(mail):
             self._parts += 1
             if depth == MAX_DEPTH or self._parts > MAX_PARTS:
-                raise Unreadable("the mail has too many parts")
+                raise UnreadableMailError("the mail has too many parts")
             children.append(part(mail.mail, start, end))
         return children
 
@@ -136,7 +136,7 @@ class _Reader:
         for alternative in sorted(alternatives, key=lambda each: each.type != "text/plain"):
             try:
                 texts = self.texts(alternative, depth + 1)
-            except Unreadable as unreadable:
+            except UnreadableMailError as unreadable:
                 problem = problem or unreadable
                 continue
             if any(map(_says_something, texts)):
@@ -164,7 +164,7 @@ def _split(mail: Part) -> Iterator[tuple[int, int]]:
     ends it."""
     boundary = (_parameter(mail, "boundary") or "").encode("utf-8", "surrogateescape").strip()
     if not boundary:
-        raise Unreadable("the parts of the mail have no boundary")
+        raise UnreadableMailError("the parts of the mail have no boundary")
     start = None
     for found in _delimiters(mail, b"--" + boundary):
         if start is not None:
@@ -194,15 +194,17 @@ def _delimiters(mail: Part, delimiter: bytes) -> Iterator[re.Match[bytes]]:
         else:
             others += 1
             if others > MAX_OTHERS:
-                raise Unreadable("too many lines of the mail are nearly a boundary of its parts")
+                raise UnreadableMailError(
+                    "too many lines of the mail are nearly a boundary of its parts"
+                )
         # The line end of one delimiter may be the one before the next.
         at = octets.find(b"\n" + delimiter, found.end() - 1 if found is not None else at + 1, end)
 
 
 def _text(mail: Part) -> list[Line]:
-    """The lines of a text part; raises Unreadable."""
+    """The lines of a text part; raises UnreadableMailError."""
     if mail.end - mail.start > MAX_TEXT:
-        raise Unreadable("the text is too long")
+        raise UnreadableMailError("the text is too long")
     octets = transferred(mail.body, mail.header("content-transfer-encoding"))
     charset = _parameter(mail, "charset") or ""
     text = decoded(octets, charset if charset.isascii() else "")
@@ -219,7 +221,7 @@ def _is(mail: Part, name: str, value: str) -> bool:
 
 
 def _parameter(mail: Part, name: str, header: str = "content-type") -> str | None:
-    """A parameter of a header; None when it is not there. Raises Unreadable.
+    """A parameter of a header; None when it is not there. Raises UnreadableMailError.
 
     One in another charset (RFC 2231 §4) is read as Latin-1, as all that we look for is ASCII. The
     standard library would read it by any codec of Python's that the mail names: some are slow, some
@@ -228,5 +230,5 @@ def _parameter(mail: Part, name: str, header: str = "content-type") -> str | Non
     try:
         value = mail.headers.get_param(name, header=header)
     except TypeError:  # of the standard library, for a part with a number and one without
-        raise Unreadable(f"the {header} of the mail is broken") from None
+        raise UnreadableMailError(f"the {header} of the mail is broken") from None
     return value[2] if isinstance(value, tuple) else value

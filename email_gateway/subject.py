@@ -7,7 +7,7 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from .unreadable import Unreadable
+from .unreadable import UnreadableMailError
 
 
 class Said(Enum):
@@ -215,7 +215,7 @@ def is_automatic_subject(text: str) -> bool:
 
 
 def refuse_letters(recipients: str) -> None:
-    """Raise Unreadable for the first letter or sign that no telephone number has, and name it."""
+    """Raise UnreadableMailError, which names the first letter or sign that no number has."""
     for place, sign in enumerate(recipients):
         letter = sign.isalpha()
         if not letter and sign not in _NO_SIGNS:
@@ -224,7 +224,7 @@ def refuse_letters(recipients: str) -> None:
         kind = "letter" if letter else "sign"
         before = sum(map(str.isdigit, recipients[:place]))
         where = f"after {before} digits" if before else "before any digit"
-        raise Unreadable(
+        raise UnreadableMailError(
             f"the subject has the {kind} {shown} {where}: write only telephone numbers there, such "
             "as +32494000000, and the text below"
         )

@@ -1,5 +1,7 @@
 """Why a mail cannot become an SMS."""
 
+from sms_gateway.errors import GatewayError
 
-class Unreadable(Exception):
+
+class UnreadableMailError(GatewayError):
     """No text can be had from the mail; the message says why, in words for its sender."""

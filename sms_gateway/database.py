@@ -5,19 +5,19 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from .failure import Failure
+from .errors import UnavailableError
 from .settings import Settings, SettingsError
 from .store import Store, database_file, migrate, pending_migration
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Store]:
-    """The store, at the schema of this version; Failure when it is not, or cannot be reached."""
+    """The store; UnavailableError when it is at another schema or cannot be reached."""
     with _open(settings, create=False) as store:
         with _told(settings):
             pending = pending_migration(store)
         if pending is not None:
-            raise Failure(
+            raise UnavailableError(
                 f"the database {settings.database_url} is not at the schema of this version "
                 f"({pending}); run sendsmsnow migrate"
             )
@@ -42,7 +42,7 @@ def _open(settings: Settings, *, create: bool) -> Iterator[Store]:
     try:
         file = database_file(url)
         if file is not None and not create and not file.exists():
-            raise Failure(f"there is no database {file}; run sendsmsnow migrate")
+            raise UnavailableError(f"there is no database {file}; run sendsmsnow migrate")
         with _told(settings):
             if file is not None and create:
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,7 +50,9 @@ def _open(settings: Settings, *, create: bool) -> Iterator[Store]:
     except (ArgumentError, ValueError):
         raise SettingsError(f"database_url = {str(settings.database_url)!r} is no URL") from None
     except (ModuleNotFoundError, NoSuchModuleError):
-        raise Failure("PostgreSQL needs psycopg: pip install 'sendsmsnow[postgresql]'") from None
+        raise UnavailableError(
+            "PostgreSQL needs psycopg: pip install 'sendsmsnow[postgresql]'"
+        ) from None
     try:
         yield store
     finally:
@@ -68,4 +70,4 @@ def _told(settings: Settings) -> Iterator[None]:
         reason = str(error.orig).strip().partition("\n")[0]
     else:
         return
-    raise Failure(f"the database {settings.database_url} cannot be used: {reason}")
+    raise UnavailableError(f"the database {settings.database_url} cannot be used: {reason}")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def passed_over() -> Iterator[None]:
+def frozen() -> Iterator[None]:
     """Let the collector pass over all that is there when the block ends, from then on.
 
     The block imports, and makes what lives as long as the process: hardly any of that is garbage

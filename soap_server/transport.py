@@ -14,8 +14,9 @@ import wsdl
 from sms_gateway.backend import Backend, Reply, SendSoon, Submission, never_soon
 from sms_gateway.codes import Code
 
-from . import compat, decode, faults, forms, versions
+from . import compat, decode, faults, versions
 from .decode import single_byte
+from .envelope_templates import RESULT, EnvelopeTemplate, EnvelopeTemplates, Reading, is_plain
 from .failures import log, log_failure
 from .faults import SoapFault
 from .protocol import HardenedSoap, fault
@@ -83,12 +84,12 @@ class SoapApp:
         self._max_body = max_body
         self._body_timeout = body_timeout
         self._server = Server(max_body)
-        self._forms = forms.Forms(partial(self._server.read_marks, backend))
+        self._templates = EnvelopeTemplates(partial(self._server.read_marks, backend))
         #: The answers' forms of plain calls of `sendSms`, by the namespace of their version.
-        self._blank_forms = {
+        self._blank_templates = {
             version.namespace: read[0]
             for version in (versions.SOAP11, versions.SOAP12)
-            if (read := self._forms.read((_BLANK % (version.namespace, NAMESPACE)).encode()))
+            if (read := self._templates.read((_BLANK % (version.namespace, NAMESPACE)).encode()))
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,8 +127,8 @@ class SoapApp:
         call = self._plain_call(headers, body)
         if call is None:
             return self.by_spyne(headers, body)
-        form, submission = call
-        if self._send_soon(submission, partial(_filled, headers, form, then)):
+        template, submission = call
+        if self._send_soon(submission, partial(_filled, headers, template, then)):
             return None
         return self._answer_quickly(headers, *call)
 
@@ -140,22 +141,25 @@ class SoapApp:
 
     def _plain_call(
         self, headers: Mapping[bytes, bytes], body: bytes
-    ) -> tuple[forms.Form, Submission] | None:
-        if b"content-encoding" in headers or not forms.is_plain(headers.get(b"content-type", b"")):
+    ) -> tuple[EnvelopeTemplate, Submission] | None:
+        if b"content-encoding" in headers or not is_plain(headers.get(b"content-type", b"")):
             return None
-        read = self._forms.read(body)
+        read = self._templates.read(body)
         if read is None:
             return None
-        form, recipients, message, apikey = read
+        template, recipients, message, apikey = read
         key = apikey.strip() or _basic_password(headers).strip()
         repeat = _idempotency_key(headers)
-        return form, Submission(recipients, message, key, idempotency_key=repeat)
+        return template, Submission(recipients, message, key, idempotency_key=repeat)
 
     async def _answer_quickly(
-        self, headers: Mapping[bytes, bytes], form: forms.Form, submission: Submission
+        self,
+        headers: Mapping[bytes, bytes],
+        template: EnvelopeTemplate,
+        submission: Submission,
     ) -> Response:
         reply = self._backend.sendsms(submission)
-        return _reported(headers, form, await answered(reply, itself))
+        return _reported(headers, template, await answered(reply, itself))
 
     async def by_spyne(self, headers: Mapping[bytes, bytes], body: bytes) -> Response:
         """The same whatever it is."""
@@ -177,16 +181,16 @@ class SoapApp:
         told: a Fault where calls go, plain words elsewhere. `why` is in our words."""
         if path.decode("latin-1") not in (ENDPOINT, ENDPOINT.rstrip("/")):
             return _response(headers, status, _TEXT, why.encode() + b"\n")
-        if status == 503 and (form := self._form_for(headers)):
-            return _reported(headers, form, Reply(Code.INTERNAL, note=why))
+        if status == 503 and (template := self._template_for(headers)):
+            return _reported(headers, template, Reply(Code.INTERNAL, note=why))
         refusal = faults.client(why) if status < 500 or status in (501, 505) else faults.server()
         version = versions.likely(b"", headers.get(b"content-type", b"").decode("latin-1"))
         answer = fault(refusal, Exchange(backend=self._backend, version=version)).encode()
         return _response(headers, status, version.media_type.encode(), answer)
 
-    def _form_for(self, headers: Mapping[bytes, bytes]) -> forms.Form | None:
+    def _template_for(self, headers: Mapping[bytes, bytes]) -> EnvelopeTemplate | None:
         """How a call of `sendSms` is answered whose body nobody has seen; None when the headers
-        say nothing of `sendSms`, as the other operations' answers have another form."""
+        say nothing of `sendSms`, as the other operations' answers have another template."""
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         # SOAP 1.1 section 6.1.1; SOAP 1.2 part 2, appendix A.
         _, parameters = decode.header_value(content_type)
@@ -194,7 +198,7 @@ class SoapApp:
         if action.strip().strip('"') != f"{NAMESPACE}#sendSms":
             return None
         version = versions.likely(b"", content_type)
-        return self._blank_forms.get(version.namespace)
+        return self._blank_templates.get(version.namespace)
 
     async def _post(self, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
         try:
@@ -286,8 +290,8 @@ class Server(ServerBase):  # type: ignore[misc]
             # It refers to itself, and to all of the request, until the next garbage collection.
             context.__dict__.clear()
 
-    def read_marks(self, backend: Backend, envelope: bytes) -> forms.Reading:
-        """What is made of an envelope whose texts are marks, as `forms` has it."""
+    def read_marks(self, backend: Backend, envelope: bytes) -> Reading:
+        """What is made of an envelope whose texts are marks, as `envelope_templates` has it."""
         exchange = Exchange(backend=backend)
         context = self._context(exchange, envelope)
         try:
@@ -297,7 +301,7 @@ class Server(ServerBase):  # type: ignore[misc]
             if context.descriptor.name != "sendSms":
                 return None
             arguments = context.in_object
-            context.out_object = [forms.RESULT]
+            context.out_object = [RESULT]
             self.get_out_string(context)
             return arguments, exchange.version.media_type.encode(), b"".join(context.out_string)
         finally:
@@ -316,18 +320,18 @@ class Server(ServerBase):  # type: ignore[misc]
             self.get_in_object(context)
 
 
-def _reported(headers: Mapping[bytes, bytes], form: forms.Form, reply: Reply) -> Response:
-    answer = form.filled(reply)
-    return _response(headers, 200, form.media_type, answer, *_beside(reply))
+def _reported(headers: Mapping[bytes, bytes], template: EnvelopeTemplate, reply: Reply) -> Response:
+    answer = template.filled(reply)
+    return _response(headers, 200, template.media_type, answer, *_beside(reply))
 
 
 def _filled(
     headers: Mapping[bytes, bytes],
-    form: forms.Form,
+    template: EnvelopeTemplate,
     then: Callable[[Response], None],
     reply: Reply,
 ) -> None:
-    then(_reported(headers, form, reply))
+    then(_reported(headers, template, reply))
 
 
 def _asks_for_wsdl(query: bytes) -> bool:

@@ -28,9 +28,9 @@ from ..routing.routes import Routes
 from ..sms.address import parse_recipients
 from ..store import (
     GroupCommit,
-    OutcomeUnknown,
-    Overdue,
-    QueueFull,
+    OutcomeUnknownError,
+    OverdueError,
+    QueueFullError,
     Store,
     erase,
     history,
@@ -39,7 +39,7 @@ from ..store import (
     stops,
 )
 from ..store import accounts as account_statements
-from .rules import STOPPED, Acceptance, Refused, Request, limit_words
+from .rules import STOPPED, Acceptance, RefusedError, Request, limit_words
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Gateway:
         try:
             request = self._rules.check(account, submission)
             self._commits.put(request, partial(self._tell, submission, then))
-        except Refused:
+        except RefusedError:
             return False
         except Exception as error:
             then(_failure(error))
@@ -145,7 +145,7 @@ class Gateway:
         """See `MailBackend.knows`."""
         try:
             account = await self._load(_by_mail(address))
-        except Refused:
+        except RefusedError:
             return None
         if not account.enabled:
             return None
@@ -159,7 +159,7 @@ class Gateway:
             credential = _by_mail(address)
             account = await self._load(credential)
             if not _may_write(mail_from, account.mail_senders):
-                raise Refused(Code.NOT_SENT, "This sender may not write to this address")
+                raise RefusedError(Code.NOT_SENT, "This sender may not write to this address")
             return await self._send(credential, submission)
         except Exception as error:
             return _failure(error)
@@ -181,7 +181,7 @@ class Gateway:
     async def _resend_as(self, credential: _Credential, id: str) -> Reply:
         account = await self._fresh(credential)
         if not id:
-            raise Refused(Code.ID_MISSING)
+            raise RefusedError(Code.ID_MISSING)
         return await asyncio.to_thread(self._resend, account, id, self._by())
 
     async def getsms(self, apikey: str, *, after: int = 0, limit: int = 100) -> Inbox:
@@ -189,9 +189,9 @@ class Gateway:
         try:
             account = await self._fresh(_by_key(apikey))
             if not 0 <= after < 2**63:
-                raise Refused(Code.NOT_SENT, "after is not what an answer had as next")
+                raise RefusedError(Code.NOT_SENT, "after is not what an answer had as next")
             if not 0 <= limit <= MOST_RECEIVED:
-                raise Refused(Code.NOT_SENT, f"limit is not 0 to {MOST_RECEIVED}")
+                raise RefusedError(Code.NOT_SENT, f"limit is not 0 to {MOST_RECEIVED}")
 
             def read() -> list[inbox.Received]:
                 with self._store.read() as connection:
@@ -210,7 +210,7 @@ class Gateway:
         try:
             account = await self._fresh(_by_key(apikey))
             if not id:
-                raise Refused(Code.ID_MISSING)
+                raise RefusedError(Code.ID_MISSING)
 
             def read() -> history.MessageHistory | None:
                 with self._store.read() as connection:
@@ -218,7 +218,7 @@ class Gateway:
 
             found = await asyncio.to_thread(read)
             if found is None or found.account_id != account.id or found.erased:
-                raise Refused(Code.ID_UNKNOWN)
+                raise RefusedError(Code.ID_UNKNOWN)
             return _status(found)
         except Exception as error:
             return MessageStatus(_failure(error))
@@ -246,12 +246,12 @@ class Gateway:
     ) -> Reply:
         account = await self._fresh(credential)
         if id == "":
-            raise Refused(Code.ID_MISSING)
+            raise RefusedError(Code.ID_MISSING)
         if before is not None and not 0 <= before < _YEAR_10000:
-            raise Refused(Code.NOT_SENT, "before is no date or time")
+            raise RefusedError(Code.NOT_SENT, "before is no date or time")
         deleted = await asyncio.to_thread(self._erase, account, id, before, self._by())
         if id and not deleted:
-            raise Refused(Code.ID_UNKNOWN)
+            raise RefusedError(Code.ID_UNKNOWN)
         return Reply(Code.SENT, sent=deleted)
 
     async def check(self, submission: Submission) -> Reply:
@@ -260,7 +260,7 @@ class Gateway:
             account = await self._load(_by_key(submission.apikey))
             try:
                 request = self._rules.check(account, submission)
-            except Refused as refused:
+            except RefusedError as refused:
                 return await self._refusal(account, submission, refused)
             return await asyncio.to_thread(self._try_out, request)
         except Exception as error:
@@ -272,15 +272,15 @@ class Gateway:
             (reply,) = self._rules.accept(connection, [request])
             connection.rollback()
         if reply is None:  # changed since it was read a moment ago
-            raise Refused(Code.INTERNAL, "Too busy - try again shortly")
+            raise RefusedError(Code.INTERNAL, "Too busy - try again shortly")
         # Nothing has the name that was made up for it.
         return reply._replace(id="") if reply.id == request.message_id else reply
 
     async def _fresh(self, credential: _Credential) -> Account:
-        """The account of a key as it is stored now; raises Refused."""
+        """The account of a key as it is stored now; raises RefusedError."""
         account = await self._load(credential)
         if not account.enabled:
-            raise Refused(Code.KEY_DISABLED)
+            raise RefusedError(Code.KEY_DISABLED)
         return account
 
     def _by(self) -> float:
@@ -294,13 +294,13 @@ class Gateway:
             current = account_statements.current(connection, [account.id], lock=True)
             unfinished = resend.unfinished(connection, account.id, id)
             if unfinished is None:
-                raise Refused(Code.ID_UNKNOWN)
+                raise RefusedError(Code.ID_UNKNOWN)
             if not unfinished:
-                raise Refused(Code.ALREADY_SENT)
+                raise RefusedError(Code.ALREADY_SENT)
             if account.stops:
                 numbers = [delivery.recipient for delivery in unfinished]
                 if stops.blocked(connection, [account.id], numbers):
-                    raise Refused(Code.NOT_SENT, STOPPED)
+                    raise RefusedError(Code.NOT_SENT, STOPPED)
             routes = [
                 (d, self._rules.route(account, parse_recipients(d.recipient, None)[0]))
                 for d in unfinished
@@ -309,12 +309,12 @@ class Gateway:
                 _, next_free = current[account.id]
                 charged = account.rate.admit(next_free, now * 1_000, len(unfinished))
                 if charged is None:
-                    raise Refused(Code.TOO_FAST, limit_words(account))
+                    raise RefusedError(Code.TOO_FAST, limit_words(account))
                 account_statements.charge(connection, {account.id: charged})
             resend.queue_again(
                 connection,
                 [
-                    (delivery, route.prefix, now + self._rules.worth(account, route))
+                    (delivery, route.prefix, now + self._rules.validity(account, route))
                     for delivery, route in routes
                 ],
                 now=now,
@@ -350,7 +350,7 @@ class Gateway:
                 account = await self._load(credential)
             try:
                 request = self._rules.check(account, submission)
-            except Refused as refused:
+            except RefusedError as refused:
                 if fresh:
                     return await self._refusal(account, submission, refused)
             else:
@@ -370,13 +370,15 @@ class Gateway:
         account = await asyncio.to_thread(read)
         if account is None:
             self._accounts.pop(credential, None)
-            raise Refused(Code.KEY_WRONG)
+            raise RefusedError(Code.KEY_WRONG)
         while len(self._accounts) >= MOST_ACCOUNTS_IN_MEMORY:
             self._accounts.pop(next(iter(self._accounts)))
         self._accounts[credential] = account
         return account
 
-    async def _refusal(self, account: Account, submission: Submission, refused: Refused) -> Reply:
+    async def _refusal(
+        self, account: Account, submission: Submission, refused: RefusedError
+    ) -> Reply:
         """The reply to a refused request: that of its first copy, if that one was accepted."""
         if not submission.idempotency_key or refused.reply.error is Code.KEY_DISABLED:
             return refused.reply
@@ -390,7 +392,7 @@ class Gateway:
 
 def _by_key(apikey: str) -> _Credential:
     if not apikey:
-        raise Refused(Code.KEY_MISSING)
+        raise RefusedError(Code.KEY_MISSING)
     return _account_of_key, apikey
 
 
@@ -418,11 +420,11 @@ _UNKNOWN = "The database was lost meanwhile; it is not known whether this was do
 def _failure(error: Exception) -> Reply:
     """The reply to a request that raised."""
     match error:
-        case Refused():
+        case RefusedError():
             return error.reply
-        case OutcomeUnknown():
+        case OutcomeUnknownError():
             return Reply(Code.TIMED_OUT, note=_UNKNOWN)
-        case QueueFull() | Overdue():
+        case QueueFullError() | OverdueError():
             return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
     # Its words may hold what was sent; its kind does not.
     log.error("request failed", extra=error_facts(error))

@@ -9,16 +9,17 @@ from sqlalchemy import Connection
 from ..accounts import Account
 from ..backend import ID_KEY, Reply, Submission
 from ..codes import MAX_RECIPIENTS, Code
+from ..errors import GatewayError
 from ..routing.routes import SENDER, TEST, Route, Routes
-from ..sms.address import Address, BadAddress, TooManyNumbers, parse_recipients
+from ..sms.address import Address, AddressError, TooManyNumbersError, parse_recipients
 from ..sms.encoding import Encoding
 from ..sms.ids import new_id
-from ..sms.segments import BadText, Segments, count, measure, plain
+from ..sms.segments import Segments, TextError, count, measure, plain
 from ..store import accounts as account_statements
 from ..store import intake, stops
 
 
-class Refused(Exception):
+class RefusedError(GatewayError):
     """A request that is answered with a code other than 0."""
 
     def __init__(self, code: Code, note: str = "") -> None:
@@ -70,31 +71,31 @@ class Acceptance:
     def check(self, account: Account, submission: Submission) -> Request:
         """Everything that can be told without the transaction, in the order of the contract."""
         if not account.enabled:
-            raise Refused(Code.KEY_DISABLED)
+            raise RefusedError(Code.KEY_DISABLED)
         # Each of its fields by name would be asked for several times.
         recipients, message, _, key, wanted, reference = submission
         message = plain(message)
         try:
             addresses = parse_recipients(recipients, self._region)
             segments = measure(message)
-        except TooManyNumbers:
-            raise Refused(Code.TOO_MANY if account.multi else Code.NOT_MULTIPLE) from None
-        except (BadAddress, BadText) as bad:
-            raise Refused(Code.NOT_SENT, str(bad)) from None
+        except TooManyNumbersError:
+            raise RefusedError(Code.TOO_MANY if account.multi else Code.NOT_MULTIPLE) from None
+        except (AddressError, TextError) as bad:
+            raise RefusedError(Code.NOT_SENT, str(bad)) from None
         if segments.parts > self._max_parts:
-            raise Refused(Code.NOT_SENT, _too_long(segments.parts, self._max_parts))
+            raise RefusedError(Code.NOT_SENT, _too_long(segments.parts, self._max_parts))
         if reference:
             _check_reference(reference)
         sender = _chosen(account, wanted) if wanted else account.sender
         if len(addresses) > 1 and not account.multi:
-            raise Refused(Code.NOT_MULTIPLE)
+            raise RefusedError(Code.NOT_MULTIPLE)
         if len(addresses) > MAX_RECIPIENTS:
-            raise Refused(Code.TOO_MANY)
+            raise RefusedError(Code.TOO_MANY)
         leaving = []
         for address in addresses:
             route = self.route(account, address)
             if wanted and route.sender_for(sender) != sender:
-                raise Refused(Code.NOT_SENT, "This sender cannot be shown at this number")
+                raise RefusedError(Code.NOT_SENT, "This sender cannot be shown at this number")
             leaving.append((address, route, self._parts(message, segments, route)))
         now = self._clock()
         name, repeat = "", None
@@ -121,29 +122,29 @@ class Acceptance:
             return segments.parts
         try:
             parts = count(message, route.alphabet).parts
-        except BadText as bad:
-            raise Refused(Code.NOT_SENT, str(bad)) from None
+        except TextError as bad:
+            raise RefusedError(Code.NOT_SENT, str(bad)) from None
         if parts > self._max_parts:
-            raise Refused(Code.NOT_SENT, _too_long(parts, self._max_parts))
+            raise RefusedError(Code.NOT_SENT, _too_long(parts, self._max_parts))
         return parts
 
-    def worth(self, account: Account, route: Route) -> int:
+    def validity(self, account: Account, route: Route) -> int:
         """How long a message is worth delivering, milliseconds: the least that anybody says."""
-        worth = self._validity
+        validity = self._validity
         for limit in (account.validity, route.validity):
-            if limit is not None and limit < worth:
-                worth = limit
-        return worth
+            if limit is not None and limit < validity:
+                validity = limit
+        return validity
 
     def route(self, account: Account, address: Address) -> Route:
-        """The way out for a number; raises Refused when the account may not send there."""
+        """The way out for a number; raises RefusedError when the account may not send there."""
         if account.countries is not None and address.country not in account.countries:
-            raise Refused(Code.UNREACHABLE)
+            raise RefusedError(Code.UNREACHABLE)
         if account.test:
             return TEST
         route = self._routes.find(address.number)
         if route is None or route.closed:
-            raise Refused(Code.UNREACHABLE)
+            raise RefusedError(Code.UNREACHABLE)
         return route
 
     def accept(self, connection: Connection, requests: Sequence[Request]) -> Sequence[Reply | None]:
@@ -231,7 +232,7 @@ class Acceptance:
                 return None
             try:
                 addresses = parse_recipients(submission.recipients, self._region)
-            except (BadAddress, TooManyNumbers):
+            except (AddressError, TooManyNumbersError):
                 return _ANOTHER
             numbers = tuple([address.number for address in addresses])
             return _again_named(
@@ -277,7 +278,7 @@ class Acceptance:
                     route.prefix,
                     parts,
                     r.now,
-                    r.now + self.worth(r.account, route),
+                    r.now + self.validity(r.account, route),
                 )
                 for r in requests
                 for address, route, parts in r.recipients
@@ -312,19 +313,19 @@ _REFERENCE = re.compile("[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]*")
 
 def _check_reference(reference: str) -> None:
     if len(reference) > MOST_REFERENCE:
-        raise Refused(Code.NOT_SENT, "The reference is longer than 100 characters")
+        raise RefusedError(Code.NOT_SENT, "The reference is longer than 100 characters")
     if not _REFERENCE.fullmatch(reference):
-        raise Refused(Code.NOT_SENT, "The reference has a control character in it")
+        raise RefusedError(Code.NOT_SENT, "The reference has a control character in it")
 
 
 def _chosen(account: Account, sender: str) -> str:
-    """A sender that a request names; raises Refused when it may not."""
+    """A sender that a request names; raises RefusedError when it may not."""
     if not SENDER.fullmatch(sender):
-        raise Refused(
+        raise RefusedError(
             Code.NOT_SENT, "The sender is not up to 15 digits, or up to 11 letters and digits"
         )
     if not account.may_show(sender):
-        raise Refused(Code.NOT_SENT, "This key may not name this sender")
+        raise RefusedError(Code.NOT_SENT, "This key may not name this sender")
     return sender
 
 

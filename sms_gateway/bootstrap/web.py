@@ -14,7 +14,7 @@ from ..signup.requests import Signup
 from ..signup.sessions import Sessions
 from ..store import Store, pending_migration
 from ..web.app import create_app
-from ..web.pages import Desk
+from ..web.pages import PageServices
 from .gateway import gateway
 from .limits import limits_of, proxies_of
 
@@ -49,7 +49,7 @@ def web_app(settings: Settings) -> ASGIApp:
         soap_unreadable=soap.unreadable,
         readiness=readiness,
         lifespan=lifespan,
-        desk=Desk(
+        desk=PageServices(
             gateway=accepting,
             store=store,
             sessions=Sessions(store),

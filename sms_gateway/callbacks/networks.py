@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from ..errors import GatewayError
+
 Network = IPv4Network | IPv6Network
 _Address = IPv4Address | IPv6Address
 
@@ -24,7 +26,7 @@ def networks(setting: str) -> list[Network]:
     return [ip_network(each) for each in setting.split(",") if each]
 
 
-class Forbidden(OSError):
+class ForbiddenError(GatewayError, OSError):
     """The address is none that a callback may go to."""
 
     def __init__(self) -> None:
@@ -59,7 +61,7 @@ def connector(allowed: Sequence[Network], *, most: int) -> aiohttp.TCPConnector:
     def open_socket(info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
         if not is_allowed(str(address[0]), allowed):
-            raise Forbidden
+            raise ForbiddenError
         opened = socket.socket(family, kind, protocol)
         opened.setblocking(False)
         return opened

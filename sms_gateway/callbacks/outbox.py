@@ -9,7 +9,7 @@ from ..sms.message import State
 from ..store import events
 
 
-class Telling:
+class Outbox:
     """Notes the events of accounts that have a callback; costs nothing while there are none."""
 
     def __init__(self) -> None:

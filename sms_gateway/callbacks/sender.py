@@ -14,7 +14,7 @@ from .. import __version__
 from ..breaker import Breaker
 from ..network.errors import explain
 from ..store import Store, events, queue
-from .networks import Forbidden, Network, connector
+from .networks import ForbiddenError, Network, connector
 from .signature import signed_headers
 
 log = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ class Push:
         except TimeoutError:
             return 0, f"no answer within {self._timeout:g} seconds"
         except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, Forbidden):
+            if isinstance(error.os_error, ForbiddenError):
                 return 0, "its address is not public"
             return 0, f"not reached: {explain(error.os_error).what}"
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -11,7 +11,7 @@ from .. import database
 from ..accounts import Account
 from ..callbacks.networks import check_url, networks
 from ..callbacks.signature import new_secret
-from ..failure import Failure
+from ..errors import UnavailableError
 from ..settings import Settings
 from ..store import events
 from .options import CONFIG, now, settings_of
@@ -73,7 +73,7 @@ def replay(ctx: click.Context, /, id: str | None, name: str | None, config: Path
     with database.opened(settings_of(ctx, config)) as store, store.write() as connection:
         replayed = events.replay(connection, now(), id=id, name=name)
     if id is not None and not replayed:
-        raise Failure(f"there is no parked event {id!r}; sendsmsnow event list shows all")
+        raise UnavailableError(f"there is no parked event {id!r}; sendsmsnow event list shows all")
     click.echo(f"{replayed} replayed")
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import click
 
 from .. import __version__, database
-from ..failure import Failure
+from ..errors import UnavailableError
 from ..serving import supervisor
 from ..settings import Settings, load, split_address
 from ..sms.message import TERMINAL
@@ -49,7 +49,7 @@ def _listen(bind: str) -> socket.socket:
     """The usual address, or any free port where that one is taken."""
     try:
         return listen(bind, "bind")
-    except Failure:
+    except UnavailableError:
         host, _ = split_address(bind)
         return listen(f"{host}:0", "bind")
 
@@ -109,7 +109,9 @@ def _follow(store: Store, message_id: str) -> None:
             _say(f"The message is               {delivery.state}")
             return
         if time.monotonic() > deadline:
-            raise Failure(f"the message is still {delivery.state} after {_PATIENCE:.0f} seconds")
+            raise UnavailableError(
+                f"the message is still {delivery.state} after {_PATIENCE:.0f} seconds"
+            )
         time.sleep(0.05)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import click
 
-from ..failure import Failure
+from ..errors import UnavailableError
 from ..log import error_facts
 from ..settings import SettingsError
 
@@ -23,7 +23,7 @@ def exit_status(command: Callable[[], object]) -> int:
     except SettingsError as error:
         click.echo(f"sendsmsnow: {error}", err=True)
         return 2
-    except (Failure, click.ClickException) as error:
+    except (UnavailableError, click.ClickException) as error:
         click.echo(f"sendsmsnow: {error}", err=True)
         return 1
     except (click.Abort, KeyboardInterrupt):

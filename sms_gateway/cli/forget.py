@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from .. import database
-from ..sms.address import BadAddress, TooManyNumbers, parse_recipients
+from ..sms.address import AddressError, TooManyNumbersError, parse_recipients
 from ..store import erase
 from .options import CONFIG, settings_of
 
@@ -25,7 +25,7 @@ def forget(ctx: click.Context, /, number: str, yes: bool, config: Path | None) -
     settings = settings_of(ctx, config)
     try:
         (address,) = parse_recipients(number, settings.default_region)
-    except (BadAddress, TooManyNumbers, ValueError):
+    except (AddressError, TooManyNumbersError, ValueError):
         raise click.UsageError(f"{number!r} is no number") from None
     if not yes:
         click.confirm(f"Erase everything to and from {address.number}?", abort=True, err=True)

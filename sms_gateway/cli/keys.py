@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import database
 from ..accounts import ANY_SENDER, FREE_RATE, Account, key_hash, new_key
-from ..failure import Failure
+from ..errors import UnavailableError
 from ..settings.values import show_milliseconds
 from ..signup.requests import hand_out
 from ..store import accounts, key_requests
@@ -62,7 +62,7 @@ def create(
 
 
 def make_key(connection: Connection, name: str, options: dict[str, Any]) -> tuple[str, Account]:
-    """A new key and its account; Failure when the name is taken."""
+    """A new key and its account; UnavailableError when the name is taken."""
     made = new_key()
     try:
         account = accounts.create(
@@ -74,7 +74,7 @@ def make_key(connection: Connection, name: str, options: dict[str, Any]) -> tupl
             **options,
         )
     except IntegrityError:
-        raise Failure(f"there is a key named {name!r} already") from None
+        raise UnavailableError(f"there is a key named {name!r} already") from None
     return made, account
 
 
@@ -185,9 +185,11 @@ def approve(ctx: click.Context, /, name: str, config: Path | None) -> None:
     with _writing(ctx, config) as connection:
         request = key_requests.by_name(connection, name, _now())
         if request is None:
-            raise Failure(f"nobody waits for a key as {name!r}; sendsmsnow key requests shows all")
+            raise UnavailableError(
+                f"nobody waits for a key as {name!r}; sendsmsnow key requests shows all"
+            )
         if accounts.by_name(connection, request.address) is not None:
-            raise Failure(f"there is a key named {request.address!r} already")
+            raise UnavailableError(f"there is a key named {request.address!r} already")
         made, _ = hand_out(connection, request, _now())
     click.echo(made)
 
@@ -227,7 +229,7 @@ def _show(
     """Show an account, and what is shown only once."""
     account = accounts.by_name(connection, name)
     if account is None:
-        raise Failure(f"there is no key named {name!r}; sendsmsnow key list shows all")
+        raise UnavailableError(f"there is no key named {name!r}; sendsmsnow key list shows all")
     facts = {**_with_address(account, domain), **(once or {})}
     if as_json:
         click.echo(json.dumps(facts))

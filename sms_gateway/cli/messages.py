@@ -9,7 +9,7 @@ import click
 from soap_client import SmsClient, SmsError
 
 from .. import database
-from ..failure import Failure
+from ..errors import UnavailableError
 from ..store import history
 from .options import CONFIG, settings_of
 
@@ -46,7 +46,7 @@ def send(
             reply = client.send(recipients, message)
     except SmsError as error:
         click.echo(f"error={error.code} sent=0 id=")
-        raise Failure(f"{error}; tried {tried}") from None
+        raise UnavailableError(f"{error}; tried {tried}") from None
     click.echo(f"error={reply.error} sent={reply.sent} id={reply.id}")
 
 
@@ -67,7 +67,7 @@ def show(ctx: click.Context, /, id: str, config: Path | None) -> None:
     with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
         found = history.of_message(connection, id)
     if found is None:
-        raise Failure(f"there is no message {id!r}")
+        raise UnavailableError(f"there is no message {id!r}")
     click.echo("\n".join(told(found)))
 
 

@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 
 from .. import database
 from ..deliver.ledger.owners import owners
-from ..failure import Failure
-from ..sms.address import BadAddress, TooManyNumbers, parse_recipients
+from ..errors import UnavailableError
+from ..sms.address import AddressError, TooManyNumbersError, parse_recipients
 from ..store import accounts, inbox
 from .options import CONFIG, settings_of
 
@@ -48,8 +48,8 @@ def assign(
             account = accounts.by_name(connection, key)
             owner = {row.digits: row.account for row in inbox.numbers(connection)}.get(digits)
         if account is None:
-            raise Failure(f"there is no key named {key!r}; sendsmsnow key list shows all")
-        taken = Failure(f"the number {digits} has been given to {owner or 'another key'}")
+            raise UnavailableError(f"there is no key named {key!r}; sendsmsnow key list shows all")
+        taken = UnavailableError(f"the number {digits} has been given to {owner or 'another key'}")
         if owner is not None:
             raise taken
         try:
@@ -115,7 +115,9 @@ def release(ctx: click.Context, /, number: str, config: Path | None) -> None:
     digits = digits_of(number, settings.default_region)
     with database.opened(settings) as store, store.write() as connection:
         if not inbox.release(connection, digits):
-            raise Failure(f"nobody has the number {digits}; sendsmsnow number list shows all")
+            raise UnavailableError(
+                f"nobody has the number {digits}; sendsmsnow number list shows all"
+            )
 
 
 def digits_of(number: str, region: str | None) -> str:
@@ -125,7 +127,7 @@ def digits_of(number: str, region: str | None) -> str:
     try:
         (address,) = parse_recipients(number, region)
         return address.number.removeprefix("+")
-    except (BadAddress, TooManyNumbers, ValueError):
+    except (AddressError, TooManyNumbersError, ValueError):
         if _SHORT_CODE.fullmatch(number):
             return number
     raise click.UsageError(f"{number!r} is neither an international number nor a short code")

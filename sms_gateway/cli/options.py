@@ -9,7 +9,7 @@ import click
 
 from .. import log
 from ..settings import Settings, load
-from ..sms.address import Address, BadAddress, parse_recipients
+from ..sms.address import Address, AddressError, parse_recipients
 
 CONFIG = click.option(
     "--config",
@@ -38,7 +38,7 @@ def e164(number: str, region: str | None) -> Address:
     try:
         (address,) = parse_recipients(number, region)
     except ValueError as error:
-        reason = error if isinstance(error, BadAddress) else "that is more than one number"
+        reason = error if isinstance(error, AddressError) else "that is more than one number"
         raise click.UsageError(f"NUMBER: {reason}") from None
     return address
 

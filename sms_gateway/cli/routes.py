@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from .. import database
 from ..accounts import Account, key_hash
 from ..bootstrap import upstreams
-from ..failure import Failure
+from ..errors import UnavailableError
 from ..routing.routes import TEST, Route
 from ..settings import Settings
 from ..settings.values import show_milliseconds
@@ -69,7 +69,7 @@ def check(
         for line in told(connection, settings, reading, account, found):
             click.echo(line)
     if refusal:
-        raise Failure(f"it would be refused: {refusal}")
+        raise UnavailableError(f"it would be refused: {refusal}")
     click.echo("it would be accepted")
 
 
@@ -82,7 +82,7 @@ def _account(connection: Connection, name: str | None, apikey: str | None) -> Ac
         else accounts.by_key(connection, key_hash(apikey or ""))
     )
     if found is None:
-        raise Failure("there is no such key; sendsmsnow key list shows all")
+        raise UnavailableError("there is no such key; sendsmsnow key list shows all")
     return found
 
 

@@ -18,7 +18,7 @@ import click
 
 from .. import database, file_modes, garbage
 from ..bootstrap.upstreams import check
-from ..failure import Failure
+from ..errors import UnavailableError
 from ..serving import supervisor
 from ..settings import Settings, SettingsError, split_address
 from .ending import exit_status
@@ -77,8 +77,10 @@ def child(
 
 
 def listen(bind: str, setting: str) -> socket.socket:
-    """A socket that listens at HOST:PORT, as a setting of this name says; Failure when the address
-    cannot be had."""
+    """A socket that listens at the HOST:PORT of this setting.
+
+    UnavailableError when the address cannot be had.
+    """
     host, port = split_address(bind)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -87,7 +89,9 @@ def listen(bind: str, setting: str) -> socket.socket:
         # Python adds to the system's words what we say already; names have no number of their own.
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
-        raise Failure(f"cannot listen on {host} port {port} ({setting}): {reason}") from None
+        raise UnavailableError(
+            f"cannot listen on {host} port {port} ({setting}): {reason}"
+        ) from None
 
 
 def at_its_port(settings: Settings, listener: socket.socket) -> Settings:
@@ -114,7 +118,7 @@ def web(ctx: click.Context, /, config: Path | None, **options: str | None) -> No
 
 
 def _web(settings: Settings, listener: socket.socket) -> NoReturn:
-    with garbage.passed_over():
+    with garbage.frozen():
         from ..bootstrap.web import web_app
         from ..serving import http_server
 
@@ -133,7 +137,7 @@ def soap(ctx: click.Context, /, config: Path | None, backend: str, **options: st
 
     It stands in front of a remote gateway's HTTP API, and needs no database.
     """
-    with garbage.passed_over():
+    with garbage.frozen():
         from ..bootstrap.soap import check_backend, soap_app
         from ..serving import http_server
 
@@ -160,7 +164,7 @@ def worker(ctx: click.Context, /, config: Path | None) -> None:
 
 
 def _worker(settings: Settings) -> None:
-    with garbage.passed_over():
+    with garbage.frozen():
         import uvloop
 
         from ..bootstrap.worker import make_worker
@@ -185,7 +189,7 @@ def mail(ctx: click.Context, /, config: Path | None) -> None:
 
 
 def _mail(settings: Settings, listener: socket.socket) -> None:
-    with garbage.passed_over():
+    with garbage.frozen():
         from ..bootstrap.mail import take_mail
 
     with database.opened(settings) as store:

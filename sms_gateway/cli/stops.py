@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .. import database
-from ..failure import Failure
+from ..errors import UnavailableError
 from ..store import accounts, stops
 from .options import CONFIG, e164, settings_of
 
@@ -48,7 +48,7 @@ def lift(ctx: click.Context, /, number: str, name: str, config: Path | None) -> 
     with database.opened(settings) as store, store.write() as connection:
         account = accounts.by_name(connection, name)
         if account is None:
-            raise Failure(f"there is no key named {name!r}; sendsmsnow key list shows all")
+            raise UnavailableError(f"there is no key named {name!r}; sendsmsnow key list shows all")
         if not stops.lift(connection, account.id, recipient.number):
-            raise Failure("this number has not asked this key to stop")
+            raise UnavailableError("this number has not asked this key to stop")
     click.echo(f"{account.name} may send to {recipient.number} again")

@@ -156,7 +156,7 @@ class Worker:
             self._store, ledger.apply, limit=1_000_000
         )
         counters = [
-            _Counter(
+            Feeder(
                 upstream,
                 commits,
                 self._dispatch,
@@ -183,7 +183,7 @@ class Worker:
         self,
         number: int,
         commits: GroupCommit[Event, list[Delivery] | None],
-        counters: list["_Counter"],
+        counters: list["Feeder"],
         feeding: list[asyncio.Task[None]],
         links: list[asyncio.Task[None]],
         beating: asyncio.Task[None],
@@ -235,7 +235,7 @@ class Worker:
             workers.dismiss(connection, number)
 
 
-class _Counter:
+class Feeder:
     """Between one upstream and the store: feeds the one and, as its sink, writes to the other."""
 
     def __init__(

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import aiohappyeyeballs
 
+from ..errors import GatewayError
 from .errors import Stage, Trouble, explain
 
 #: Seconds until the next address is tried as well (RFC 8305, section 5: Connection Attempt Delay).
@@ -18,7 +19,7 @@ Address = tuple[str, int]
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
 
-class ConnectError(OSError):
+class ConnectError(GatewayError, OSError):
     """There is no connection, for this reason."""
 
     def __init__(self, trouble: Trouble) -> None:

@@ -1,6 +1,7 @@
 """How the answers of the HTTP API are read: XML or JSON, of ours or of the original service.
 
-Nothing is taken on trust: an answer that is no answer, or contradicts itself, is an OddAnswer.
+Nothing is taken on trust: an answer that is no answer, or contradicts itself, raises
+InvalidAnswerError.
 """
 
 import json
@@ -18,6 +19,7 @@ from lxml import etree
 
 from ..backend import DeliveryStatus, Inbox, MessageStatus, ReceivedMessage, Reply, Step
 from ..codes import MAX_RECIPIENTS, Code
+from ..errors import GatewayError
 from ..sms.message import State
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ _SENT = re.compile(rb'\{"error": 0, "sent": ([1-4]), "id": "([0-9a-f]{32})"\}')
 _ALL_SENT = re.compile(rb"\[%b(?:, %b)*\]" % (_SENT.pattern, _SENT.pattern))
 
 
-class OddAnswer(Exception):
+class InvalidAnswerError(GatewayError):
     """An answer that is no reply; the text says what is odd about it and quotes nothing."""
 
 
@@ -57,7 +59,7 @@ class Answer:
 
 
 def read_reply(answer: Answer) -> Reply:
-    """The reply to a message that was sent, or sent again; raises OddAnswer."""
+    """The reply to a message that was sent, or sent again; raises InvalidAnswerError."""
     refusal, fields = _read(answer)
     return _success(fields) if refusal is None else refusal
 
@@ -65,12 +67,12 @@ def read_reply(answer: Answer) -> Reply:
 def _success(fields: Fields) -> Reply:
     sent = _number(fields, "sent")
     if not 1 <= sent <= MAX_RECIPIENTS:
-        raise OddAnswer("it reports success with no or too many recipients")
+        raise InvalidAnswerError("it reports success with no or too many recipients")
     return Reply(Code.SENT, sent, _name(fields))
 
 
 def read_replies(answer: Answer, count: int) -> list[Reply]:
-    """The replies to so many calls of one request, in their order; raises OddAnswer.
+    """The replies to so many calls of one request, in their order; raises InvalidAnswerError.
 
     A reply that is odd by itself is code 6, for its call may have been accepted, and its
     neighbours stand.
@@ -78,69 +80,69 @@ def read_replies(answer: Answer, count: int) -> list[Reply]:
     if answer.status == 503 and answer.retry_after is not None:
         return [Reply(Code.INTERNAL, retry_after=_seconds(answer.retry_after))] * count
     if answer.status != 200:
-        raise OddAnswer(f"its status is {answer.status}")
+        raise InvalidAnswerError(f"its status is {answer.status}")
     if _ALL_SENT.fullmatch(answer.body):
         found = _SENT.findall(answer.body)
         if len(found) == count:
             return [Reply(Code.SENT, int(sent), id.decode()) for sent, id in found]
     items = _json(answer.body)
     if not isinstance(items, list) or len(items) != count:
-        raise OddAnswer("it has not one reply for each call")
+        raise InvalidAnswerError("it has not one reply for each call")
     return [_one_of_many(item) for item in items]
 
 
 def _one_of_many(item: object) -> Reply:
     try:
         if not isinstance(item, dict):
-            raise OddAnswer("a reply is none")
+            raise InvalidAnswerError("a reply is none")
         refusal = _refusal(item)
         if refusal is None:
             return _success(item)
         wait = _number(item, "retry_after") if refusal.error is Code.INTERNAL else 0
         return Reply(refusal.error, retry_after=min(wait, _LONGEST_WAIT)) if wait > 0 else refusal
-    except OddAnswer as error:
+    except InvalidAnswerError as error:
         log.warning("odd reply of the backend", extra={"reason": str(error)})
         return Reply(Code.TIMED_OUT)
 
 
 def read_count(answer: Answer) -> Reply:
-    """The reply whose `sent` counts what was deleted; raises OddAnswer."""
+    """The reply whose `sent` counts what was deleted; raises InvalidAnswerError."""
     refusal, fields = _read(answer)
     if refusal is not None:
         return refusal
     sent = _number(fields, "sent")
     if sent < 0:
-        raise OddAnswer("it reports success without a count")
+        raise InvalidAnswerError("it reports success without a count")
     return Reply(Code.SENT, sent)
 
 
 def read_inbox(answer: Answer, *, after: int, limit: int) -> Inbox:
-    """The received messages, asked for by `after` and `limit`; raises OddAnswer."""
+    """The received messages, asked for by `after` and `limit`; raises InvalidAnswerError."""
     refusal, fields = _read(answer)
     if refusal is not None:
         return Inbox(refusal)
     messages = _items(fields, "messages", _message)
     places = [after, *(message.id for message in messages)]
     if any(later <= earlier for earlier, later in pairwise(places)):
-        raise OddAnswer("its messages are not in order")
+        raise InvalidAnswerError("its messages are not in order")
     if len(messages) > limit:
-        raise OddAnswer("it has more messages than it was asked for")
+        raise InvalidAnswerError("it has more messages than it was asked for")
     if _number(fields, "next") != places[-1]:
-        raise OddAnswer("its next is not where its messages end")
+        raise InvalidAnswerError("its next is not where its messages end")
     return Inbox(Reply(Code.SENT), messages, places[-1])
 
 
 def read_status(answer: Answer, id: str) -> MessageStatus:
-    """What became of the message of this id; raises OddAnswer."""
+    """What became of the message of this id; raises InvalidAnswerError."""
     refusal, fields = _read(answer)
     if refusal is not None:
         return MessageStatus(refusal)
     if _name(fields) != id:
-        raise OddAnswer("it is about another message")
+        raise InvalidAnswerError("it is about another message")
     deliveries = _items(fields, "deliveries", _delivery)
     sent = _number(fields, "sent")
     if not deliveries or sent != len(deliveries):
-        raise OddAnswer("its deliveries are not as many as it says")
+        raise InvalidAnswerError("its deliveries are not as many as it says")
     return MessageStatus(
         Reply(Code.SENT, sent, id),
         state=_state(fields),
@@ -185,12 +187,12 @@ def _read(answer: Answer) -> tuple[Reply | None, Fields]:
     if status == 503 and answer.retry_after is not None:
         return Reply(Code.INTERNAL, retry_after=_seconds(answer.retry_after)), {}
     if not 200 <= status < 300 and not 400 <= status < 500:
-        raise OddAnswer(f"its status is {status}")
+        raise InvalidAnswerError(f"its status is {status}")
     body = answer.body.removeprefix(b"\xef\xbb\xbf").strip()
     fields = _json_fields(body) if body.startswith(b"{") else _xml_fields(body)
     refusal = _refusal(fields)
     if refusal is None and status >= 400:
-        raise OddAnswer("it reports success with an error status")
+        raise InvalidAnswerError("it reports success with an error status")
     return refusal, fields
 
 
@@ -202,7 +204,7 @@ def _refusal(fields: Fields) -> Reply | None:
     """The reply that these fields are, unless they report success."""
     error = _CODES.get(_number(fields, "error"))
     if error is None:
-        raise OddAnswer("its code is unknown or missing")
+        raise InvalidAnswerError("its code is unknown or missing")
     if error is Code.SENT:
         return None
     note = _cleaned(_text(fields, "note")) if error in _NOTED else ""
@@ -213,28 +215,28 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body, object_pairs_hook=_once_each)
     except (ValueError, RecursionError):
-        raise OddAnswer("it is not JSON") from None
+        raise InvalidAnswerError("it is not JSON") from None
 
 
 def _json_fields(body: bytes) -> Fields:
     result = _json(body).get("result")
     if not isinstance(result, dict):
-        raise OddAnswer("it has no result")
+        raise InvalidAnswerError("it has no result")
     return result
 
 
 def _xml_fields(body: bytes) -> Fields:
     if b"<!DOCTYPE" in body:
-        raise OddAnswer("it has a document type")
+        raise InvalidAnswerError("it has a document type")
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True
     )
     try:
         result = etree.fromstring(body, parser)
     except etree.XMLSyntaxError:
-        raise OddAnswer("it is neither XML nor JSON") from None
+        raise InvalidAnswerError("it is neither XML nor JSON") from None
     if result.tag != "result":
-        raise OddAnswer("it has no result")
+        raise InvalidAnswerError("it has no result")
     return _children(result)
 
 
@@ -247,10 +249,10 @@ def _value(element: etree._Element) -> object:
     name, parent = str(element.tag), element.getparent()
     if name in _LISTS:
         if any(child.tag != _LISTS[name] for child in element):
-            raise OddAnswer("a list holds something else")
+            raise InvalidAnswerError("a list holds something else")
         return [_children(child) for child in element]
     if len(element):
-        raise OddAnswer("a field holds more than text")
+        raise InvalidAnswerError("a field holds more than text")
     text = element.text or ""
     is_number = name in _NUMBERS or (
         name == "id" and parent is not None and parent.tag == "message"
@@ -263,14 +265,14 @@ def _value(element: etree._Element) -> object:
 def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise OddAnswer("a field comes twice")
+        raise InvalidAnswerError("a field comes twice")
     return fields
 
 
 def _items(fields: Fields, name: str, read: Callable[[Fields], _Item]) -> tuple[_Item, ...]:
     items = fields.get(name)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise OddAnswer(f"its {name} are no list")
+        raise InvalidAnswerError(f"its {name} are no list")
     return tuple(read(item) for item in items)
 
 
@@ -278,14 +280,14 @@ def _number(fields: Fields, name: str) -> int:
     value = fields.get(name, -1)
     # A truth is an int in Python, and none here.
     if not isinstance(value, int) or isinstance(value, bool):
-        raise OddAnswer(f"its {name} is no number")
+        raise InvalidAnswerError(f"its {name} is no number")
     return value
 
 
 def _raw(fields: Fields, name: str) -> str:
     value = fields.get(name, "")
     if not isinstance(value, str):
-        raise OddAnswer(f"its {name} is no text")
+        raise InvalidAnswerError(f"its {name} is no text")
     return value
 
 
@@ -296,7 +298,7 @@ def _text(fields: Fields, name: str) -> str:
 def _name(fields: Fields) -> str:
     name = _text(fields, "id")
     if not 1 <= len(name) <= _LONGEST_TEXT or not name.isprintable():
-        raise OddAnswer("it reports success without an id")
+        raise InvalidAnswerError("it reports success without an id")
     return name
 
 
@@ -304,7 +306,7 @@ def _state(fields: Fields) -> str:
     try:
         return State(_text(fields, "state"))
     except ValueError:
-        raise OddAnswer("its state is unknown or missing") from None
+        raise InvalidAnswerError("its state is unknown or missing") from None
 
 
 def _time(fields: Fields, name: str) -> int:
@@ -316,7 +318,7 @@ def _time(fields: Fields, name: str) -> int:
             raise ValueError
         return milliseconds
     except (ValueError, OverflowError):
-        raise OddAnswer(f"its {name} is no time") from None
+        raise InvalidAnswerError(f"its {name} is no time") from None
 
 
 def _cleaned(note: str) -> str:

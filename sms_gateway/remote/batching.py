@@ -44,7 +44,7 @@ class Call(NamedTuple):
         )
 
 
-class SharedCalls:
+class BatchedCalls:
     """Sends calls, one after the other or many in one request.
 
     A single call is sent at once: nobody waits for company. What comes while a request is under
@@ -202,7 +202,7 @@ class _Promise:
 
     __slots__ = ("call", "calls", "then")
 
-    def __init__(self, calls: SharedCalls, call: Call, then: Callable[[Reply], None]) -> None:
+    def __init__(self, calls: BatchedCalls, call: Call, then: Callable[[Reply], None]) -> None:
         self.calls = calls
         self.call = call
         self.then = then

@@ -15,18 +15,19 @@ from urllib.parse import urlencode, urlsplit
 from .. import __version__
 from ..backend import ID_KEY, Inbox, MessageStatus, Reply, Submission
 from ..codes import Code
+from ..errors import GatewayError
 from ..sms.ids import new_id
 from .answers import (
     Answer,
-    OddAnswer,
+    InvalidAnswerError,
     read_count,
     read_inbox,
     read_replies,
     read_reply,
     read_status,
 )
-from .batching import MEDIA_TYPE, Call, SharedCalls
-from .http_client import FORM, Client, CutOff, Unreached
+from .batching import MEDIA_TYPE, BatchedCalls, Call
+from .http_client import FORM, Client, CutOffError, UnreachedError
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ _HEADERS = {
 _HEADER_SAFE = re.compile(r"[!-~]{1,255}")
 
 
-class NotTaken(Exception):
+class NotTakenError(GatewayError):
     """The server answered with a redirect or an error of HTTP's own: nothing was accepted."""
 
     def __init__(self, status: int) -> None:
@@ -87,7 +88,7 @@ class HttpBackend:
         self._keep_connections = keep_connections
         #: The latest deadline of calls that were written once, and cut, before they go alone.
         self._doubt = 0.0
-        self._calls = SharedCalls(self._alone, self._together)
+        self._calls = BatchedCalls(self._alone, self._together)
 
     async def sendsms(self, submission: Submission) -> Reply:
         """See `Backend.sendsms`."""
@@ -126,7 +127,7 @@ class HttpBackend:
             )
             try:
                 return [_of_both(reply, cut) for reply in read_replies(answer, count)]
-            except OddAnswer:
+            except InvalidAnswerError:
                 # Until an answer says again that it is understood.
                 self._calls.is_possible = False
                 if not _is_refusal(answer):
@@ -140,8 +141,8 @@ class HttpBackend:
     async def sendsms_once(self, submission: Submission) -> Reply:
         """As `sendsms`, but asked once; what happened to the request is raised.
 
-        Unreached says that nothing was written, NotTaken that it was not understood. After CutOff,
-        TimeoutError and OddAnswer nobody knows.
+        UnreachedError: nothing was written. NotTakenError: the server did not understand it. After
+        CutOffError, TimeoutError and InvalidAnswerError nobody knows.
         """
         form = _form(_parameters(submission))
         headers = {"Idempotency-Key": _header_safe(submission.idempotency_key)}
@@ -229,17 +230,17 @@ class HttpBackend:
         )
         try:
             return await post(), False
-        except (Unreached, CutOff) as error:
+        except (UnreachedError, CutOffError) as error:
             if not repeat:
                 raise
             log.info("backend asked again", extra={"error": type(error).__name__})
             first = error
         # What is kept may be about to end like this one.
         self._client.close()
-        cut = isinstance(first, CutOff)
+        cut = isinstance(first, CutOffError)
         try:
             return await post(), cut
-        except Unreached:
+        except UnreachedError:
             if cut:
                 raise first from None
             raise
@@ -267,13 +268,13 @@ class HttpBackend:
             return failed(Reply(Code.TIMED_OUT))
         except UnicodeEncodeError:
             return failed(Reply(Code.NOT_SENT, note="The text has characters that do not exist"))
-        except Unreached as error:
+        except UnreachedError as error:
             log.warning("backend not reached", extra={"why": error.trouble.what})
             code = Code.INTERNAL
-        except NotTaken as error:
+        except NotTakenError as error:
             log.warning("odd answer of the backend", extra={"reason": str(error)})
             code = Code.INTERNAL
-        except OddAnswer as error:
+        except InvalidAnswerError as error:
             log.warning("odd answer of the backend", extra={"reason": str(error)})
         except Exception as error:
             log.warning("backend did not answer", extra={"error": type(error).__name__})
@@ -291,18 +292,18 @@ def _is_refusal(answer: Answer) -> bool:
         return True
     try:
         return bool(read_reply(answer).error)
-    except OddAnswer:
+    except InvalidAnswerError:
         return False
 
 
 def _read(answer: Answer, read: Callable[[Answer], _Result], cut: bool = False) -> _Result:
-    """What is read in an answer. NotTaken for one that says by its status that nothing was done,
-    unless the first request was `cut`, which may have been."""
+    """What `read` finds in an answer. NotTakenError when the answer's status says that nothing was
+    done, unless the first request was `cut` off: that one may have been carried out."""
     try:
         return read(answer)
-    except OddAnswer:
+    except InvalidAnswerError:
         if 300 <= answer.status < 500 and not cut:
-            raise NotTaken(answer.status) from None
+            raise NotTakenError(answer.status) from None
         raise
 
 

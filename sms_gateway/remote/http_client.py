@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import cast
 from urllib.parse import SplitResult, quote
 
+from ..errors import GatewayError
 from ..network.client_tls import client_context
 from ..network.connecting import ConnectError, Host
 from ..network.errors import CERTIFICATE_REFUSED, CERTIFICATE_WANTED, Stage, Trouble, explain
-from .answers import Answer, OddAnswer
+from .answers import Answer, InvalidAnswerError
 
 #: The most connections at a time; who comes then waits for one.
 MOST_CONNECTIONS = 100
@@ -33,7 +34,7 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*+(?:;.*)?", re.DOTALL)
 
 
-class Unreached(Exception):
+class UnreachedError(GatewayError):
     """There is no connection: nothing was written."""
 
     def __init__(self, trouble: Trouble) -> None:
@@ -41,7 +42,7 @@ class Unreached(Exception):
         self.trouble = trouble
 
 
-class CutOff(Exception):
+class CutOffError(GatewayError):
     """The connection ended before its answer did: nobody knows what became of the request."""
 
 
@@ -93,7 +94,8 @@ class Client:
         """The answer to a body of this type; its own is no longer than `longest`, in bytes.
 
         Unless it may `keep` the connection this is a new one and closed afterwards. Raises
-        Unreached, CutOff, and OddAnswer for what is no HTTP; it waits as long as it takes.
+        UnreachedError, CutOffError, and InvalidAnswerError for what is no HTTP; it waits as long as
+        it takes.
         """
         more = f"Content-Type: {media_type}\r\n"
         more += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -137,7 +139,7 @@ class Client:
                 lambda: _Connection(loop), self._connect_timeout
             )
         except ConnectError as error:
-            raise Unreached(error.trouble) from error
+            raise UnreachedError(error.trouble) from error
         return connection
 
 
@@ -171,7 +173,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     async def ask(self, request: bytes, longest: int) -> Answer:
-        """The answer to a request. Raises Unreached, CutOff and OddAnswer."""
+        """The answer to a request. Raises UnreachedError, CutOffError and InvalidAnswerError."""
         if self._transport is None:
             raise self._gone()
         self._is_asked = True
@@ -189,17 +191,17 @@ class _Connection(asyncio.Protocol):
         """The status and the fields of an answer."""
         # At once, for who is no HTTP server may be waiting for us now.
         if await self._exactly(7) != b"HTTP/1.":
-            raise OddAnswer("it is no HTTP")
+            raise InvalidAnswerError("it is no HTTP")
         head = _HEAD.fullmatch(await self._until(b"\r\n\r\n"))
         if head is None:
-            raise OddAnswer("it is no HTTP")
+            raise InvalidAnswerError("it is no HTTP")
         minor, status, lines = head.groups()
         fields: dict[str, bytes] = {}
         for line in lines.split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
             key = name.decode("ascii").lower()
             if key in fields and key in ("content-length", "transfer-encoding"):
-                raise OddAnswer("it is framed in two ways")
+                raise InvalidAnswerError("it is framed in two ways")
             fields[key] = value.strip(b" \t")
         closes = b"close" in fields.get("connection", b"").lower()
         self._goes_on = minor == b"1" and not closes
@@ -212,13 +214,13 @@ class _Connection(asyncio.Protocol):
             return b""
         if coding is not None:
             if coding.lower() != b"chunked" or length is not None:
-                raise OddAnswer("it is framed in an unknown way")
+                raise InvalidAnswerError("it is framed in an unknown way")
             return await self._chunks(longest)
         if length is None:
             self._goes_on = False
             return await self._rest(longest)
         if not _LENGTH.fullmatch(length):
-            raise OddAnswer("its length is none")
+            raise InvalidAnswerError("its length is none")
         return await self._exactly(_within(int(length), longest))
 
     async def _chunks(self, longest: int) -> bytes:
@@ -232,7 +234,7 @@ class _Connection(asyncio.Protocol):
             body += await self._exactly(_within(int(size[1], 16), longest - len(body)))
             if await self._exactly(2) != b"\r\n":
                 break
-        raise OddAnswer("its pieces do not fit")
+        raise InvalidAnswerError("its pieces do not fit")
 
     async def _rest(self, longest: int) -> bytes:
         """A body that ends with the connection."""
@@ -245,7 +247,7 @@ class _Connection(asyncio.Protocol):
         """What comes before the next `end`, which is read, too."""
         while (length := self._data.find(end)) < 0:
             if len(self._data) > LONGEST_HEAD:
-                raise OddAnswer("it is no HTTP")
+                raise InvalidAnswerError("it is no HTTP")
             await self._more()
         return (await self._exactly(length + len(end)))[:length]
 
@@ -258,7 +260,7 @@ class _Connection(asyncio.Protocol):
         return found
 
     def _gone(self) -> Exception:
-        return CutOff() if self._refusal is None else Unreached(self._refusal)
+        return CutOffError() if self._refusal is None else UnreachedError(self._refusal)
 
     async def _more(self) -> None:
         if self._transport is None:
@@ -296,5 +298,5 @@ class _Connection(asyncio.Protocol):
 
 def _within(length: int, longest: int) -> int:
     if length > longest:
-        raise OddAnswer("it is too long")
+        raise InvalidAnswerError("it is too long")
     return length

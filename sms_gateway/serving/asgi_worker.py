@@ -29,7 +29,7 @@ from gunicorn.workers import gasgi
 from ..web import unreadable
 from ..web.crowd import DEFAULT_LIMITS, Crowd
 from ..web.express import Headers
-from ..web.refused import Refused
+from ..web.refused import RefusedConnection
 
 # How much of the graceful time-out requests under way may use; the rest is the application's, for
 # the arbiter kills the worker when it is over.
@@ -283,7 +283,7 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
         self.connections: dict[Connection, None] = {}
         self._serving: asyncio.Task[None] | None = None
         #: Who is being told that they are not served; those that came first are first.
-        self.refused: dict[Refused, None] = {}
+        self.refused: dict[RefusedConnection, None] = {}
         self._full_until = -inf
 
     def load_wsgi(self) -> None:
@@ -342,20 +342,20 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
         self._full_until = now + _LOOK_AGAIN
         return False
 
-    def refused_at(self, connection: Connection) -> Refused:
+    def refused_at(self, connection: Connection) -> RefusedConnection:
         """The one to tell the client of a connection, which ends here, that it is not served."""
         return self._part(connection.let_go())
 
-    def _part(self, transport: asyncio.Transport) -> Refused:
+    def _part(self, transport: asyncio.Transport) -> RefusedConnection:
         now = self.loop.time()
         if len(self.refused) >= self.cfg.worker_connections:
             next(iter(self.refused)).hurry(now)
-        refused = Refused(transport, now, self._parted)
+        refused = RefusedConnection(transport, now, self._parted)
         self.refused[refused] = None
         transport.set_protocol(refused)
         return refused
 
-    def _parted(self, refused: Refused) -> None:
+    def _parted(self, refused: RefusedConnection) -> None:
         self.refused.pop(refused, None)
 
     def _refusal_of(self, why: str, written: bytes) -> bytes:

@@ -137,7 +137,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         _Arbiter(self).run()
 
     def load(self) -> Any:
-        with garbage.passed_over():
+        with garbage.frozen():
             return self._make_app()
 
 

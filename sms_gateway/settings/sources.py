@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..errors import GatewayError
 from .route_table import RouteTable
 from .table import Settings, allowed
 from .values import masked
@@ -22,7 +23,7 @@ ENV_CONFIG = "SENDSMSNOW_CONFIG"
 FILE_ONLY = ("upstreams", "routes", "stop_words", "start_words")
 
 
-class SettingsError(Exception):
+class SettingsError(GatewayError):
     """A setting is wrong; the text is one line for the person who set it, without secrets."""
 
 

@@ -10,8 +10,9 @@ Writing is strict: a value that does not fit its field raises EncodeError.
 import struct
 from typing import Any
 
+from ..errors import GatewayError
 from . import tlv
-from .pdu import ANSWER, CSTRING, INTEGER, PDUS, Pdu, Unreadable, layout
+from .pdu import ANSWER, CSTRING, INTEGER, PDUS, Pdu, UnreadablePdu, layout
 from .status import INVALID_COMMAND_ID, INVALID_COMMAND_LENGTH, Status
 
 #: The longest PDU that is read: the longest optional parameter (65,535 octets) and room to spare.
@@ -23,11 +24,11 @@ _LAYOUTS = {pdu: layout(pdu) for pdu in PDUS}
 _BY_ID = {pdu.command_id: (pdu, _LAYOUTS[pdu]) for pdu in PDUS}
 
 
-class FramingError(Exception):
+class FramingError(GatewayError):
     """A command_length that no PDU can have: where the next PDU begins cannot be known."""
 
 
-class EncodeError(ValueError):
+class EncodeError(GatewayError, ValueError):
     """A value that does not fit its field. The text names the field, never the value."""
 
 
@@ -72,11 +73,11 @@ def encode(pdu: Pdu, sequence: int | None = None) -> bytes:
 
 
 def decode(octets: bytes) -> Pdu:
-    """One whole PDU, header included; `Unreadable` when it is of an unknown kind or cut short."""
+    """One whole PDU, header included; an `UnreadablePdu` for an unknown kind or a short one."""
     _, command_id, status, sequence = _HEADER.unpack_from(octets)
 
-    def unreadable(complaint: Status) -> Unreadable:
-        return Unreadable(
+    def unreadable(complaint: Status) -> UnreadablePdu:
+        return UnreadablePdu(
             sequence=sequence, status=status, unreadable_id=command_id, complaint=complaint
         )
 

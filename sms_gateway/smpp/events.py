@@ -50,7 +50,7 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True)
-class Strange:
+class ProtocolViolation:
     """Something the peer should not have sent; it changed nothing. For the log."""
 
     what: str
@@ -63,4 +63,12 @@ class Closed:
     reason: str
 
 
-Event = Bound | BindRefused | Answered[Ticket] | Unanswered[Ticket] | Offered | Strange | Closed
+Event = (
+    Bound
+    | BindRefused
+    | Answered[Ticket]
+    | Unanswered[Ticket]
+    | Offered
+    | ProtocolViolation
+    | Closed
+)

@@ -40,7 +40,7 @@ class Pdu:
 
 
 @dataclass(slots=True, kw_only=True)
-class Unreadable(Pdu):
+class UnreadablePdu(Pdu):
     """A whole PDU of which no sense can be made."""
 
     #: What it said it was.

@@ -18,7 +18,7 @@ from .events import (
     Closed,
     Event,
     Offered,
-    Strange,
+    ProtocolViolation,
     Ticket,
     Unanswered,
 )
@@ -40,7 +40,7 @@ from .pdu import (
     SubmitSmResp,
     Unbind,
     UnbindResp,
-    Unreadable,
+    UnreadablePdu,
 )
 from .status import Status
 from .window import Window
@@ -212,7 +212,9 @@ class Session(Generic[Ticket]):
 
     def _answer(self, pdu: SubmitSmResp, now: float, events: list[Event[Ticket]]) -> None:
         if pdu.sequence not in self._window:
-            events.append(Strange(f"{type(pdu).__name__} to a sequence number that is not open"))
+            events.append(
+                ProtocolViolation(f"{type(pdu).__name__} to a sequence number that is not open")
+            )
             return
         ticket = self._window.answered(pdu.sequence)
         status = statuses.lookup(pdu.status)
@@ -226,7 +228,7 @@ class Session(Generic[Ticket]):
         elif pdu.sequence in self._window:
             self._answer(SubmitSmResp(sequence=pdu.sequence, status=number), now, events)
         else:
-            events.append(Strange(f"generic_nack {statuses.lookup(number)}"))
+            events.append(ProtocolViolation(f"generic_nack {statuses.lookup(number)}"))
 
     def _bind_answer(
         self, pdu: BindTransceiverResp, now: float, events: list[Event[Ticket]]
@@ -273,14 +275,14 @@ class Session(Generic[Ticket]):
         pass
 
     def _unexpected(self, pdu: Pdu, now: float, events: list[Event[Ticket]]) -> None:
-        if isinstance(pdu, Unreadable):
+        if isinstance(pdu, UnreadablePdu):
             command_id, complaint = pdu.unreadable_id, pdu.complaint
         else:
             command_id, complaint = pdu.command_id, statuses.INVALID_COMMAND_ID
         # Answers are never answered: two peers could go on like that for ever.
         if command_id < ANSWER:
             self._send(GenericNack(sequence=pdu.sequence, status=complaint.number))
-        events.append(Strange(f"unexpected PDU 0x{command_id:08x}"))
+        events.append(ProtocolViolation(f"unexpected PDU 0x{command_id:08x}"))
 
     def _respond(self, pdu: DeliverSm | DataSm, status: Status) -> None:
         response = DeliverSmResp if isinstance(pdu, DeliverSm) else DataSmResp

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..errors import GatewayError
 from . import dialling, numbering, writing
 
 #: The longest text that is read as numbers: 100 of them with room for how people write them.
@@ -19,11 +20,11 @@ _NUMBER = re.compile(r"(\+|00)?+([0-9]+)")
 _DIGITS = re.compile(r"[0-9]+")
 
 
-class BadAddress(ValueError):
+class AddressError(GatewayError, ValueError):
     """The text is not a list of valid numbers; the message says why and shows no number."""
 
 
-class TooManyNumbers(BadAddress):
+class TooManyNumbersError(AddressError):
     """There are more than MAX_NUMBERS numbers in the text."""
 
 
@@ -40,7 +41,7 @@ class Address(NamedTuple):
 
 
 def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
-    """Every number in the text once, in the order of the text; raises BadAddress.
+    """Every number in the text once, in the order of the text; raises AddressError.
 
     `+32…` and `0032…` mean the same. So do `32…` and they without a `region` (ISO 3166 alpha-2).
     With one, digits that have neither + nor 00 are first read as a national number of the region,
@@ -75,12 +76,12 @@ def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
 def _parse(text: str, region: str | None) -> tuple[Address, ...]:
     if len(text) > MAX_LENGTH:
         if sum(map(text.count, ",;\n")) >= MAX_NUMBERS:
-            raise TooManyNumbers(f"there are more than {MAX_NUMBERS} numbers")
-        raise BadAddress(f"the list of numbers is longer than {MAX_LENGTH} characters")
+            raise TooManyNumbersError(f"there are more than {MAX_NUMBERS} numbers")
+        raise AddressError(f"the list of numbers is longer than {MAX_LENGTH} characters")
     plain = writing.plain(text)
     pieces = [piece for piece in _SEPARATOR.split(plain) if piece and not piece.isspace()]
     if not pieces:
-        raise BadAddress("there is no number")
+        raise AddressError("there is no number")
     found: dict[str, Address] = {}
     for position, piece in enumerate(pieces, 1):
         try:
@@ -88,11 +89,11 @@ def _parse(text: str, region: str | None) -> tuple[Address, ...]:
                 if text[0] == " ":
                     _check_space(address, region)
                 found[address.number] = address
-        except _Unreadable as reason:
+        except _UnreadableError as reason:
             which = f"number {position} of {len(pieces)}" if len(pieces) > 1 else "the number"
-            raise BadAddress(f"{which} {reason}") from None
+            raise AddressError(f"{which} {reason}") from None
     if len(found) > MAX_NUMBERS:
-        raise TooManyNumbers(f"there are more than {MAX_NUMBERS} numbers")
+        raise TooManyNumbersError(f"there are more than {MAX_NUMBERS} numbers")
     return tuple(found.values())
 
 
@@ -106,13 +107,13 @@ def _check_space(address: Address, region: str | None) -> None:
         return
     whole = numbering.international(address.digits)
     if whole is not None and whole[0] != address.number:
-        raise _Unreadable(
+        raise _UnreadableError(
             "begins with a space, which may have been a + and makes another number; "
             "write + as %2B in a query, or no space"
         )
 
 
-class _Unreadable(Exception):
+class _UnreadableError(GatewayError):
     """What is wrong with one piece of the text, as the rest of a sentence."""
 
 
@@ -122,14 +123,14 @@ def _read(piece: str, region: str | None) -> Sequence[Address]:
     if address is not None:
         return (address,)
     if reason := writing.strange(piece):
-        raise _Unreadable(reason)
+        raise _UnreadableError(reason)
     words = writing.words(piece)
     addresses = _split(words, region)
     if not addresses:
         for group in _groups(words, region):
             numbers = _split(group, region)
             if not numbers:
-                raise _Unreadable(_invalid(group, region))
+                raise _UnreadableError(_invalid(group, region))
             addresses += numbers
     _check_several(piece, addresses, region)
     return addresses
@@ -145,7 +146,7 @@ def _check_several(piece: str, addresses: Sequence[Address], region: str | None)
         return
     numbers = dialling.several(_DIGITS.findall(piece), region)
     if numbers and set(numbers) != {address.number for address in addresses}:
-        raise _Unreadable(
+        raise _UnreadableError(
             f"may be one number or {len(numbers)} of {region}; write + before a number, and a "
             "comma or line break between two"
         )

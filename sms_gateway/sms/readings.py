@@ -56,7 +56,7 @@ class Reading:
 def readings(text: str, region: str | None) -> tuple[Reading, ...]:
     """The numbers of a text as `parse_recipients` has them, and how it read each of them.
 
-    Raises BadAddress as it does.
+    Raises AddressError as it does.
     """
     found = []
     for address in parse_recipients(text, region):

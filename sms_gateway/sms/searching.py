@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 
-from .address import BadAddress, parse_recipients
+from .address import AddressError, parse_recipients
 
 # An international number, with what people write between its digits: 7 to 15 of them (the most in
 # ITU-T E.164 §6.2.1; the shortest of libphonenumber's, of Niue and Saint Helena, have seven).
@@ -32,7 +32,7 @@ def as_numbers(search: str, regions: Collection[str]) -> tuple[str, ...]:
     for region in (None, *list(regions)[:MOST_REGIONS]):
         try:
             found |= dict.fromkeys(address.number for address in parse_recipients(search, region))
-        except BadAddress:
+        except AddressError:
             continue
     written = _BETWEEN.sub("", search)
     if not found and _INTERNATIONAL.fullmatch(written):

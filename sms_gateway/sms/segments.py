@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..errors import GatewayError
 from .encoding import (
     CARRIED,
     ESCAPE,
@@ -30,7 +31,7 @@ _SINGLE_SHIFT, _LOCKING_SHIFT = 0x24, 0x25  # 3GPP TS 23.040 §9.2.3.24.15, §9.
 _IN_A_TEXT = {_CONCATENATION_8BIT, _CONCATENATION_16BIT, _SINGLE_SHIFT, _LOCKING_SHIFT}
 
 
-class BadText(ValueError):
+class TextError(GatewayError, ValueError):
     """The text cannot be sent; the message says why and shows nothing of it."""
 
 
@@ -95,7 +96,7 @@ def plain(text: str) -> str:
 
 
 def measure(text: str) -> Segments:
-    """`count` of a text that `validate_text` lets pass; raises BadText."""
+    """`count` of a text that `validate_text` lets pass; raises TextError."""
     # What most texts are needs one look.
     if ONE_SEPTET_EACH.fullmatch(text) and not text.isspace():
         return _segments(Encoding.GSM7, len(text))
@@ -104,24 +105,24 @@ def measure(text: str) -> Segments:
 
 
 def validate_text(text: str) -> None:
-    """Raise BadText for a text that is empty, or that XML cannot carry. The form feed is one of
+    """Raise TextError for a text that is empty, or that XML cannot carry. The form feed is one of
     GSM's characters (page break, 3GPP TS 23.038 section 6.2.1.1)."""
     if not text or text.isspace():
-        raise BadText("the text is empty")
+        raise TextError("the text is empty")
     if not CARRIED.fullmatch(text.replace("\f", "")):
         found = UNCARRIED.search(text.replace("\f", ""))
         assert found is not None
         code = ord(found[0])
         if 0xD800 <= code <= 0xDFFF:
-            raise BadText("the text has half a surrogate pair")
+            raise TextError("the text has half a surrogate pair")
         kind = "a control character" if code < 0x20 else "a code that is no character"
-        raise BadText(f"the text has {kind} (U+{code:04X})")
+        raise TextError(f"the text has {kind} (U+{code:04X})")
 
 
 def count(text: str, alphabet: DefaultAlphabet = "gsm7") -> Segments:
     """The encoding and the parts of a text, for a carrier with this alphabet for data_coding 0.
 
-    Raises BadText for a text of more than MAX_PARTS parts.
+    Raises TextError for a text of more than MAX_PARTS parts.
     """
     encoding = choose(text, alphabet)
     _, single, part = LIMITS[encoding]
@@ -151,7 +152,7 @@ def _segments(encoding: Encoding, units: int) -> Segments:
 def segment(text: str, encoding: Encoding) -> tuple[str, ...]:
     """The parts of a text; together they are the text, and none ends inside a pair of units.
 
-    Raises BadText for more than MAX_PARTS parts and ValueError for a text that the encoding does
+    Raises TextError for more than MAX_PARTS parts and ValueError for a text that the encoding does
     not have all characters of.
     """
     decode = decode_gsm7 if encoding is Encoding.GSM7 else decode_ucs2
@@ -198,8 +199,8 @@ def _cut(text: str, encoding: Encoding) -> list[bytes]:
     return parts
 
 
-def _too_long(encoding: Encoding) -> BadText:
-    return BadText(
+def _too_long(encoding: Encoding) -> TextError:
+    return TextError(
         f"the text is longer than {MAX_PARTS} parts of {LIMITS[encoding].part} characters"
     )
 

@@ -1,15 +1,15 @@
 """What is kept: tables, one statement per function, group commit and migrations."""
 
 from .engine import Store, database_file, database_url
-from .group_commit import GroupCommit, QueueFull
+from .group_commit import GroupCommit, QueueFullError
 from .migrate import migrate, pending_migration
-from .outcome import OutcomeUnknown, Overdue
+from .outcome import OutcomeUnknownError, OverdueError
 
 __all__ = [
     "GroupCommit",
-    "OutcomeUnknown",
-    "Overdue",
-    "QueueFull",
+    "OutcomeUnknownError",
+    "OverdueError",
+    "QueueFullError",
     "Store",
     "database_file",
     "database_url",

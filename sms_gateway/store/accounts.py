@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ..accounts import Account, Rate, new_mail_address
 from .bulk import later, run, with_marks
-from .given import Given
+from .bulk_rows import BulkRows
 from .tables import account
 
 _COLUMNS = select(
@@ -155,7 +155,7 @@ def current(
     return {id: (version, next_free) for id, version, next_free in rows}
 
 
-_CHARGE = Given(
+_CHARGE = BulkRows(
     "UPDATE account SET next_free = given.next_free FROM given WHERE account.id = given.id",
     id="bigint",
     next_free="bigint",

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from .outcome import OutcomeUnknown, Overdue
+from .outcome import OutcomeUnknownError, OverdueError
 
 # What COMMIT fails with in SQLite before the frame that makes it valid is whole in the log (the
 # last octet of an error's code is its kind: sqlite.org/rescode.html). After an error of input or
@@ -80,19 +80,20 @@ class Store:
     def write(self, *, by: float = math.inf) -> Iterator[Connection]:
         """A transaction that is on disk when the block ends.
 
-        Nothing remains of it on an error but OutcomeUnknown. Overdue when it has waited for others
-        until `by` (time.monotonic).
+        After any error but OutcomeUnknownError nothing of it remains. Raises OverdueError when it
+        has waited for other writers until `by` (time.monotonic).
         """
         with self.turn(), self.to_write() as connection, _committed(connection):
             if time.monotonic() < by:
                 yield connection
             if time.monotonic() >= by:
-                raise Overdue
+                raise OverdueError
 
     def is_committed(self, transaction: str) -> bool | None:
         """Whether a transaction of PostgreSQL was committed; None when that is still open.
 
-        Asked on a connection that is not the one that was lost. `transaction`: see OutcomeUnknown.
+        The question goes over another connection than the lost one. `transaction`: see
+        OutcomeUnknownError.
         """
         with self.engine.connect() as connection:
             asked = text("SELECT pg_xact_status(CAST(:transaction AS xid8))")
@@ -180,7 +181,7 @@ class Writer:
 @contextmanager
 def _committed(connection: Connection, pipeline: Any = None) -> Iterator[None]:
     """A transaction, committed at the end of the block, by its `pipeline` where it has one."""
-    is_committed: bool | OutcomeUnknown = False
+    is_committed: bool | OutcomeUnknownError = False
     try:
         with connection.begin():
             try:
@@ -191,12 +192,12 @@ def _committed(connection: Connection, pipeline: Any = None) -> Iterator[None]:
                     yield
                     _commit(connection)
                 is_committed = True
-            except OutcomeUnknown as unknown:
+            except OutcomeUnknownError as unknown:
                 is_committed = unknown
                 raise
     except Exception:
         # What SQLAlchemy says of a connection that was lost meanwhile is no news.
-        if isinstance(is_committed, OutcomeUnknown):
+        if isinstance(is_committed, OutcomeUnknownError):
             raise is_committed from is_committed.__cause__
         if not is_committed:
             raise
@@ -208,7 +209,7 @@ def _commit(connection: Connection) -> None:
         connection.connection.commit()
     except Exception as error:
         if _may_be_committed(error):
-            raise OutcomeUnknown from error
+            raise OutcomeUnknownError from error
         raise
 
 

@@ -13,9 +13,10 @@ from typing import Generic, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from ..errors import GatewayError
 from ..log import error_facts
 from .engine import Store, Writer
-from .outcome import OutcomeUnknown, Overdue
+from .outcome import OutcomeUnknownError, OverdueError
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ Done = Callable[[Result | Exception], None]
 _Batch = list[tuple[Item, Done[Result], float]]
 
 
-class QueueFull(Exception):
+class QueueFullError(GatewayError):
     """More work is waiting for a commit than the queue is allowed to hold."""
 
 
@@ -41,7 +42,7 @@ class GroupCommit(Generic[Item, Result]):
 
     What has waited for as long as its caller waits is not written any more. A commit whose
     connection was lost is looked up on another one, and nothing is written twice meanwhile: an item
-    whose fate nobody can tell is answered with OutcomeUnknown.
+    whose fate nobody can tell is answered with OutcomeUnknownError.
 
     A thread writes, as a server or a disk may take its time; but handing work to it and taking the
     results back costs more than a quick disk does. So SQLite is written to in the event loop's own
@@ -67,7 +68,7 @@ class GroupCommit(Generic[Item, Result]):
         limit: int,
         patience: float = math.inf,
     ) -> None:
-        """`patience`: the seconds after which an item that was not begun is Overdue."""
+        """`patience`: the seconds after which an item that was not begun raises OverdueError."""
         self._store = store
         self._patience = patience
         self._unavailable = store.unavailable
@@ -90,7 +91,7 @@ class GroupCommit(Generic[Item, Result]):
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """The future result of `item`, set once it is on disk.
 
-        Raises QueueFull at once when the queue is full; the future raises what the database
+        Raises QueueFullError at once when the queue is full; the future raises what the database
         raised when the item could not be stored.
         """
         future: asyncio.Future[Result] = self._loop.create_future()
@@ -100,7 +101,7 @@ class GroupCommit(Generic[Item, Result]):
     def put(self, item: Item, done: Done[Result]) -> None:
         """The same without a future, which costs as much as checking a request does."""
         if len(self._waiting) + self._writing >= self._limit:
-            raise QueueFull
+            raise QueueFullError
         self._waiting.append((item, done, time.monotonic()))
         if len(self._waiting) == 1 and not self._writing:
             self._look_around()
@@ -140,7 +141,7 @@ class GroupCommit(Generic[Item, Result]):
         results: Sequence[Result | Exception]
         try:
             results = self._once(self._own_writer, batch)
-        except OutcomeUnknown as error:
+        except OutcomeUnknownError as error:
             results = _failed(batch, error)
         except Exception:
             # The thread has the time to find out what is wrong, or to wait for others.
@@ -161,7 +162,7 @@ class GroupCommit(Generic[Item, Result]):
             return self._once(self._writer, batch)
         except Exception as error:
             alone = len(batch) == 1 and not (again and isinstance(error, self._outrun))
-            if alone or isinstance(error, (OutcomeUnknown, Overdue, *self._unavailable)):
+            if alone or isinstance(error, (OutcomeUnknownError, OverdueError, *self._unavailable)):
                 return _failed(batch, error)
         # One bad item must not take its neighbours with it; what came second sees the first now.
         again = len(batch) > 1
@@ -175,24 +176,24 @@ class GroupCommit(Generic[Item, Result]):
                 late = self._overdue(batch)
                 results = self._apply(connection, [item for item, _, _ in batch[late:]])
                 self._overdue(batch)
-        except OutcomeUnknown as unknown:
+        except OutcomeUnknownError as unknown:
             if not self._is_committed(unknown):
                 raise (unknown.__cause__ or unknown) from None
         finally:
             self._took = time.monotonic() - began
-        return [*[Overdue()] * late, *results] if late else results
+        return [*[OverdueError()] * late, *results] if late else results
 
     def _overdue(self, batch: _Batch[Item, Result]) -> int:
-        """How many have waited too long, oldest first; Overdue when nobody waits any more."""
+        """How many have waited too long, oldest first; OverdueError when nobody waits any more."""
         earliest = time.monotonic() - self._patience
         if batch[0][2] > earliest:
             return 0
         if batch[-1][2] <= earliest:
-            raise Overdue
+            raise OverdueError
         return sum(submitted <= earliest for _, _, submitted in batch)
 
-    def _is_committed(self, unknown: OutcomeUnknown) -> bool:
-        """Whether a transaction was committed after all; raises OutcomeUnknown for "who knows"."""
+    def _is_committed(self, unknown: OutcomeUnknownError) -> bool:
+        """Whether a transaction was committed after all; else OutcomeUnknownError: nobody knows."""
         ends = time.monotonic() + self.ASKING
         while unknown.transaction and time.monotonic() < ends:
             try:

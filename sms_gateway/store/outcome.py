@@ -1,9 +1,9 @@
 """How a transaction may end besides having failed: nobody knows, or nobody waits for it."""
 
-from ..failure import Failure
+from ..errors import GatewayError, UnavailableError
 
 
-class OutcomeUnknown(Failure):
+class OutcomeUnknownError(UnavailableError):
     """COMMIT was sent and not answered: the transaction is committed, or it is not.
 
     Every other error of a transaction says that nothing of it remains.
@@ -18,5 +18,5 @@ class OutcomeUnknown(Failure):
         self.transaction = transaction
 
 
-class Overdue(Exception):
+class OverdueError(GatewayError):
     """The turn to write did not come in time: nothing is stored, now or later."""

@@ -14,7 +14,7 @@ from psycopg import Connection, DataError, InternalError, OperationalError, pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
-from .outcome import OutcomeUnknown
+from .outcome import OutcomeUnknownError
 
 #: A statement with a `?` for each of its parameters.
 _Statement = tuple[str, Sequence[Any]]
@@ -54,7 +54,7 @@ class Pipeline:
     def committed(self) -> Iterator[None]:
         """What the block executes is committed at its end.
 
-        OutcomeUnknown when the connection was lost after COMMIT was sent; any other error says
+        OutcomeUnknownError when the connection was lost after COMMIT was sent; any other error says
         that nothing is committed.
         """
         self._waiting = []
@@ -99,12 +99,12 @@ class Pipeline:
             if result.status not in _DONE:
                 raise error_from_result(result)  # so COMMIT was not executed
         if len(results) < len(statements):
-            raise OutcomeUnknown(self._transaction) from lost
+            raise OutcomeUnknownError(self._transaction) from lost
         if results[-1].status not in _DONE:
             error = error_from_result(results[-1])
             # A session that is ended, or crashes, may have committed before it says so.
             if error.diag.severity_nonlocalized != "ERROR":
-                raise OutcomeUnknown(self._transaction) from error
+                raise OutcomeUnknownError(self._transaction) from error
             raise error
         if results[-1].command_status != b"COMMIT":
             raise InternalError("a statement had failed, which made a ROLLBACK of the COMMIT")

@@ -10,7 +10,7 @@ from ..routing.routes import Share
 from ..sms.encoding import Encoding
 from ..sms.message import State
 from ..upstream import Delivery
-from .given import Given
+from .bulk_rows import BulkRows
 from .tables import delivery, early_receipt, idempotency, message, part, worker
 
 _DELIVERIES = select(
@@ -42,7 +42,7 @@ _NUMBER_IN_SHARE = delivery.c.id % bindparam("modulus", type_=Integer)
 _DUE_OF_SHARE = _DUE.where(_NUMBER_IN_SHARE.between(bindparam("first"), bindparam("last")))
 _DUE_UNTRIED = _DUE.where(delivery.c.upstream.is_distinct_from(bindparam("upstream_name")))
 
-_TAKE = Given(
+_TAKE = BulkRows(
     """
     UPDATE delivery
     SET state = 'submitting', claimed_by = ?, upstream = ?, attempts = delivery.attempts + 1
@@ -50,7 +50,7 @@ _TAKE = Given(
     """,
     id="bigint",
 )
-_RECORD_TAKE = Given(
+_RECORD_TAKE = BulkRows(
     """
     INSERT INTO step (delivery_id, at, part, event, detail)
     SELECT id, ?, 0, 'claimed', ? FROM given
@@ -223,7 +223,7 @@ def lock(connection: Connection, ids: Collection[int]) -> None:
         connection.execute(_LOCK, {"ids": list(ids)})
 
 
-_RECORD = Given(
+_RECORD = BulkRows(
     """
     INSERT INTO step (delivery_id, at, part, event, detail)
     SELECT delivery_id, at, part, event, detail FROM given
@@ -242,7 +242,7 @@ def record_steps(connection: Connection, steps: Sequence[tuple[int, int, int, st
         _RECORD.run(connection, steps)
 
 
-_ADD_PARTS = Given(
+_ADD_PARTS = BulkRows(
     """
     INSERT INTO part (delivery_id, number, upstream, smsc_key, state)
     SELECT delivery_id, number, upstream, smsc_key, 'submitted' FROM given WHERE true
@@ -266,7 +266,7 @@ def add_parts(connection: Connection, parts: Sequence[tuple[int, int, str, str]]
     _ADD_PARTS.run(connection, list(last.values()))
 
 
-_SETTLE = Given(
+_SETTLE = BulkRows(
     """
     UPDATE delivery
     SET state = given.state, due_at = given.due, possible_duplicate = given.duplicate
@@ -367,7 +367,9 @@ def expire(connection: Connection, *, now: int, most: int = 1000) -> list[tuple[
     return [(row.id, State(row.state)) for row in ended]
 
 
-def strays(connection: Connection, *, prefixes: Collection[str], most: int = 1000) -> Sequence[Any]:
+def without_route(
+    connection: Connection, *, prefixes: Collection[str], most: int = 1000
+) -> Sequence[Any]:
     """Queued deliveries (id, recipient) whose route is not among these any more."""
     return connection.execute(
         select(delivery.c.id, delivery.c.recipient)

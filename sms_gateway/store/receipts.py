@@ -8,10 +8,10 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 from ..sms.message import State
 from . import lookup
 from .bulk import insert_many
-from .given import Given
+from .bulk_rows import BulkRows
 from .tables import delivery, early_receipt, part
 
-_PARTS = Given(
+_PARTS = BulkRows(
     """
     SELECT part.smsc_key, part.delivery_id, part.number, part.state,
         delivery.recipient, delivery.parts, delivery.state, delivery.expires_at,
@@ -169,7 +169,7 @@ def parts_of(connection: Connection, delivery_id: int) -> list[KnownPart]:
     return [KnownPart(*row) for row in rows]
 
 
-_PART_STATE = Given(
+_PART_STATE = BulkRows(
     """
     UPDATE part SET state = given.state FROM given
     WHERE part.delivery_id = given.delivery_id AND part.number = given.number
@@ -246,7 +246,7 @@ def long_texts(
     return lone, {row.upstream for row in connection.execute(_SEVERAL, given)}
 
 
-_OUTCOME = Given(
+_OUTCOME = BulkRows(
     """
     UPDATE delivery SET state = given.state FROM given
     WHERE delivery.id = given.delivery_id

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from ..backend import Reply, Submission
 from ..codes import Code
 from ..network.client_tls import client_context
-from ..remote.answers import OddAnswer
-from ..remote.http_backend import HttpBackend, NotTaken
-from ..remote.http_client import CutOff, Unreached
+from ..remote.answers import InvalidAnswerError
+from ..remote.http_backend import HttpBackend, NotTakenError
+from ..remote.http_client import CutOffError, UnreachedError
 from . import Answer, Delivery, Outcome, Sink, pending_parts
 from .pace import Pace
 from .relay_options import RelayOptions
@@ -185,18 +185,18 @@ class RelayUpstream:
                     sender=delivery.sender if self._options.sender else "",
                 )
             )
-        except Unreached as error:
+        except UnreachedError as error:
             self._be_away(f"not reached: {error}")
             return Outcome.NOT_WRITTEN, "not reached", ""
-        except NotTaken as error:
+        except NotTakenError as error:
             self._be_locked_out(str(error))
             return Outcome.RETRY, str(error), ""
         except TimeoutError:
             return Outcome.UNANSWERED, "no answer", ""
-        except OddAnswer as error:
+        except InvalidAnswerError as error:
             self._be_back()
             return Outcome.UNANSWERED, f"odd answer: {error}", ""
-        except CutOff:
+        except CutOffError:
             return Outcome.UNANSWERED, "cut off", ""
         return self._judge(reply)
 

@@ -20,7 +20,7 @@ from ..smpp.events import (
     Closed,
     Event,
     Offered,
-    Strange,
+    ProtocolViolation,
     Unanswered,
 )
 from ..smpp.pdu import BindTransceiver, SubmitSm
@@ -264,7 +264,7 @@ class SmppUpstream:
             self._freed.set()
         elif isinstance(event, BindRefused):
             self._note_refusal(event.status)
-        elif isinstance(event, Strange):
+        elif isinstance(event, ProtocolViolation):
             # Once a connection: a peer that talks nonsense talks a lot of it.
             if not self._was_strange:
                 log.warning("strange PDU", extra={"upstream": self.name, "what": event.what})

@@ -126,7 +126,7 @@ async def _serve(
         return
     try:
         body = await params.receive_body(receive) if method == "POST" else b""
-    except params.Unusable as error:
+    except params.UnusableError as error:
         answer = _unusable(error, query, headers)
     else:
         answer = await _answer(backend, operation, method, query, headers, body)
@@ -145,7 +145,7 @@ async def _answer(
         return await _answer_many(backend, never_soon, query, headers, body)
     try:
         fields, key = _read(operation, method, query, headers, body)
-    except params.Unusable as error:
+    except params.UnusableError as error:
         return _unusable(error, query, headers)
     return await _called(backend, operation, method, headers, fields, key)
 
@@ -167,7 +167,7 @@ def _answer_soon(
         return _answer(backend, operation, method, query, headers, body)
     try:
         fields, key = _read(operation, method, query, headers, body)
-    except params.Unusable as error:
+    except params.UnusableError as error:
         then(_unusable(error, query, headers))
         return None
     submission = _submission(fields, key)
@@ -198,13 +198,13 @@ def _read(
     headers: Mapping[bytes, bytes],
     body: bytes,
 ) -> tuple[Fields, str]:
-    """The parameters and the idempotency key. Raises Unusable."""
+    """The parameters and the idempotency key. Raises UnusableError."""
     fields = params.read(method, query, headers, body)
     key = _idempotency_key(headers)
     if operation.only is not None and not fields.keys() <= operation.only:
         known = ", ".join(sorted(operation.only))
         why = f"Only these parameters are understood here: {known}"
-        raise params.Unusable(400, _naming(why, fields))
+        raise params.UnusableError(400, _naming(why, fields))
     return fields, key
 
 
@@ -259,14 +259,14 @@ async def _answer_many(
     try:
         params.check_encoding(headers)
         calls = params.parse_calls(body)
-    except params.Unusable as error:
+    except params.UnusableError as error:
         return _unusable(error, query, headers)
     replies = _Replies(len(calls))
     for number, call in enumerate(calls):
         tell = partial(replies.tell, number)
         try:
             fields, key = _call(call)
-        except params.Unusable as error:
+        except params.UnusableError as error:
             tell(not_sent(error.why))
             continue
         submission = _submission(fields, key)
@@ -291,9 +291,9 @@ class _Replies:
         if not self._missing:
             self._complete.set()
 
-    def wait_for(self, telling: Coroutine[Any, Any, None]) -> None:
+    def wait_for(self, outbox: Coroutine[Any, Any, None]) -> None:
         """What takes a task to be told."""
-        self._tasks.append(asyncio.get_running_loop().create_task(telling))
+        self._tasks.append(asyncio.get_running_loop().create_task(outbox))
 
     async def all(self) -> Sequence[Reply]:
         """All of them."""
@@ -303,9 +303,9 @@ class _Replies:
 
 
 def _call(call: object) -> tuple[Fields, str]:
-    """The parameters of one of many calls, and its idempotency key. Raises Unusable."""
+    """The parameters of one of many calls, and its idempotency key. Raises UnusableError."""
     if not isinstance(call, dict):
-        raise params.Unusable(400, "The call is not a JSON object")
+        raise params.UnusableError(400, "The call is not a JSON object")
     fields = params.named(call)
     fields["apikey"] = fields.get("apikey", "").strip()
     key = fields.get("idempotency_key")
@@ -336,7 +336,9 @@ def _media_type(headers: Mapping[bytes, bytes]) -> bytes:
     return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
-def _unusable(error: params.Unusable, query: bytes, headers: Mapping[bytes, bytes]) -> Response:
+def _unusable(
+    error: params.UnusableError, query: bytes, headers: Mapping[bytes, bytes]
+) -> Response:
     close = ((b"connection", b"close"),) if error.status in (408, 413) else ()
     return response(
         not_sent(error.why), _json_asked_for(query, headers), status=error.status, headers=close
@@ -376,7 +378,9 @@ def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
 
 def _checked(key: str) -> str:
     if not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise params.Unusable(400, "The Idempotency-Key is not 1 to 255 visible ASCII characters")
+        raise params.UnusableError(
+            400, "The Idempotency-Key is not 1 to 255 visible ASCII characters"
+        )
     return key
 
 

@@ -21,7 +21,7 @@ from .crowd import DEFAULT_LIMITS, Limits
 from .express import Application, Quick, Unreadable, send_response
 from .express import Response as Answered
 from .incident import report
-from .pages import Desk, Pages
+from .pages import Pages, PageServices
 
 #: None when requests can be served, otherwise the reason why not, in words for operators.
 Readiness = Callable[[], Awaitable[str | None]]
@@ -47,7 +47,7 @@ def create_app(
     soap_unreadable: Unreadable | None = None,
     readiness: Readiness = _always_ready,
     lifespan: Lifespan = nullcontext,
-    desk: Desk | None = None,
+    desk: PageServices | None = None,
     mail_domain: str | None = None,
     proxies: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,

@@ -19,6 +19,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.types import Receive, Scope
 
+from ..errors import GatewayError
 from ..remote.batching import MOST_CALLS
 
 #: All parameters that some path of the API takes.
@@ -67,7 +68,7 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _OF_FILES = (b"filename", b"filename*")
 
 
-class Unusable(Exception):
+class UnusableError(GatewayError):
     """A request whose parameters cannot be read: the HTTP status, and why, in our words only."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -79,7 +80,7 @@ class Unusable(Exception):
 async def receive(scope: Scope, receive: Receive) -> dict[str, str]:
     """All parameters of a GET or POST request by way of ASGI.
 
-    Raises Unusable (400, 408, 413, 415).
+    Raises UnusableError (400, 408, 413, 415).
     """
     method = scope["method"]
     body = await receive_body(receive) if method == "POST" else b""
@@ -89,7 +90,7 @@ async def receive(scope: Scope, receive: Receive) -> dict[str, str]:
 def read(method: str, query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> dict[str, str]:
     """All parameters of a GET or POST request, decoded; what did not come is not in it.
 
-    Raises Unusable (400, 415).
+    Raises UnusableError (400, 415).
     """
     fields = parse_form(query) if query else {}
     if method == "POST":
@@ -106,9 +107,9 @@ def read(method: str, query: bytes, headers: Mapping[bytes, bytes], body: bytes)
 
 
 def check_encoding(headers: Mapping[bytes, bytes]) -> None:
-    """Raises Unusable (415) for a compressed body."""
+    """Raises UnusableError (415) for a compressed body."""
     if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise Unusable(415, "A compressed body is not understood")
+        raise UnusableError(415, "A compressed body is not understood")
 
 
 def parse_body(content_type: bytes, body: bytes) -> dict[str, str]:
@@ -123,11 +124,11 @@ def parse_body(content_type: bytes, body: bytes) -> dict[str, str]:
         if not body[:1].isalpha():
             body = body.removeprefix(codecs.BOM_UTF8)
             if body.lstrip()[:1] in _JSON_BEGINS and _is_json(body):
-                raise Unusable(400, UNTOLD_JSON)
+                raise UnusableError(400, UNTOLD_JSON)
         return parse_form(body, options.get(b"charset", b""))
     if not body:
         return {}
-    raise Unusable(415, "The body is neither a form nor JSON")
+    raise UnusableError(415, "The body is neither a form nor JSON")
 
 
 def options_of(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
@@ -154,7 +155,7 @@ def parse_form(raw: bytes, charset: bytes = b"") -> dict[str, str]:
         return plain
     pairs = raw.replace(b"+", b" ").split(b"&")
     if len(pairs) > MAX_FIELDS:
-        raise Unusable(400, "Too many parameters")
+        raise UnusableError(400, "Too many parameters")
     fields: dict[str, str] = {}
     for pair in pairs:
         name, _, value = map(unquote_to_bytes, pair.partition(b"="))
@@ -205,7 +206,7 @@ def parse_json(body: bytes) -> dict[str, str]:
     """
     document = _json(body)
     if not isinstance(document, dict):
-        raise Unusable(400, "The body is not a JSON object")
+        raise UnusableError(400, "The body is not a JSON object")
     return named(document)
 
 
@@ -213,7 +214,7 @@ def parse_calls(body: bytes) -> list[object]:
     """The calls in a JSON list, each of them for `named` if it is an object."""
     calls = _json(body)
     if not isinstance(calls, list) or len(calls) > MOST_CALLS:
-        raise Unusable(400, f"The body is not a JSON list of at most {MOST_CALLS} calls")
+        raise UnusableError(400, f"The body is not a JSON list of at most {MOST_CALLS} calls")
     return calls
 
 
@@ -229,7 +230,7 @@ def _json(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise Unusable(400, "The body is not JSON") from None
+        raise UnusableError(400, "The body is not JSON") from None
 
 
 def _text(name: str, value: object) -> str:
@@ -239,18 +240,18 @@ def _text(name: str, value: object) -> str:
         return str(value)
     if name == "recipients":
         if isinstance(value, list) and len(value) > MAX_FIELDS:
-            raise Unusable(400, "Too many recipients")
+            raise UnusableError(400, "Too many recipients")
         if isinstance(value, list) and not any(isinstance(number, list) for number in value):
             return ",".join(_text(name, number) for number in value)
     if name in NAMES:
-        raise Unusable(400, f"The parameter {name} is not a text")
+        raise UnusableError(400, f"The parameter {name} is not a text")
     return _SOMETHING
 
 
 def _is_json(body: bytes) -> bool:
     try:
         return isinstance(_json(body), dict | list)
-    except Unusable:
+    except UnusableError:
         return False
 
 
@@ -282,7 +283,7 @@ def _decode(raw: bytes, charset: bytes = b"") -> str:
         return raw.decode(codec)
     except UnicodeDecodeError:
         if charset and codec != _WESTERN:
-            raise Unusable(400, "The text is not in the charset that it names") from None
+            raise UnusableError(400, "The text is not in the charset that it names") from None
     # Clients that name no charset and do not send UTF-8 are old and western. Five bytes stand for
     # nothing in Windows-1252; ISO 8859-1 reads them as control characters.
     try:
@@ -297,7 +298,7 @@ def _codec(charset: bytes) -> str:
         name = normalize_encoding(charset.decode("ascii").lower())
         return _CODECS[aliases.get(name, name)]
     except (LookupError, ValueError):
-        raise Unusable(415, "The charset is not known") from None
+        raise UnusableError(415, "The charset is not known") from None
 
 
 def _parts(body: bytes, boundary: bytes) -> Iterable[tuple[dict[bytes, bytes], bytes]]:
@@ -306,7 +307,7 @@ def _parts(body: bytes, boundary: bytes) -> Iterable[tuple[dict[bytes, bytes], b
 
     def begin() -> None:
         if len(parts) == MAX_FIELDS:
-            raise Unusable(400, "Too many parameters")
+            raise UnusableError(400, "Too many parameters")
         parts.append(({}, bytearray()))
 
     def end_of_header() -> None:
@@ -336,12 +337,12 @@ def _parts(body: bytes, boundary: bytes) -> Iterable[tuple[dict[bytes, bytes], b
     except FormParserError:
         ended = False
     if not ended:
-        raise Unusable(400, "The body is not a multipart form")
+        raise UnusableError(400, "The body is not a multipart form")
     return [(headers, bytes(content)) for headers, content in parts]
 
 
 async def receive_body(receive: Receive) -> bytes:
-    """The whole body. Raises Unusable (400, 408, 413)."""
+    """The whole body. Raises UnusableError (400, 408, 413)."""
     message = await receive()
     body = bytearray(message.get("body", b""))
     received, pieces = len(body), 1
@@ -360,12 +361,12 @@ async def receive_body(receive: Receive) -> bytes:
                 if received <= MAX_BODY:
                     body += chunk
     except TimeoutError:
-        raise Unusable(408, "The request did not arrive in time") from None
+        raise UnusableError(408, "The request did not arrive in time") from None
     if pieces == MAX_PIECES:
-        raise Unusable(400, "The body comes in too small pieces")
+        raise UnusableError(400, "The body comes in too small pieces")
     if message["type"] == "http.disconnect":
         # Whom this goes to is no longer there, or has been silent for the server's time-out.
-        raise Unusable(408, "The request did not arrive in time")
+        raise UnusableError(408, "The request did not arrive in time")
     if received > MAX_BODY:
-        raise Unusable(413, "The request is too large")
+        raise UnusableError(413, "The request is too large")
     return bytes(body)

@@ -22,11 +22,14 @@ _MOST_DROPPED = 4 * 1024 * 1024
 Answer = Callable[[bytes], bytes]
 
 
-class Refused(asyncio.Protocol):
+class RefusedConnection(asyncio.Protocol):
     """What a transport talks to from then on."""
 
     def __init__(
-        self, transport: asyncio.Transport, now: float, on_end: Callable[["Refused"], None]
+        self,
+        transport: asyncio.Transport,
+        now: float,
+        on_end: Callable[["RefusedConnection"], None],
     ) -> None:
         self._transport = transport
         self._on_end = on_end

@@ -380,7 +380,7 @@ async def test_it_is_not_tried_a_third_time(caplog):
         )
     assert len(odd.requests) == 2
     logged = "".join(str(record.__dict__) for record in caplog.records)
-    assert "CutOff" in logged
+    assert "CutOffError" in logged
     assert "TopSecret" not in logged
     assert "494000000" not in logged
 

@@ -120,7 +120,7 @@ async def _tell(carrier: Carrier, **options: object) -> None:
 
 async def _command(carrier: Carrier, do: str, **arguments: object) -> None:
     """A command to an SMSC, unless it is killed meanwhile. One at a time."""
-    async with carrier.telling:
+    async with carrier.outbox:
         try:
             await asyncio.to_thread(carrier.smsc.command, do, **arguments)
         except (AssertionError, OSError, ValueError):

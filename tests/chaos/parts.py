@@ -97,7 +97,7 @@ class Carrier:
         self.folder = folder
         folder.mkdir()
         #: One command at a time: its answer is read before the next.
-        self.telling = asyncio.Lock()
+        self.outbox = asyncio.Lock()
         self._context = contextlib.ExitStack()
         self.smsc = self._started(lasting_port())
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 from sms_gateway.smpp.codec import Decoder, EncodeError, FramingError, decode, encode
 from sms_gateway.smpp.events import Answered, Closed, Offered, Unanswered
-from sms_gateway.smpp.pdu import BindTransceiver, BindTransceiverResp, Pdu, SubmitSm, Unreadable
+from sms_gateway.smpp.pdu import BindTransceiver, BindTransceiverResp, Pdu, SubmitSm, UnreadablePdu
 from sms_gateway.smpp.session import Session
 from sms_gateway.smpp.status import SYSTEM_ERROR
 from sms_gateway.sms.encoding import DefaultAlphabet
@@ -35,7 +35,7 @@ def decoding(data: bytes) -> None:
     found = _read([octets])
     assert found == _read([octets[at : at + size] for at in range(0, len(octets), size)])
     for pdu in found:
-        if pdu is None or isinstance(pdu, Unreadable):
+        if pdu is None or isinstance(pdu, UnreadablePdu):
             continue
         try:
             written = encode(pdu)

@@ -39,14 +39,14 @@ _FILES = (
 )
 #: What is called with a reason.
 _CALLS = {
-    "OddAnswer",
+    "InvalidAnswerError",
     "FramingError",
     "EncodeError",
-    "BadText",
-    "BadAddress",
-    "TooManyNumbers",
+    "TextError",
+    "AddressError",
+    "TooManyNumbersError",
     "_Unreadable",
-    "NotTaken",
+    "NotTakenError",
     "Unanswered",
     "Closed",
     "_close",
@@ -111,7 +111,7 @@ def _places(tree: ast.Module) -> Iterator[ast.expr]:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=arguments):
                 if name in _CALLS:
                     yield from arguments
-                if name in ("Refused", "Unusable"):
+                if name in ("RefusedError", "UnusableError"):
                     yield from arguments[1:]
                 yield from (k.value for k in node.keywords if k.arg in _NAMES)
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in _NAMES:

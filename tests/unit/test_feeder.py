@@ -17,7 +17,7 @@ from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.message import State
 from sms_gateway.sms.receipt import Receipt
 from sms_gateway.store import GroupCommit, Store, history, tables
-from sms_gateway.store.outcome import OutcomeUnknown
+from sms_gateway.store.outcome import OutcomeUnknownError
 from sms_gateway.upstream import Answer, Delivery, Incoming, Outcome, Sink, pending_parts
 
 GRACE = 10.0
@@ -347,7 +347,7 @@ async def test_a_claim_that_was_committed_all_the_same_is_found(
 
         async def _lose(self, done: Awaitable[Any]) -> Any:
             assert await done
-            raise OutcomeUnknown
+            raise OutcomeUnknownError
 
     monkeypatch.setattr(sms_gateway.deliver.worker, "GroupCommit", Unconfirmed)
     ids = accept(books, 1, 1)
@@ -401,13 +401,13 @@ async def test_a_claim_that_is_under_way_when_the_worker_stops_is_given_back(
 ) -> None:
     claiming = asyncio.Event()
 
-    class Telling(GroupCommit[Any, Any]):
+    class Outbox(GroupCommit[Any, Any]):
         def submit(self, item: Any) -> Any:
             if isinstance(item, sms_gateway.deliver.worker.Claim):
                 claiming.set()
             return super().submit(item)
 
-    monkeypatch.setattr(sms_gateway.deliver.worker, "GroupCommit", Telling)
+    monkeypatch.setattr(sms_gateway.deliver.worker, "GroupCommit", Outbox)
     ids = accept(books)
     upstream = ByHand(room=0)
     async with worker(store, upstream) as run:

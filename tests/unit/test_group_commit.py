@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from sms_gateway.store import GroupCommit, Overdue, QueueFull, Store
+from sms_gateway.store import GroupCommit, OverdueError, QueueFullError, Store
 
 Numbers = GroupCommit[int, int]
 
@@ -77,7 +77,7 @@ async def test_a_full_queue_refuses_at_once(store: Store) -> None:
     async with doubling(store, limit=2) as (commits, _):
         with store.write():  # nothing can be committed meanwhile (on SQLite)
             waiting = [commits.submit(1), commits.submit(2)]
-            with pytest.raises(QueueFull):
+            with pytest.raises(QueueFullError):
                 commits.submit(3)
         assert await asyncio.gather(*waiting) == [2, 4]
         assert await commits.submit(3) == 6
@@ -304,7 +304,7 @@ async def test_what_nobody_waits_for_any_more_is_not_written(
             in_time = commits.submit(4)
             await asyncio.sleep(0.2)
         results = await asyncio.gather(*late, return_exceptions=True)
-        assert [type(result) for result in results] == [Overdue, Overdue]
+        assert [type(result) for result in results] == [OverdueError, OverdueError]
         assert await in_time == 8
     assert stored(store) == [1, 4]
 
@@ -327,7 +327,7 @@ async def test_what_takes_too_long_is_undone_where_nobody_waits_any_more(store: 
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.25)
     go_on.set()
-    with pytest.raises(Overdue):
+    with pytest.raises(OverdueError):
         await late
     assert await commits.submit("next") == "next"
     await commits.aclose()

@@ -18,7 +18,7 @@ from sms_gateway.backend import (
 from sms_gateway.codes import Code
 from sms_gateway.remote.answers import (
     Answer,
-    OddAnswer,
+    InvalidAnswerError,
     read_count,
     read_inbox,
     read_reply,
@@ -124,7 +124,7 @@ def test_an_odd_inbox_is_no_inbox(changed: dict[str, Any]) -> None:
     good = json.dumps({"result": INBOX}).encode()
     assert read_inbox(Answer(200, None, good), after=4, limit=2).reply.error is Code.SENT
     body = json.dumps({"result": INBOX | changed}).encode()
-    with pytest.raises(OddAnswer):
+    with pytest.raises(InvalidAnswerError):
         read_inbox(Answer(200, None, body), after=4, limit=2)
 
 
@@ -152,7 +152,7 @@ XML = (
 def test_an_odd_inbox_in_xml_is_no_inbox(old: str, new: str) -> None:
     assert read_inbox(Answer(200, None, XML.encode()), after=0, limit=1).next == 5
     body = XML.replace(old, new).encode()
-    with pytest.raises(OddAnswer):
+    with pytest.raises(InvalidAnswerError):
         read_inbox(Answer(200, None, body), after=0, limit=1)
 
 
@@ -190,7 +190,7 @@ def test_an_odd_status_is_no_status(changed: dict[str, Any]) -> None:
     good = json.dumps({"result": STATUS}).encode()
     assert read_status(Answer(200, None, good), NAME).reply.error is Code.SENT
     body = json.dumps({"result": STATUS | changed}).encode()
-    with pytest.raises(OddAnswer):
+    with pytest.raises(InvalidAnswerError):
         read_status(Answer(200, None, body), NAME)
 
 
@@ -198,12 +198,12 @@ def test_an_odd_status_is_no_status(changed: dict[str, Any]) -> None:
     "fields", [{"error": 0}, {"error": 0, "sent": -1}, {"error": 0, "sent": "1"}]
 )
 def test_an_odd_count_is_no_success(fields: dict[str, Any]) -> None:
-    with pytest.raises(OddAnswer):
+    with pytest.raises(InvalidAnswerError):
         read_count(Answer(200, None, json.dumps({"result": fields}).encode()))
 
 
 @given(st.binary())
 def test_no_octets_are_a_success(body: bytes) -> None:
     for read in (read_reply, read_count):
-        with pytest.raises(OddAnswer):
+        with pytest.raises(InvalidAnswerError):
             read(Answer(200, None, body))

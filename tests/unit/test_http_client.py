@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from support.certificates import self_signed
 
-from sms_gateway.remote.answers import Answer, OddAnswer
-from sms_gateway.remote.http_client import LONGEST_HEAD, Client, CutOff, Unreached
+from sms_gateway.remote.answers import Answer, InvalidAnswerError
+from sms_gateway.remote.http_client import LONGEST_HEAD, Client, CutOffError, UnreachedError
 
 LONGEST = 1000
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello"
@@ -129,7 +129,7 @@ async def test_an_answer_is_read_however_it_is_framed_and_cut(said, answer):
 async def test_an_answer_that_breaks_off_is_none(said):
     end = len(said) - (said.startswith(b"HTTP/1.1 304") and 1)
     for n in range(0, end, 3):
-        with pytest.raises(CutOff):
+        with pytest.raises(CutOffError):
             await answer_to(said[:n])
 
 
@@ -170,7 +170,7 @@ async def test_an_answer_that_breaks_off_is_none(said):
     ],
 )
 async def test_what_is_no_answer_is_odd(said):
-    with pytest.raises(OddAnswer):
+    with pytest.raises(InvalidAnswerError):
         await answer_to(said)
 
 
@@ -283,7 +283,7 @@ async def test_what_refuses_connections_is_unreached():
     async with peer() as told:
         port = told.port
     async with client(f"http://127.0.0.1:{port}") as made:
-        with pytest.raises(Unreached):
+        with pytest.raises(UnreachedError):
             await post(made)
 
 
@@ -296,7 +296,7 @@ async def test_over_tls_a_certificate_has_to_be_trusted(
     async with peer(WHOLE, WHOLE, tls=tls) as told:
         url = f"https://localhost:{told.port}"
         async with client(url) as made:
-            with pytest.raises(Unreached):
+            with pytest.raises(UnreachedError):
                 await post(made)
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         async with client(url) as made:
@@ -318,7 +318,7 @@ async def test_what_does_not_complete_a_connection_is_unreached():
         port = server.sockets[0].getsockname()[1]
         # A handshake that nobody answers.
         async with client(f"https://127.0.0.1:{port}", connect_timeout=0.1) as made:
-            with pytest.raises(Unreached):
+            with pytest.raises(UnreachedError):
                 await post(made)
         await over.wait()
 

@@ -15,8 +15,8 @@ from email_gateway.html import MAX_DEPTH as MAX_HTML_DEPTH
 from email_gateway.html import PIECE, text_of_html
 from email_gateway.mail import Mail, read
 from email_gateway.mime import MAX_DEPTH, MAX_PARAMETERS, MAX_PARTS, part
-from email_gateway.own_words import own_words
-from email_gateway.unreadable import Unreadable
+from email_gateway.reply_text import reply_text
+from email_gateway.unreadable import UnreadableMailError
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "mail"
 
@@ -80,7 +80,7 @@ def text(headers: str, body: str | bytes = "") -> str:
 
 
 def refusal(headers: str, body: str | bytes = "") -> str:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableMailError) as caught:
         read(part(mail(headers, body)))
     return str(caught.value)
 
@@ -246,7 +246,7 @@ def test_texts_in_any_charset(charset: str, octets: bytes, words: str) -> None:
     ],
 )
 def test_what_is_no_charset_is_refused_by_its_name(charset: str) -> None:
-    with pytest.raises(Unreadable, match=r"^the charset '.{0,40}' is unknown$"):
+    with pytest.raises(UnreadableMailError, match=r"^the charset '.{0,40}' is unknown$"):
         decoded(b"abc", charset)
 
 
@@ -265,7 +265,7 @@ def test_what_is_no_charset_is_not_remembered(headers: str) -> None:
     for n in range(10):
         try:
             read(part(mail(headers.format(f"x-venusian-{n}"), "a")))
-        except Unreadable:
+        except UnreadableMailError:
             pass
     assert not [name for name in encodings._cache if "venusian" in name]
 
@@ -287,7 +287,7 @@ def test_a_parameter_in_another_charset_is_read(headers: str, words: str) -> Non
 
 @pytest.mark.parametrize("charset", ["utf-8", "euc-jp", "cp1252", ""])
 def test_octets_that_are_not_in_their_charset_are_never_replaced(charset: str) -> None:
-    with pytest.raises(Unreadable, match="not in the charset"):
+    with pytest.raises(UnreadableMailError, match="not in the charset"):
         decoded(b"a\x81\xff", charset)
 
 
@@ -406,9 +406,9 @@ def nested(depth: int, inner: bytes = b"deep") -> bytes:
 def test_parts_within_parts_have_an_end() -> None:
     assert read(part(nested(MAX_DEPTH))).text == "deep"
     for depth in (MAX_DEPTH + 1, 10_000):
-        with pytest.raises(Unreadable, match="too many parts"):
+        with pytest.raises(UnreadableMailError, match="too many parts"):
             read(part(nested(depth)))
-    with pytest.raises(Unreadable, match="too many parts"):
+    with pytest.raises(UnreadableMailError, match="too many parts"):
         read(part(mail(*multipart("mixed", *[FILE] * (MAX_PARTS + 1)))))
 
 
@@ -479,7 +479,7 @@ def test_html_reads_the_same_wherever_it_is_cut_in_pieces(html: str, at: int) ->
 def test_html_within_html_has_an_end() -> None:
     deepest = MAX_HTML_DEPTH - 2  # in <html> and <body>
     assert text_of_html("<b>" * deepest + "a" + "</b>" * deepest + "b").strip() == "ab"
-    with pytest.raises(Unreadable, match="nested too deep"):
+    with pytest.raises(UnreadableMailError, match="nested too deep"):
         text_of_html("<b>" * (deepest + 1))
 
 
@@ -531,7 +531,7 @@ def test_html_within_html_has_an_end() -> None:
     ],
 )
 def test_quotes_signatures_and_footers_are_cut(written: str, words: str | None) -> None:
-    assert own_words(written) == (written.strip() if words is None else words)
+    assert reply_text(written) == (written.strip() if words is None else words)
 
 
 QUOTED = "> 40 C\nroom 2"
@@ -771,7 +771,7 @@ def test_no_mail_takes_long_to_read(line: str, content: str) -> None:
     before = time.process_time()
     try:
         read(part(octets))
-    except Unreadable:
+    except UnreadableMailError:
         pass
     # The slowest takes a fifth of a second; what is quadratic takes minutes.
     assert time.process_time() - before < 10
@@ -814,7 +814,7 @@ def test_no_mail_is_read_again_and_again(headers: str, body: str) -> None:
     before = time.process_time()
     try:
         read(part(octets))
-    except Unreadable:
+    except UnreadableMailError:
         pass
     # The slowest takes a fifth of a second.
     assert time.process_time() - before < 1
@@ -874,7 +874,7 @@ def test_whatever_comes_is_read_or_refused(octets: bytes) -> None:
     automatic(found, "a@b")
     try:
         message = read(found)
-    except Unreadable:
+    except UnreadableMailError:
         return
     assert isinstance(message, Mail)
     assert len(message.text) <= 2 * len(octets) + 10
@@ -884,8 +884,8 @@ def test_whatever_comes_is_read_or_refused(octets: bytes) -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_is_cut_and_once_is_enough(written: str) -> None:
-    words = own_words(written)
-    assert own_words(words) == words
+    words = reply_text(written)
+    assert reply_text(words) == words
     assert text_of_html(written) is not None
 
 

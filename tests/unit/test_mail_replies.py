@@ -9,7 +9,7 @@ from support.true_texts import STAY_IN_ANSWERS, TRUE_TEXTS
 from email_gateway.html import lines_of_html
 from email_gateway.languages import LANGUAGES
 from email_gateway.lines import Line, lines_of
-from email_gateway.own_words import Kind, own_words, whole
+from email_gateway.reply_text import Kind, reply_text, whole
 
 ANSWER, FORWARD = Kind(answer=True), Kind(forward=True)
 PLAIN, HTML = dict(replies.plain()), dict(replies.html())
@@ -23,12 +23,12 @@ def stripped(text: str) -> str:
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_of_an_answer_only_its_own_words_are_taken(name: str) -> None:
-    assert own_words(PLAIN[name], ANSWER) == replies.NEW
+    assert reply_text(PLAIN[name], ANSWER) == replies.NEW
 
 
 @pytest.mark.parametrize("name", HTML)
 def test_of_an_answer_in_html_only_its_own_words_are_taken(name: str) -> None:
-    assert own_words(lines_of_html(HTML[name]), ANSWER) == replies.NEW
+    assert reply_text(lines_of_html(HTML[name]), ANSWER) == replies.NEW
 
 
 def test_the_score_without_a_header_that_tells_of_an_answer() -> None:
@@ -36,7 +36,7 @@ def test_the_score_without_a_header_that_tells_of_an_answer() -> None:
         **{name: lines_of(text) for name, text in PLAIN.items()},
         **{f"html {name}": lines_of_html(text) for name, text in HTML.items()},
     }
-    missed = {name for name, lines in texts.items() if own_words(lines) != replies.NEW}
+    missed = {name for name, lines in texts.items() if reply_text(lines) != replies.NEW}
     print(f"{len(texts) - len(missed)} of {len(texts)} answers, {len(replies.LANGUAGES)} languages")
     assert missed == UNSURE
 
@@ -54,13 +54,13 @@ def test_the_corpus_has_every_language_of_the_table() -> None:
 
 @pytest.mark.parametrize("name", TRUE_TEXTS)
 def test_nothing_is_cut_of_a_text_that_quotes_nothing(name: str) -> None:
-    assert own_words(TRUE_TEXTS[name]) == stripped(TRUE_TEXTS[name])
-    assert own_words(TRUE_TEXTS[name], FORWARD) == stripped(TRUE_TEXTS[name])
+    assert reply_text(TRUE_TEXTS[name]) == stripped(TRUE_TEXTS[name])
+    assert reply_text(TRUE_TEXTS[name], FORWARD) == stripped(TRUE_TEXTS[name])
 
 
 @pytest.mark.parametrize("name", STAY_IN_ANSWERS)
 def test_nothing_is_cut_of_an_answer_that_quotes_nothing(name: str) -> None:
-    assert own_words(TRUE_TEXTS[name], ANSWER) == stripped(TRUE_TEXTS[name])
+    assert reply_text(TRUE_TEXTS[name], ANSWER) == stripped(TRUE_TEXTS[name])
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_nothing_is_cut_of_an_answer_that_quotes_nothing(name: str) -> None:
 )
 @pytest.mark.parametrize("kind", [ANSWER, Kind()])
 def test_a_colon_is_one_in_every_script(attribution: str, kind: Kind) -> None:
-    assert own_words(f"OK\n\n{attribution}\n> old\n> text", kind) == "OK"
-    assert own_words(f"Menu {attribution[-1]}\nsoup", kind) == f"Menu {attribution[-1]}\nsoup"
+    assert reply_text(f"OK\n\n{attribution}\n> old\n> text", kind) == "OK"
+    assert reply_text(f"Menu {attribution[-1]}\nsoup", kind) == f"Menu {attribution[-1]}\nsoup"
 
 
 def test_words_between_dashes_above_the_headers_of_a_mail_go_with_them() -> None:
     headers = "Von: Ann <a@b.c>\nDatum: 30.11.2026 10:00\nAn: b@c.d\nBetreff: x\n\nold"
     for kind in (ANSWER, Kind()):
-        assert own_words(f"OK\n\n----- Urspr. Nachr. -----\n{headers}", kind) == "OK"
+        assert reply_text(f"OK\n\n----- Urspr. Nachr. -----\n{headers}", kind) == "OK"
     other = "----- Menu -----\nVon: Ann\nDatum: 30.11.2026\nSuppe"
-    assert own_words(f"OK\n\n{other}") == f"OK\n\n{other}"
+    assert reply_text(f"OK\n\n{other}") == f"OK\n\n{other}"

@@ -17,7 +17,7 @@ from email_gateway.subject import (
     read_subject,
     refuse_letters,
 )
-from email_gateway.unreadable import Unreadable
+from email_gateway.unreadable import UnreadableMailError
 from sms_gateway.sms.address import parse_recipients
 
 ONE, TWO = "+32494000001", "+32494000002"
@@ -151,7 +151,7 @@ def test_what_machines_answer_by_themselves_is_known(prefix: str) -> None:
     ],
 )
 def test_a_refusal_names_the_letter_and_no_number(written: str, why: str) -> None:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(UnreadableMailError) as caught:
         refuse_letters(read_subject(written).recipients)
     assert why in str(caught.value)
     assert "494000001" not in str(caught.value)

@@ -7,7 +7,7 @@ from support.reasons import reasons
 
 from sms_gateway.codes import Code
 from sms_gateway.smpp.status import STATUSES, lookup
-from sms_gateway.sms.address import BadAddress, parse_recipients
+from sms_gateway.sms.address import AddressError, parse_recipients
 from sms_gateway.words import words
 from sms_gateway.words.reasons import FORMS, SENTENCES, in_words
 
@@ -203,7 +203,7 @@ def test_a_reason_is_ours_or_quoted(reason, english, french):
     ],
 )
 def test_why_a_number_is_refused_reads_in_french(numbers, region):
-    with pytest.raises(BadAddress) as refused:
+    with pytest.raises(AddressError) as refused:
         parse_recipients(numbers, region)
     reason = str(refused.value)
     told = in_words(reason, FRENCH)

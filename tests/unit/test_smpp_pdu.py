@@ -27,7 +27,7 @@ from sms_gateway.smpp.pdu import (
     SubmitSmResp,
     Unbind,
     UnbindResp,
-    Unreadable,
+    UnreadablePdu,
     carried,
     layout,
 )
@@ -157,7 +157,7 @@ def test_an_impossible_length_is_told_before_more_is_read(length: int) -> None:
 )
 def test_what_makes_no_sense_says_what_is_wrong_with_it(digits: str, complaint: int) -> None:
     pdu = decode(wire(digits))
-    assert isinstance(pdu, Unreadable)
+    assert isinstance(pdu, UnreadablePdu)
     assert (pdu.sequence, pdu.complaint.number) == (8, complaint)
     assert pdu.unreadable_id == int(digits[:8], 16)
 

@@ -13,7 +13,7 @@ from sms_gateway.smpp.events import (
     Closed,
     Event,
     Offered,
-    Strange,
+    ProtocolViolation,
     Unanswered,
 )
 from sms_gateway.smpp.pdu import (
@@ -213,7 +213,7 @@ def test_an_answer_to_nothing_changes_nothing_and_is_not_answered(pdu: Pdu) -> N
     link = bound_link()
     link.submit("a")
     (event,) = link.receive(pdu)
-    assert isinstance(event, Strange)
+    assert isinstance(event, ProtocolViolation)
     assert link.sent() == []
     assert (link.session.state, link.session.pending) == (State.BOUND, 1)
 
@@ -222,7 +222,7 @@ def test_a_second_answer_to_a_part_is_strange() -> None:
     link = bound_link()
     (sequence,) = link.submit("a")
     answer = SubmitSmResp(sequence=sequence, message_id="x")
-    assert [type(event) for event in link.receive(answer, answer)] == [Answered, Strange]
+    assert [type(event) for event in link.receive(answer, answer)] == [Answered, ProtocolViolation]
 
 
 def test_a_nack_with_the_number_of_a_part_answers_it() -> None:
@@ -263,7 +263,7 @@ def test_a_late_answer_is_matched_for_a_while() -> None:
     ]
     link.pass_(4)
     (event,) = link.receive(SubmitSmResp(sequence=b, message_id="B"))
-    assert isinstance(event, Strange)
+    assert isinstance(event, ProtocolViolation)
 
 
 def test_a_late_nack_is_matched_too() -> None:
@@ -530,7 +530,7 @@ def test_a_length_that_cannot_be_ends_the_session(length: str) -> None:
 def test_a_request_that_is_not_understood_is_nacked(octets: str, nack: Pdu | None) -> None:
     link = bound_link()
     (event,) = link.session.received(bytes.fromhex(octets), link.now)
-    assert isinstance(event, Strange)
+    assert isinstance(event, ProtocolViolation)
     assert link.sent() == ([nack] if nack else [])
     assert link.session.state is State.BOUND
 

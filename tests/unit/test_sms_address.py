@@ -10,8 +10,8 @@ from sms_gateway.sms.address import (
     MAX_LENGTH,
     MAX_NUMBERS,
     Address,
-    BadAddress,
-    TooManyNumbers,
+    AddressError,
+    TooManyNumbersError,
     mask,
     parse_recipients,
 )
@@ -166,7 +166,7 @@ def test_numbers_are_read_as_people_mean_them(
     text: str, region: str | None, numbers: list[str] | None
 ):
     if numbers is None:
-        with pytest.raises(BadAddress):
+        with pytest.raises(AddressError):
             parse_recipients(text, region)
     else:
         assert _numbers(text, region) == numbers
@@ -249,20 +249,20 @@ def test_numbers_are_read_as_people_mean_them(
 )
 @pytest.mark.parametrize("region", [None, "BE"])
 def test_what_is_no_list_of_valid_numbers_is_refused(text: str, region: str | None):
-    with pytest.raises(BadAddress):
+    with pytest.raises(AddressError):
         parse_recipients(text, region)
 
 
 def test_one_bad_number_refuses_all_and_the_message_tells_which_and_why():
-    with pytest.raises(BadAddress, match=r"^number 2 of 3 is not a valid telephone number"):
+    with pytest.raises(AddressError, match=r"^number 2 of 3 is not a valid telephone number"):
         parse_recipients("+32494000000, +3249400, +32495000000", None)
-    with pytest.raises(BadAddress, match=r"^number 1 of 2 has a letter or sign"):
+    with pytest.raises(AddressError, match=r"^number 1 of 2 has a letter or sign"):
         parse_recipients("mum, +32494000000", None)
-    with pytest.raises(BadAddress, match=r"^the number is not a valid telephone number"):
+    with pytest.raises(AddressError, match=r"^the number is not a valid telephone number"):
         parse_recipients("3249400", None)
-    with pytest.raises(BadAddress, match=r"^number 2 of 2 has an extension"):
+    with pytest.raises(AddressError, match=r"^number 2 of 2 has an extension"):
         parse_recipients("+32494000000;ext=5", None)
-    with pytest.raises(BadAddress, match=r"^there is no number$"):
+    with pytest.raises(AddressError, match=r"^there is no number$"):
         parse_recipients(" ", None)
 
 
@@ -296,13 +296,13 @@ def test_one_bad_number_refuses_all_and_the_message_tells_which_and_why():
     ],
 )
 def test_a_refusal_says_what_was_wrong(text: str, region: str | None, reason: str):
-    with pytest.raises(BadAddress, match=reason):
+    with pytest.raises(AddressError, match=reason):
         parse_recipients(text, region)
 
 
 def test_a_space_that_may_have_been_a_plus_makes_no_national_number_of_one_abroad():
     for text in (" 2015946934", " 32494000000, 2015946934"):
-        with pytest.raises(BadAddress, match="may have been a \\+ and makes another number"):
+        with pytest.raises(AddressError, match="may have been a \\+ and makes another number"):
             parse_recipients(text, "US")
     # Where it makes no difference it is nothing.
     assert _numbers(" 32494000000", "BE") == [ONE]
@@ -346,9 +346,9 @@ def test_five_numbers_are_read_so_that_they_can_be_counted():
 
 def test_more_numbers_than_anybody_may_send_to_are_too_many():
     many = [f"+32494{n:06}" for n in range(MAX_NUMBERS + 1)]
-    with pytest.raises(TooManyNumbers):
+    with pytest.raises(TooManyNumbersError):
         parse_recipients(",".join(many), None)
-    with pytest.raises(TooManyNumbers):
+    with pytest.raises(TooManyNumbersError):
         parse_recipients(", ".join(many * 100), None)
     assert len(_numbers(",".join([*many[1:], "0032494000001"]))) == MAX_NUMBERS
 
@@ -356,7 +356,7 @@ def test_more_numbers_than_anybody_may_send_to_are_too_many():
 def test_a_text_that_is_too_long_is_not_read():
     padded = "+32494000000" + " " * (MAX_LENGTH - 12)
     assert _numbers(padded) == ["+32494000000"]
-    with pytest.raises(BadAddress, match="longer than"):
+    with pytest.raises(AddressError, match="longer than"):
         parse_recipients(padded + " ", None)
 
 
@@ -375,7 +375,7 @@ _ANYTHING = st.one_of(
 def test_whatever_is_written_is_read_or_refused_without_showing_it(text: str, region: str | None):
     try:
         addresses = parse_recipients(text, region)
-    except BadAddress as refused:
+    except AddressError as refused:
         reason = str(refused)
         # Positions, never a number.
         assert max(map(len, re.findall(r"\d+", reason)), default=0) < 3

@@ -5,7 +5,7 @@ import pytest
 from phonenumbers import PhoneNumberType
 
 from sms_gateway.sms import readings
-from sms_gateway.sms.address import BadAddress
+from sms_gateway.sms.address import AddressError
 from sms_gateway.sms.kinds import Kind
 
 CASES = [
@@ -59,7 +59,7 @@ def test_all_numbers_of_a_text_are_told_once_each():
         "+32494000000",
         "+32495000000",
     ]
-    with pytest.raises(BadAddress):
+    with pytest.raises(AddressError):
         readings.readings("mum", "BE")
 
 

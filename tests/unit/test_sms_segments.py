@@ -7,9 +7,9 @@ from sms_gateway.sms.encoding import Encoding, choose, encode
 from sms_gateway.sms.segments import (
     LIMITS,
     MAX_PARTS,
-    BadText,
     Concatenation,
     Segments,
+    TextError,
     count,
     measure,
     parse_user_data_header,
@@ -193,11 +193,11 @@ def test_no_header_is_an_error(octets: bytes):
     ],
 )
 def test_a_text_of_more_parts_than_can_be_numbered_is_too_long(text: str):
-    with pytest.raises(BadText, match=f"longer than {MAX_PARTS} parts"):
+    with pytest.raises(TextError, match=f"longer than {MAX_PARTS} parts"):
         count(text)
-    with pytest.raises(BadText, match=f"longer than {MAX_PARTS} parts"):
+    with pytest.raises(TextError, match=f"longer than {MAX_PARTS} parts"):
         segment(text, choose(text))
-    with pytest.raises(BadText, match=f"longer than {MAX_PARTS} parts"):
+    with pytest.raises(TextError, match=f"longer than {MAX_PARTS} parts"):
         user_data(text, choose(text), 1)
 
 
@@ -240,7 +240,7 @@ def test_a_form_feed_is_a_character_of_gsm():
     ],
 )
 def test_a_text_that_cannot_be_carried_is_refused_in_words_without_it(text: str, words: str):
-    with pytest.raises(BadText) as refused:
+    with pytest.raises(TextError) as refused:
         validate_text(text)
     assert str(refused.value) == words
 
@@ -258,7 +258,7 @@ def test_a_text_is_taken_exactly_when_an_xml_parser_takes_it(text: str):
 
     try:
         validate_text("x" + text)
-    except BadText:
+    except TextError:
         with pytest.raises(ValueError, match=r"."):
             etree.Element("a").text = text
     else:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sms_gateway.web.params import (
     CHARSETS,
     MAX_FIELDS,
-    Unusable,
+    UnusableError,
     parse_body,
     parse_form,
     parse_json,
@@ -41,7 +41,7 @@ forms = st.lists(
 @given(forms)
 @example("message=%%2B41&recipients=%252B%2%2B5")
 def test_a_form_is_read_alike_whether_it_is_plain_or_names_its_charset(form):
-    with suppress(Unusable):
+    with suppress(UnusableError):
         assert parse_form(form.encode(), b"utf-8") == parse_form(form.encode())
 
 
@@ -59,7 +59,7 @@ def test_no_bytes_are_worse_than_unusable(raw, charset):
         lambda: parse_multipart(b"--x\r\n" + raw + b"\r\n--x--\r\n", b"x", charset),
         lambda: parse_body(raw, b"a=b"),
     ):
-        with suppress(Unusable):
+        with suppress(UnusableError):
             assert isinstance(parse(), dict)
 
 
@@ -119,20 +119,20 @@ def test_the_charset_is_the_one_named_or_utf_8_or_windows_1252(raw, charset, tex
 
 @pytest.mark.parametrize("charset", [b"klingon", b"idna", b"punycode", b"rot13", b"hex", b"\xff"])
 def test_a_charset_that_is_none_is_refused(charset):
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableError) as caught:
         parse_form(b"message=x", charset)
     assert caught.value.status == 415
 
 
 def test_a_charset_that_is_none_is_not_remembered():
     for n in range(100):
-        with pytest.raises(Unusable):
+        with pytest.raises(UnusableError):
             parse_form(b"message=x", b"venusian-%d" % n)
     assert not [name for name in encodings._cache if "venusian" in name]
 
 
 def test_text_that_is_not_in_the_charset_it_names_is_refused():
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableError) as caught:
         parse_form(b"message=Zo%EB", b"utf-8")
     assert caught.value.status == 400
 
@@ -143,7 +143,7 @@ def test_every_charset_is_known_to_python_by_the_name_it_has_here():
 
 def test_more_fields_than_a_form_has_are_refused():
     assert len(parse_form(b"&".join(b"f%d=1" % n for n in range(MAX_FIELDS)))) == MAX_FIELDS
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableError):
         parse_form(b"a=1&" * MAX_FIELDS)
 
 
@@ -170,7 +170,7 @@ def test_the_type_of_the_body_says_how_it_is_read(content_type, body):
 
 def test_a_body_of_another_type_is_refused_unless_it_is_empty():
     assert parse_body(b"text/xml", b"") == {}
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableError) as caught:
         parse_body(b"text/xml", b"<a/>")
     assert caught.value.status == 415
 
@@ -215,7 +215,7 @@ def test_recipients_in_json_are_a_text_a_number_or_a_list(document, recipients):
     ],
 )
 def test_json_that_says_something_else_is_refused(document):
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableError) as caught:
         parse_json(document)
     assert caught.value.status == 400
     assert caught.value.why
@@ -273,7 +273,7 @@ def test_files_in_a_form_are_passed_over():
     ids=["cut off", "other boundary", "no boundary", "long", "no header", "empty", "too many"],
 )
 def test_a_multipart_form_that_is_none_is_refused(body, boundary):
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UnusableError) as caught:
         parse_multipart(body, boundary)
     assert caught.value.status == 400
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ...callbacks.outbox import Telling
+from ...callbacks.outbox import Outbox
 from ...routing.routes import Routes
 from ...sms.message import State
 from ...sms.receipt import id_key
@@ -21,7 +21,7 @@ from ...store.events import forget_parked
 from ...upstream import Answer, Delivery, Outcome, ReceiptsOf, pending_parts
 from .events import Beat, Claim, Event, LateAnswer, MessageCame, ReceiptCame, Settled, Step
 from .inbound import Receiving
-from .receipt_matching import Joining
+from .receipt_matching import ReceiptMatching
 
 __all__ = [
     "Beat",
@@ -56,9 +56,9 @@ class Ledger:
         """`receipts_of`: for which parts of a long text an upstream's carrier sends receipts, for
         those where that is not each of them."""
         self._routes = routes
-        self._telling = Telling()
-        self._joining = Joining(self._telling, self._settle_late, receipts_of or {})
-        self._receiving = Receiving(self._telling, stop_words or StopWords())
+        self._outbox = Outbox()
+        self._matching = ReceiptMatching(self._outbox, self._settle_late, receipts_of or {})
+        self._receiving = Receiving(self._outbox, stop_words or StopWords())
         self._worker = worker
         self._lease = lease
         # The order in which the kinds of events of a batch are written. Received messages may
@@ -67,7 +67,7 @@ class Ledger:
             (MessageCame, self._receiving.take),
             (Settled, self._settle),
             (LateAnswer, self._settle_late),
-            (ReceiptCame, self._joining.take),
+            (ReceiptCame, self._matching.take),
             (Beat, self._tidy),
         )
 
@@ -75,7 +75,7 @@ class Ledger:
         self, connection: Connection, events: Sequence[Event]
     ) -> Sequence[list[Delivery] | None]:
         """Write a batch; claims result in deliveries, everything else in None."""
-        events = self._joining.sort_out(connection, events)
+        events = self._matching.sort_out(connection, events)
         for kind, write in self._writers:
             chosen = [event for event in events if isinstance(event, kind)]
             if chosen:
@@ -111,7 +111,7 @@ class Ledger:
     ) -> None:
         """There is nothing to hand out: the carrier's answers came after these were queued again,
         as their worker had been taken for dead."""
-        with self._telling.changes(connection, [delivery.id for delivery in deliveries], now):
+        with self._outbox.changes(connection, [delivery.id for delivery in deliveries], now):
             rows = [
                 (d.id, d.attempt, State.SUBMITTED, now, d.possible_duplicate) for d in deliveries
             ]
@@ -141,7 +141,7 @@ class Ledger:
             for event in events
         ]
         settled = [event.delivery_id for event in events]
-        with self._telling.changes(connection, settled, events[-1].now):
+        with self._outbox.changes(connection, settled, events[-1].now):
             queue.settle(connection, rows, worker=self._worker)
         steps: list[Step] = []
         for event in events:
@@ -153,7 +153,7 @@ class Ledger:
     def _settle_late(self, connection: Connection, events: Sequence[LateAnswer]) -> None:
         # One by one: these are rare, and the order in which they came matters.
         for event in events:
-            with self._telling.changes(connection, [event.answer.delivery_id], event.now):
+            with self._outbox.changes(connection, [event.answer.delivery_id], event.now):
                 self._settle_one_late(connection, event)
 
     def _settle_one_late(self, connection: Connection, event: LateAnswer) -> None:
@@ -170,7 +170,7 @@ class Ledger:
 
     def _tidy(self, connection: Connection, events: Sequence[Beat]) -> None:
         now = events[-1].now
-        self._telling.look(connection)
+        self._outbox.look(connection)
         leaving = ",".join(events[-1].leaving)
         if not workers.prolong(
             connection, self._worker, now=now, lease=self._lease, leaving=leaving
@@ -185,12 +185,12 @@ class Ledger:
                 for id, state in lost
             ],
         )
-        self._telling.changed(connection, dict(lost), now)
+        self._outbox.changed(connection, dict(lost), now)
         ended = queue.expire(connection, now=now)
-        self._telling.changed(connection, dict(ended), now)
+        self._outbox.changed(connection, dict(ended), now)
         queue.record_steps(connection, [(id, now, 0, state, _ENDS[state]) for id, state in ended])
         self._reroute(connection, now)
-        self._joining.look_again(connection, now)
+        self._matching.look_again(connection, now)
         self._receiving.join_overdue(connection, now)
         queue.forget_old(
             connection,
@@ -202,8 +202,8 @@ class Ledger:
 
     def _reroute(self, connection: Connection, now: int) -> None:
         """Queued deliveries whose route was taken out of the settings go by another."""
-        strays = queue.strays(connection, prefixes=self._routes.prefixes())
-        found = {row.id: self._routes.find(row.recipient) for row in strays}
+        without_route = queue.without_route(connection, prefixes=self._routes.prefixes())
+        found = {row.id: self._routes.find(row.recipient) for row in without_route}
         moved = {id: route.prefix for id, route in found.items() if route is not None}
         if moved:
             queue.reroute(connection, moved)

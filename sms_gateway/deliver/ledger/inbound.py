@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from ...callbacks.outbox import Telling
+from ...callbacks.outbox import Outbox
 from ...sms import numbering
 from ...sms.encoding import join_parts
 from ...sms.message import State
@@ -30,8 +30,8 @@ _GAP = " [...] "
 class Receiving:
     """Writes down what handsets send."""
 
-    def __init__(self, telling: Telling, stop_words: StopWords) -> None:
-        self._telling = telling
+    def __init__(self, outbox: Outbox, stop_words: StopWords) -> None:
+        self._outbox = outbox
         self._stop_words = stop_words
         self._warned: set[tuple[str, str]] = set()
 
@@ -136,7 +136,7 @@ class Receiving:
                     "received_at": at,
                 }
             )
-        with self._telling.receiving(connection, messages[-1][2]):
+        with self._outbox.receiving(connection, messages[-1][2]):
             inbox.add_received(connection, rows)
 
     def _warn(self, upstream: str, number: str) -> None:
@@ -162,7 +162,7 @@ class Receiving:
             stops.lift(connection, account_id, recipient)
         elif stops.add(connection, account_id, recipient, now):
             ended = stops.end_queued(connection, account_id, recipient, now)
-            self._telling.changed(connection, dict.fromkeys(ended, State.FAILED), now)
+            self._outbox.changed(connection, dict.fromkeys(ended, State.FAILED), now)
 
 
 def _whole(event: MessageCame) -> inbox.Whole:

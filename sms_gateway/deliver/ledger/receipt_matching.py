@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ...callbacks.outbox import Telling
+from ...callbacks.outbox import Outbox
 from ...sms.message import State
 from ...sms.receipt import Receipt, with_raw
 from ...sms.receipt_numbers import agrees, numbers_told
@@ -30,18 +30,18 @@ _FRESH = 5_000
 _Matched = tuple[ReceiptCame, Match]
 
 
-class Joining:
+class ReceiptMatching:
     """Joins receipts to their parts, those that come before their parts too."""
 
     def __init__(
         self,
-        telling: Telling,
+        outbox: Outbox,
         answered: Callable[[Connection, Sequence[LateAnswer]], None],
         receipts_of: Mapping[str, ReceiptsOf],
     ) -> None:
         """`answered` writes down what a receipt tells of an answer that never came; `receipts_of`
         is for which parts of a long text an upstream reports."""
-        self._telling = telling
+        self._outbox = outbox
         self._answered = answered
         self._long_texts = LongTexts(receipts_of)
         # The early receipts are looked at again and again, in as many beats as it takes: after
@@ -257,7 +257,7 @@ class Joining:
             )
             outcomes = self._outcomes(connection, changed, long, spoken)
             if outcomes:
-                with self._telling.changes(connection, outcomes, joined[-1][0].now):
+                with self._outbox.changes(connection, outcomes, joined[-1][0].now):
                     receipts.set_outcomes(connection, list(outcomes.items()))
         queue.record_steps(connection, steps)
 
@@ -291,7 +291,7 @@ class Joining:
         if not complete:
             return
         queue.lock(connection, complete)
-        with self._telling.changes(connection, complete, now):
+        with self._outbox.changes(connection, complete, now):
             receipts.set_outcomes(connection, [(id, State.DELIVERED) for id in complete])
         why = "delivered: this carrier reports one part of a long text"
         queue.record_steps(connection, [(id, now, 0, "receipt", why) for id in complete])

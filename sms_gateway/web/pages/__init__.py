@@ -22,12 +22,12 @@ from .account import AccountPages
 from .countries import CountryPages
 from .developer import DeveloperPage
 from .free_key import FreeKeyPages
-from .site import Forged, Site
+from .site import ForgedError, Site
 from .trial import TrialPages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class PageServices:
     """What the pages need besides the contract. Without it there are only those that do without."""
 
     gateway: PageBackend
@@ -47,7 +47,7 @@ class Pages:
         backend: Backend,
         public_url: str,
         *,
-        desk: Desk | None = None,
+        desk: PageServices | None = None,
         mail_domain: str | None = None,
         proxies: Sequence[str] = (),
     ) -> None:
@@ -91,9 +91,9 @@ class Pages:
         async def guarded(request: Request) -> Response:
             try:
                 return await answer(request)
-            except params.Unusable as error:
+            except params.UnusableError as error:
                 return self.problem(request.scope, error.status, error.why)
-            except Forged:
+            except ForgedError:
                 return self.problem(request.scope, 403, FORGED)
 
         return Route(route.path, guarded, methods=route.methods and list(route.methods))

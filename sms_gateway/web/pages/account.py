@@ -24,8 +24,8 @@ from ...store import Store, history
 from ...store.inbox import Received
 from . import chart
 from .export import export
+from .guess_limiter import GuessLimiter
 from .site import ERROR, Fields, Site, Visit
-from .slow import Slow
 from .trial import GUESSES, SECONDS_EACH, is_over
 
 #: States of a delivery that may be sent again.
@@ -58,7 +58,7 @@ class AccountPages:
         self._mail_domain = mail_domain
         self._region = region
         self._counts: dict[int, tuple[float, Counts]] = {}
-        self._slow = Slow(tries=GUESSES, seconds=SECONDS_EACH)
+        self._slow = GuessLimiter(tries=GUESSES, seconds=SECONDS_EACH)
 
     def routes(self) -> list[BaseRoute]:
         return [

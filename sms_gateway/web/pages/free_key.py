@@ -9,8 +9,8 @@ from starlette.routing import BaseRoute, Route
 
 from ...accounts import FREE_RATE
 from ...signup.requests import Asked, Signup, normal_address
+from .guess_limiter import GuessLimiter
 from .site import Site, Visit
-from .slow import Slow
 
 
 class FreeKeyPages:
@@ -19,7 +19,7 @@ class FreeKeyPages:
     def __init__(self, site: Site, signup: Signup) -> None:
         self._site = site
         self._signup = signup
-        self._slow = Slow(tries=20, seconds=30.0)
+        self._slow = GuessLimiter(tries=20, seconds=30.0)
 
     def routes(self) -> list[BaseRoute]:
         return [

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from ... import __version__
+from ...errors import GatewayError
 from ...signup.sessions import new_token
 from ...sms.message import State
 from ...words import LANGUAGES, preferred, words
@@ -79,7 +80,7 @@ class Visit:
         return hashlib.sha256(b"form " + self.token.encode()).hexdigest()
 
 
-class Forged(Exception):
+class ForgedError(GatewayError):
     """A form that did not come from one of our pages in the same browser, or is too old."""
 
 
@@ -185,14 +186,14 @@ class Site:
         )
 
     async def form(self, request: Request, visit: Visit) -> Fields:
-        """The fields of a form; Forged when it is not one of ours."""
+        """The fields of a form; ForgedError when it is not one of ours."""
         # Browsers say whose page a request comes from (W3C Fetch Metadata).
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise Forged
+            raise ForgedError
         fields = await params.receive(request.scope, request.receive)
         given = fields.get("form_token", "").encode("utf-8", "replace")
         if visit.fresh or not hmac.compare_digest(given, visit.form_token.encode()):
-            raise Forged
+            raise ForgedError
         return fields
 
     # Static files.

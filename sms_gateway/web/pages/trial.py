@@ -15,16 +15,16 @@ from starlette.routing import BaseRoute, Route
 from ...accounts import key_hash
 from ...backend import Backend, PageBackend, Reply, Submission, content_key
 from ...codes import MAX_RECIPIENTS, Code
-from ...sms.address import BadAddress
+from ...sms.address import AddressError
 from ...sms.countries import names_of_countries
 from ...sms.message import TERMINAL, State
 from ...sms.readings import Reading
-from ...sms.segments import BadText, Segments, count, validate_text
+from ...sms.segments import Segments, TextError, count, validate_text
 from ...store import Store, history
 from .. import params
 from ..render import as_json, as_xml
+from .guess_limiter import GuessLimiter
 from .site import Fields, Site, Visit
-from .slow import Slow
 
 #: Wrong keys that one network may try at once, and the seconds for each more.
 GUESSES, SECONDS_EACH = 10, 30.0
@@ -50,7 +50,7 @@ class TrialPages:
         self._checking = checking
         self._store = store
         self._read = read
-        self._slow = Slow(tries=GUESSES, seconds=SECONDS_EACH)
+        self._slow = GuessLimiter(tries=GUESSES, seconds=SECONDS_EACH)
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -122,7 +122,7 @@ class TrialPages:
             return ()
         try:
             return self._read(recipients)[:MAX_RECIPIENTS]
-        except BadAddress:
+        except AddressError:
             return ()
 
     async def count(self, request: Request) -> Response:
@@ -174,5 +174,5 @@ def _segments(message: str) -> Segments | str | None:
     try:
         validate_text(message)
         return count(message)
-    except BadText as bad:
+    except TextError as bad:
         return str(bad)

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 
 
-class Slow:
+class GuessLimiter:
     """Lets a network try so often and then makes it wait. In memory, and bounded."""
 
     #: Networks that are remembered; beyond it those that were quiet longest are forgotten.

@@ -16,7 +16,7 @@ from .bulk import run
 _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
-class Given:
+class BulkRows:
     """A statement that reads the given rows from a table `given`.
 
     A row that is there twice may be taken once or twice, and either may come first.

@@ -23,7 +23,7 @@ class Kind:
     forward: bool = False
 
 
-def own_words(text: str | Sequence[Line], kind: Kind = Kind()) -> str:
+def reply_text(text: str | Sequence[Line], kind: Kind = Kind()) -> str:
     """The text without what was quoted, signed or added, its blank lines at most one at a time.
 
     Cut are, and where nothing else is left they are not:

@@ -16,7 +16,7 @@ from support.soap_asgi import CALL, SOAP11, SOAP12, WSA, XSI, envelope
 from support.soap_face import RecordingBackend
 
 from sms_gateway.codes import Code
-from soap_server.forms import LONGEST_FORM, MOST_FORMS, Forms
+from soap_server.envelope_templates import LONGEST_TEMPLATE, MOST_TEMPLATES, EnvelopeTemplates
 from soap_server.transport import Server
 
 RECORDED = {each.name: each for each in envelopes.good()}
@@ -115,7 +115,7 @@ async def test_a_form_takes_the_short_way_however_it_is_written(both, form, star
         CALL.replace("<message>", '<message a="<">'),
         CALL.replace("sendSms", "getSms").replace("getSmsNow", "sendSmsNow"),
         CALL + CALL,
-        CALL.replace("<message>", "<message" + " " * LONGEST_FORM + ">"),
+        CALL.replace("<message>", "<message" + " " * LONGEST_TEMPLATE + ">"),
         "",
     ],
 )
@@ -268,7 +268,7 @@ class Read:
     def __init__(self) -> None:
         self.times = 0
         self._read = partial(Server().read_marks, RecordingBackend())
-        self.forms = Forms(self._counted)
+        self.templates = EnvelopeTemplates(self._counted)
 
     def _counted(self, marked: bytes):
         self.times += 1
@@ -278,19 +278,19 @@ class Read:
 def test_a_form_is_learned_once_and_what_is_none_is_remembered_as_well():
     read = Read()
     for n in range(50):
-        assert read.forms.read(envelope(CALL.replace("Hello", f"Hello {n}")).encode())
-        assert not read.forms.read(envelope(CALL.replace("recipients", f"x{n % 2}")).encode())
+        assert read.templates.read(envelope(CALL.replace("Hello", f"Hello {n}")).encode())
+        assert not read.templates.read(envelope(CALL.replace("recipients", f"x{n % 2}")).encode())
     assert read.times == 3
 
 
 def test_forms_are_forgotten_when_others_come():
     read = Read()
-    for n in range(MOST_FORMS + 1):
-        assert read.forms.read(envelope(CALL + " " * n).encode())
-    assert read.forms.read(envelope(CALL + " " * MOST_FORMS).encode())
-    assert read.times == MOST_FORMS + 1
-    assert read.forms.read(envelope().encode())
-    assert read.times == MOST_FORMS + 2
+    for n in range(MOST_TEMPLATES + 1):
+        assert read.templates.read(envelope(CALL + " " * n).encode())
+    assert read.templates.read(envelope(CALL + " " * MOST_TEMPLATES).encode())
+    assert read.times == MOST_TEMPLATES + 1
+    assert read.templates.read(envelope().encode())
+    assert read.times == MOST_TEMPLATES + 2
 
 
 async def test_a_prefix_that_is_drawn_anew_makes_no_new_form(both):
@@ -300,7 +300,7 @@ async def test_a_prefix_that_is_drawn_anew_makes_no_new_form(both):
         (prefix,) = re.findall(rb"xmlns:(ns\d+)=", body)
         for n in range(1000, 1050):
             drawn = body.replace(prefix, b"ns%d" % n)
-            assert read.forms.read(drawn)
+            assert read.templates.read(drawn)
             assert await both.ask(drawn)
     assert read.times == 2
 

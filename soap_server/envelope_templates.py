@@ -1,9 +1,10 @@
 """Envelopes of `sendSms` that are known but for their texts, read and answered without a parser.
 
 A client writes all its envelopes alike, to the last space; only the recipients, the message and the
-key in them differ. So an envelope is cut at its texts, and what is left, its form, is looked up.
-A form that is new is read once by spyne, with marks in place of the texts, which shows which text
-is which parameter; and spyne's answer to it, with marks for what it reports, is the answer's form.
+key in them differ. So an envelope is cut at its texts, and what remains, its template, is looked
+up. spyne reads a new template once, with marks in place of the texts, which shows which text is
+which parameter; and spyne's answer to it, with marks for what it reports, is the template of the
+answers.
 
 A text that has no "<", whose references are all known and whose characters are all allowed cannot
 change how what is around it is read (XML 1.0 §2.4, §4.1). So what spyne made of the marks it would
@@ -22,9 +23,9 @@ from .decode import CHARSETS_WIDE, header_value, join_surrogates
 from .protocol import NOT_XML, escape
 from .types import SendSmsResult
 
-#: The most forms that are kept, and how long one may be, in bytes.
-MOST_FORMS = 200
-LONGEST_FORM = 4096
+#: The most templates that are kept, and how long one may be, in bytes.
+MOST_TEMPLATES = 200
+LONGEST_TEMPLATE = 4096
 
 # The text of an element that holds nothing else, and more than white space. XML 1.0: §2.2 for
 # characters, §2.4 for "]]>", §4.1 for references. In UTF-8 U+FFFE and U+FFFF begin with 0xEF. Its
@@ -57,7 +58,7 @@ Reading = tuple[list[str], bytes, bytes] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class EnvelopeTemplate:
     """All of an envelope but its texts, and its answer but for what it reports."""
 
     #: Which of the texts are recipients, message and key, from 1.
@@ -71,34 +72,34 @@ class Form:
         return self.answer % (int(reply.error), reply.sent, escape(reply.id).encode())
 
 
-class Forms:
-    """The forms that came lately."""
+class EnvelopeTemplates:
+    """The templates that came lately."""
 
     def __init__(self, read_by_spyne: Callable[[bytes], Reading]) -> None:
         self._read_by_spyne = read_by_spyne
-        #: What stands for the texts while a form is read, in characters of all lengths. Nobody can
-        #: know them, so they are nowhere else in it.
+        #: The marks that stand for the texts while spyne reads a template, in characters of all
+        #: lengths. Nobody can know them, so they are nowhere else in it.
         self._marks = [f"{token_hex(16)} ä€😀" for _ in range(3)]
-        #: By what is around the texts; None for what is no form.
-        self._known: dict[tuple[bytes, ...], Form | None] = {}
+        #: By what is around the texts; None for what is no template.
+        self._known: dict[tuple[bytes, ...], EnvelopeTemplate | None] = {}
         #: The one that came last, and what matches envelopes of it with usual texts: it is tried
         #: first, as that takes a third of the time.
-        self._latest: tuple[re.Pattern[bytes], Form] | None = None
+        self._latest: tuple[re.Pattern[bytes], EnvelopeTemplate] | None = None
 
-    def read(self, envelope: bytes) -> tuple[Form, str, str, str] | None:
-        """An envelope's form, its recipients, message and key; None when spyne has to read it."""
+    def read(self, envelope: bytes) -> tuple[EnvelopeTemplate, str, str, str] | None:
+        """An envelope's template, recipients, message and key; None when spyne has to read it."""
         try:
             if self._latest is not None:
-                pattern, form = self._latest
+                pattern, template = self._latest
                 match = pattern.fullmatch(envelope)
                 if match is not None:
-                    recipients, message, apikey = match.group(*form.groups)
-                    return form, recipients.decode(), message.decode(), apikey.decode()
+                    recipients, message, apikey = match.group(*template.groups)
+                    return template, recipients.decode(), message.decode(), apikey.decode()
             return self._read(envelope)
         except ValueError:
             return None
 
-    def _read(self, envelope: bytes) -> tuple[Form, str, str, str] | None:
+    def _read(self, envelope: bytes) -> tuple[EnvelopeTemplate, str, str, str] | None:
         """The same; ValueError for a text that is none."""
         # Between two texts: the end tag's beginning, what follows, and a start tag.
         pieces = _ELEMENT.split(envelope)
@@ -110,20 +111,20 @@ class Forms:
             b"".join(pieces[7:10]),
             pieces[11] + pieces[12],
         )
-        form = self._known.get(around)
-        if form is not None:
-            self._latest = _usual(around), form
+        template = self._known.get(around)
+        if template is not None:
+            self._latest = _usual(around), template
         else:
-            form = self._look(around)
-        if form is None:
+            template = self._find_or_learn(around)
+        if template is None:
             return None
         texts = [b"", *pieces[2::4]]
-        recipients, message, apikey = [_text(texts[group]) for group in form.groups]
-        return form, recipients, message, apikey
+        recipients, message, apikey = [_text(texts[group]) for group in template.groups]
+        return template, recipients, message, apikey
 
-    def _look(self, around: tuple[bytes, ...]) -> Form | None:
-        """The form with these pieces, by another prefix or learned now; None when it is none."""
-        if sum(map(len, around)) > LONGEST_FORM:
+    def _find_or_learn(self, around: tuple[bytes, ...]) -> EnvelopeTemplate | None:
+        """The template with these pieces, found by its prefix or learned; None for another call."""
+        if sum(map(len, around)) > LONGEST_TEMPLATE:
             return None
         marked = around[0]
         for mark, piece in zip(self._marks, around[1:], strict=True):
@@ -132,12 +133,12 @@ class Forms:
             around = tuple(piece.replace(drawn[1], _FIXED) for piece in around)
             marked = marked.replace(drawn[1], _FIXED)
         if around not in self._known:
-            if len(self._known) >= MOST_FORMS:
+            if len(self._known) >= MOST_TEMPLATES:
                 del self._known[next(iter(self._known))]
             self._known[around] = self._form(self._read_by_spyne(marked))
         return self._known[around]
 
-    def _form(self, reading: Reading) -> Form | None:
+    def _form(self, reading: Reading) -> EnvelopeTemplate | None:
         if reading is None:
             return None
         arguments, media_type, answer = reading
@@ -147,14 +148,14 @@ class Forms:
         answer = answer.replace(b"%", b"%%")
         for mark, place in ((b"111111", b"%d"), (b"222222", b"%d"), (b"333333", b"%b")):
             answer = answer.replace(mark, place)
-        return Form(
+        return EnvelopeTemplate(
             groups=(recipients, message, apikey),
             media_type=media_type,
             answer=answer,
         )
 
 
-@lru_cache(maxsize=MOST_FORMS)
+@lru_cache(maxsize=MOST_TEMPLATES)
 def _usual(around: tuple[bytes, ...]) -> re.Pattern[bytes]:
     """Matches envelopes with usual texts between these pieces."""
     return re.compile(_USUAL.join(map(re.escape, around)))
