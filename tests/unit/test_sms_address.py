@@ -2,7 +2,7 @@ import re
 
 import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat
 
@@ -372,6 +372,7 @@ _ANYTHING = st.one_of(
 
 
 @given(_ANYTHING, st.sampled_from([None, "BE", "US", "ZZ", ""]))
+@example("4930000", "BE")
 def test_whatever_is_written_is_read_or_refused_without_showing_it(text: str, region: str | None):
     try:
         addresses = parse_recipients(text, region)
@@ -383,7 +384,8 @@ def test_whatever_is_written_is_read_or_refused_without_showing_it(text: str, re
         assert 1 <= len(addresses) <= MAX_NUMBERS
         for address in addresses:
             assert phonenumbers.is_valid_number(phonenumbers.parse(address.number))
-            assert parse_recipients(address.number, None) == (address,)
+            (again,) = parse_recipients(address.number, None)
+            assert (again.number, again.country) == (address.number, address.country)
 
 
 _STYLES = [
