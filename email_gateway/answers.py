@@ -1,4 +1,4 @@
-"""What the server answers to a mail, by the backend's reply."""
+"""The SMTP answer to a mail, made from the backend's reply."""
 
 import re
 

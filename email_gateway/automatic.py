@@ -10,18 +10,18 @@ from .unreadable import UnreadableMailError
 
 
 class Automatic(Enum):
-    """What is done with a mail that must not become an SMS."""
+    """The two ways to handle a mail that must not become an SMS."""
 
     #: A report or an answer by a machine: accepted and thrown away. Refused, it would be reported
     #: to somebody who never wrote it (RFC 3834 §4, RFC 5321 §4.5.5).
     DISCARD = "an automatic answer"
-    #: Made by a machine, or for many: refused, so that whoever set it up is told, and a list takes
-    #: the address off. Its report has a null sender and is discarded: there is no loop.
+    #: Made by a machine, or for many: refused, so that its maker gets a report, and a mailing list
+    #: removes the address. The report has a null sender and is discarded: there is no loop.
     REFUSE = "an automatic mail"
 
 
 _ANSWERS = frozenset({"auto-replied", "auto-notified"})  # RFC 3834 §5, RFC 5436 §2.7
-# What answering programs said before RFC 3834.
+# Fields that answering programs wrote before RFC 3834.
 _ANSWERED = (
     "x-autoreply",
     "x-autorespond",
@@ -42,11 +42,11 @@ _PRECEDENCE = {
 
 
 def automatic(mail: Part, envelope_sender: str, *, machines: bool = False) -> Automatic | None:
-    """What to do with a mail that must not become an SMS; None for one that may.
+    """How to handle a mail that must not become an SMS; None for a mail that may.
 
     `envelope_sender` is empty for the null sender, which only reports and answers have. With
-    `machines` a mail that a machine wrote of its own accord may: RFC 3834 asks that nothing answers
-    it by itself, and an SMS is no answer. Answers of machines and mailing lists never may.
+    `machines` a mail that a machine wrote of its own accord may become one: RFC 3834 forbids
+    automatic answers to it, and an SMS is no answer. Automatic answers and mailing lists never may.
     """
     # Each program on the way may have added a field of its own: all of them count.
     submitted = _words(mail, "auto-submitted")
@@ -88,5 +88,5 @@ def _is_of_a_list(mail: Part) -> bool:
 def _subject(mail: Part) -> str:
     try:
         return subject_of(mail)
-    except UnreadableMailError:  # which is told to the sender when the mail is read
+    except UnreadableMailError:  # the sender hears of it when the mail is read
         return ""

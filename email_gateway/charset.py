@@ -10,7 +10,7 @@ from functools import cache
 
 from .unreadable import UnreadableMailError
 
-# What clients call by a charset's name is often its superset (WHATWG Encoding Standard §4.2).
+# Clients often name a charset and send its superset (WHATWG Encoding Standard §4.2).
 _SUPERSETS = {
     "iso-8859-1": "windows-1252",
     "latin1": "windows-1252",
@@ -28,7 +28,7 @@ _SUPERSETS = {
     "utf-8": "utf-8-sig",
     "utf8": "utf-8-sig",
 }
-# What stands where a client did not know the charset itself.
+# Names that clients write when they do not know the charset themselves.
 _NO_NAME = frozenset({"", "us-ascii", "ascii", "unknown-8bit", "x-unknown", "unknown", "default"})
 # Codecs of Python that are no charsets; some of them take quadratic time.
 _NO_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
@@ -48,7 +48,7 @@ def transferred(octets: bytes, encoding: str) -> bytes:
             return binascii.a2b_qp(octets)
         case "base64":
             try:
-                # One that is cut short is read as far as it goes.
+                # Base64 that is cut short is read as far as it goes.
                 return binascii.a2b_base64(octets.rstrip(b"=\r\n \t") + b"==")
             except binascii.Error:
                 raise UnreadableMailError("the base64 of the mail is broken") from None
@@ -77,7 +77,7 @@ def decoded(octets: bytes, charset: str) -> str:
 
 def _codec(charset: str) -> str:
     """Python's name for a charset; raises LookupError."""
-    # A look-up remembers every name it was asked for, so it is asked only for those that there are.
+    # codecs.lookup remembers every name for ever, so only names of real codecs reach it.
     name = encodings.normalize_encoding(charset) if charset.isascii() else ""
     if name not in _names():
         raise LookupError

@@ -1,5 +1,4 @@
-"""Mails that are encrypted, or are octets written as letters: they are refused, not sent as parts
-of armour."""
+"""Refuses encrypted mails and files written as letters, whose text would be armour."""
 
 import re
 
@@ -12,7 +11,7 @@ _TYPES = {
     "application/x-pgp-message": "the mail is encrypted (PGP)",
     "application/pkcs7-mime": "the mail is encrypted (S/MIME)",  # RFC 8551 §3
     "application/x-pkcs7-mime": "the mail is encrypted (S/MIME)",
-    # What Microsoft's rights management makes of a mail; beside it is a text that says so.
+    # Microsoft's rights management writes this type; a text beside it says so.
     "application/x-microsoft-rpmsg-message": "the mail is encrypted (Microsoft)",
 }
 _SIGNED = {"signed-data", "compressed-data", "authenveloped-data", "authenticated-data"}

@@ -1,4 +1,4 @@
-"""What telephones and mail programs add below a mail of their own accord."""
+"""The footers that telephones and mail programs add to a mail by themselves."""
 
 import re
 from functools import cache
@@ -16,7 +16,8 @@ _DEVICE = (
     r"|mobil|mobilgerät|mobiltelefon|мобильного|телефона|tablet|tablette|tableta)"
     r"|(?:mobile|handheld|wireless) (?:phone|device))"
 )
-# What may stand before the device, and after it: a model, a shop, a program; no other word, for
+# Words that may stand before and after the device: a model, a shop, a program. Any other word
+# makes it a text:
 # `Sent from Samsung warehouse 3` is a text.
 _BEFORE = (
     r"(?:(?:samsung|new|secure|personal|appareil|téléphone|smartphone|messagerie|sécurisée"

@@ -1,4 +1,4 @@
-"""What is done with a mail: who it is for, what it says, and what the backend makes of it."""
+"""Handles a mail: finds its account and its text, and hands them to the backend."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ from .unreadable import UnreadableMailError
 
 log = logging.getLogger(__name__)
 
-# What aiosmtpd hands over for the null sender.
+# aiosmtpd's word for the null sender.
 _NULL = "<>"
 _TOO_FAST = "451 4.7.1 Too many mails from your network, try again later"
 _UNKNOWN = "550 5.1.1 No such address"
@@ -90,7 +90,7 @@ class Handler:
             log.error("address cannot be looked up", extra={"error": type(error)})
             return _AWAY
         if choices is None:
-            # Whoever tries addresses uses up what the network may.
+            # Each unknown address counts as a mail of its network: guessing uses up the allowance.
             self._admits(server)
             return _UNKNOWN
         if envelope.rcpt_tos and envelope.rcpt_tos != [local]:
@@ -160,5 +160,5 @@ def _without_sms(found: Automatic, address: str) -> str:
 
 
 def _masked(address: str) -> str:
-    """An account's address for the log: whoever knows it whole may send."""
+    """An account's address for the log, cut: the whole address is a secret that lets one send."""
     return f"…{address[-4:]}" if len(address) > 8 else "…"

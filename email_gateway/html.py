@@ -12,10 +12,10 @@ from .unreadable import UnreadableMailError
 #: How deep elements may lie in each other. For each end tag that ends nothing the parser looks
 #: through all that are open.
 MAX_DEPTH = 500
-#: What the parser is given at a time, in octets: it does not stop before the end of that.
+#: Octets that the parser gets at a time. It stops for an error only at the end of a piece.
 PIECE = 16_384
 
-# What begins and ends on a line of its own.
+# Elements that begin and end on a line of their own.
 _BLOCK = re.compile(
     "address|article|aside|blockquote|body|center|d[dlt]|div|fieldset|figcaption|figure|footer|form"
     "|h[1-6]|header|hr|html|li|main|nav|ol|p|pre|section|table|tbody|tfoot|thead|tr|ul"
@@ -23,7 +23,7 @@ _BLOCK = re.compile(
 _CELL = re.compile("t[dh]")
 _UNSEEN = re.compile("head|img|object|script|select|style|template|textarea|title")
 
-# What programs mark, by class, id or name.
+# The classes, ids and names by which mail programs mark elements.
 _MARKS = {
     **dict.fromkeys(
         (
@@ -49,26 +49,26 @@ _MARKS = {
         Mark.SIGNATURE,
     ),
 }
-# After these all is quoted: they mark the beginning only.
+# These mark only where a quote begins: all that follows is quoted.
 _QUOTED_FROM = {
     *("divrplyfwdmsg", "appendonsend", "mail-editor-reference-message-container"),
     "stopspelling",
 }
-# Yahoo puts something made up before it.
+# Yahoo puts a random prefix before this name.
 _QUOTED_ENDS = "yahoo_quoted"
 _HIDDEN = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
 def text_of_html(html: str) -> str:
-    """What a reader sees of HTML but for what is marked as quoted or as a signature."""
+    """The text that HTML shows, without quotes and signatures that are marked as such."""
     return "\n".join(
         line.text for line in lines_of_html(html) if line.mark in (Mark.NONE, Mark.INDENTED)
     )
 
 
 def lines_of_html(html: str) -> list[Line]:
-    """What a reader sees of HTML, each paragraph on a line; cost linear in its length.
+    """The text that HTML shows, each paragraph on a line; the cost is linear in its length.
 
     Raises UnreadableMailError.
     """
@@ -85,7 +85,7 @@ def lines_of_html(html: str) -> list[Line]:
 
 
 class _Reader:
-    """What lxml's parser tells of elements and texts, as they come."""
+    """The target of lxml's parser: it gets elements and texts as they come."""
 
     def __init__(self) -> None:
         self._lines: list[Line] = []
@@ -93,14 +93,14 @@ class _Reader:
         self._pieces: list[str] = []
         #: Whether white space stands between the last piece and the next.
         self._space = False
-        #: What this white space is, as far as it came as text.
+        #: That white space itself, as far as it came as text.
         self._blank = ""
         self._depth = 0
         self._pre = 0
         #: The depth of the element that is passed over.
         self._unseen: int | None = None
-        #: What lines are marked as, innermost last, and the depth of the element that says so; 0 is
-        #: the end of it all.
+        #: The marks in force, innermost last, each with the depth of its element; at depth 0 it
+        #: holds to the end of the document.
         self._marks = [(Mark.NONE, 0)]
 
     @property

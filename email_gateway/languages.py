@@ -1,7 +1,7 @@
 """The words that mail programs write into answers and forwarded mails, by language.
 
 Seen in the interfaces of Gmail, Outlook, Apple Mail, Thunderbird, Yahoo, Horde, KMail, Yandex, QQ
-and Samsung's program. What has no word here is found by its form (`quotes`).
+and Samsung's program. `quotes` finds by their form the attributions that have no word here.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from functools import cache
 class Language:
     """One language's words, all in lower case; several mean the same in different programs."""
 
-    #: What begins an attribution, where it is broken over lines.
+    #: Words that begin an attribution, where a program broke it over lines.
     opens: tuple[str, ...] = ()
-    #: What says in an attribution that somebody wrote.
+    #: The verbs of attributions: somebody "wrote".
     wrote: tuple[str, ...]
     #: The labels of a quoted mail's headers.
     sender: tuple[str, ...]
@@ -22,10 +22,10 @@ class Language:
     to: tuple[str, ...]
     copy: tuple[str, ...] = ()
     subject: tuple[str, ...]
-    #: What stands between dashes above the mail that is answered, and above one passed on.
+    #: Words between dashes above an answered mail, and above a forwarded one.
     original: tuple[str, ...] = ()
     forwarded: tuple[str, ...] = ()
-    #: What a telephone or program adds below a mail, as regular expressions; D is a device with
+    #: Footers of telephones and programs, as regular expressions; D is a device with
     #: up to two words before it.
     footer: tuple[str, ...] = ()
 

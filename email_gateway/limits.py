@@ -3,10 +3,10 @@
 import ipaddress
 from collections import Counter, OrderedDict
 
-#: How many networks are remembered; beyond it those that were quiet longest are forgotten.
+#: How many networks are remembered; beyond it those idle longest are forgotten.
 MOST_NETWORKS = 10_000
 
-# What one customer of a provider commonly has.
+# The size of network that one customer of a provider commonly has.
 _PREFIX = {4: 24, 6: 48}
 _MINUTE = 60.0
 
@@ -47,7 +47,7 @@ class Limits:
             del self._open[network]
 
     def admit(self, network: str, now: float) -> bool:
-        """Whether one more mail is taken; `now` in seconds. One that is not costs nothing."""
+        """Whether one more mail is taken; `now` in seconds. A refused mail does not count."""
         if not self._rate:
             return True
         free_at = max(self._free_at.get(network, now), now)

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 
 class Mark(Enum):
-    """What a mail program marked a line as, in HTML."""
+    """The mark that a mail program gave a line in HTML."""
 
     NONE = "nothing"
-    #: Of the mail that is answered or passed on, by the class or id that the program gave it.
+    #: Part of the answered or forwarded mail, by the class or id that the program gave it.
     QUOTED = "quoted"
     #: In a `<blockquote type="cite">`, which is what `>` is in plain text.
     CITED = "cited"

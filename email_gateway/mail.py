@@ -9,14 +9,14 @@ from .reply_text import Kind, reply_text, whole
 from .subject import MAX_SUBJECT, Said, read_subject
 from .unreadable import UnreadableMailError
 
-#: The fields of which a mail has one at most (RFC 5322 §3.6), and that say what is sent, or who
-#: wrote it: of two with different values each reader would believe another.
+#: Fields that a mail may have once (RFC 5322 §3.6) and that say who sends it and which mail it
+#: answers. Given two different values, two readers may each believe another one.
 _SINGLE = ("from", "message-id", "in-reply-to", "references")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """What of a mail the backend is given."""
+    """The parts of a mail that the backend gets."""
 
     recipients: str
     text: str
@@ -25,7 +25,7 @@ class Mail:
 
 
 def read(mail: Part, *, body_as_it_is: bool = False) -> Mail:
-    """Read a mail; raises UnreadableMailError. The rules for numbers and text are not this face's.
+    """Read a mail; raises UnreadableMailError. The backend checks numbers and text.
 
     `body_as_it_is` leaves quotes, signatures and footers in the text.
     """

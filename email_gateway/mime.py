@@ -25,9 +25,9 @@ MAX_PARAMETERS = 64
 #: The most octets in the headers of a mail or part, in the value of one that is looked into, and
 #: in a text with all that it quotes.
 MAX_HEADERS, MAX_HEADER, MAX_TEXT = 131_072, 2_000, 1_000_000
-#: The most lines of a text with all that it quotes; each is looked at for what it may introduce.
+#: The most lines of a text with all that it quotes: each may introduce a quote and is examined.
 MAX_LINES = 20_000
-#: How many lines may begin as a delimiter of parts does and be none: those of parts within parts.
+#: How many lines may begin like a delimiter of parts without being one: those of nested parts.
 MAX_OTHERS = 1_000
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
@@ -83,9 +83,9 @@ def part(mail: bytes, start: int = 0, end: int | None = None) -> Part:
 
 
 def lines_of_mail(mail: Part) -> list[Line]:
-    """What a reader sees of a mail, line by line; raises UnreadableMailError.
+    """The text that a mail shows, line by line; raises UnreadableMailError.
 
-    Of alternatives the plain one; HTML is read as text; what is attached is passed over.
+    Of alternatives the plain one counts; HTML is read as text; attachments are left out.
     """
     texts = [lines for lines in _Reader().texts(mail, 0) if _says_something(lines)]
     if not texts:
@@ -160,8 +160,10 @@ def _is_attached(mail: Part) -> bool:
 
 
 def _split(mail: Part) -> Iterator[tuple[int, int]]:
-    """Where the parts of a multipart are (RFC 2046 §5.1.1), the last also without the line that
-    ends it."""
+    """The start and end of each part of a multipart (RFC 2046 §5.1.1).
+
+    The last part counts also when the closing delimiter is missing.
+    """
     boundary = (_parameter(mail, "boundary") or "").encode("utf-8", "surrogateescape").strip()
     if not boundary:
         raise UnreadableMailError("the parts of the mail have no boundary")
@@ -177,7 +179,7 @@ def _split(mail: Part) -> Iterator[tuple[int, int]]:
 
 
 def _delimiters(mail: Part, delimiter: bytes) -> Iterator[re.Match[bytes]]:
-    """The lines that are a delimiter, each with the line end before it, which is a part of it."""
+    """The delimiter lines. The line end before a delimiter belongs to it."""
     # Searching for octets is twenty times as fast as a regular expression that begins with a
     # choice, and a mail is read as often as parts lie in each other.
     octets, end = mail.mail, mail.end

@@ -1,7 +1,7 @@
-"""Where a mail quotes another: attributions, separators and blocks of headers, in any language.
+"""Finds where a mail quotes another: attributions, separators and header blocks, in any language.
 
-The forms are known without words: an attribution is a line that ends in a colon and holds a date
-or time and an address. The words of `languages` say it where one of these is missing.
+The form alone tells most of them: an attribution is a line that ends in a colon and holds a date or
+time and an address. Where one of these is missing, the words of `languages` decide.
 """
 
 import re
@@ -24,7 +24,7 @@ _DIRECTION = dict.fromkeys(
     map(ord, "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 )
 _ADDRESS = re.compile(r"[^\s<>()\[\]@:,;]{1,64}@[^\s<>()\[\]@:,;]{1,255}")
-# As programs write it after a name.
+# An address as programs write it after a name.
 _IN_BRACKETS = re.compile(
     r"[<(\[](?:mailto:)?[^\s<>()\[\]@:,;]{1,64}@[^\s<>()\[\]@,;]{1,255}[>)\]]"
 )
@@ -54,7 +54,7 @@ def plain(line: str) -> str:
 
 
 class _Below(Enum):
-    """What stands below a line."""
+    """The kind of the next line that is not blank."""
 
     QUOTE = 0
     INDENTED = 1
@@ -63,13 +63,13 @@ class _Below(Enum):
 
 
 class Text:
-    """The lines of one text, as they are looked into; each answer costs the same wherever."""
+    """The lines of one text, prepared so that each question costs the same at every line."""
 
     def __init__(self, lines: Sequence[Line], *, answer: bool) -> None:
         self.lines = lines
         #: Whether the mail's headers say that it answers another.
         self.answer = answer
-        # Those that are too long for a mail program's are none of its.
+        # A line that is longer than any mail program's is none of its.
         self._plain = [plain(line.text) if len(line.text) <= LONGEST else "" for line in lines]
         #: For each line and the end: the first line from there on that is not blank.
         self._not_blank = [len(lines)] * (len(lines) + 1)
@@ -84,7 +84,7 @@ class Text:
                 self._find_attribution(last)
 
     def attribution(self, number: int) -> int:
-        """How many lines from here on say who wrote what is quoted next; 0 for none."""
+        """How many lines the attribution that begins here has; 0 for no attribution."""
         return self._attributions.get(number, 0)
 
     def is_forwarded_from(self, number: int) -> bool:
@@ -130,7 +130,7 @@ class Text:
                 return
             between = "" if _is_open(self._plain[first]) else " "
             said = f"{self._plain[first]}{between}{said}"
-        # What begins the attribution may stand on a line before.
+        # The attribution's first word may stand on an earlier line.
         start = first
         while self._may_be_broken(start - 1, last):
             start -= 1
@@ -161,17 +161,17 @@ class Text:
         )
 
     def _below(self, last: int) -> _Below:
-        """What stands below a line."""
+        """The kind of the next line that is not blank."""
         number = self._not_blank[last + 1]
         if number == len(self.lines):
             return _Below.END
         if self.lines[number].is_quoted:
             return _Below.QUOTE
-        # Yahoo's plain text indents what it quotes.
+        # Yahoo's plain text indents its quotes.
         return _Below.INDENTED if self.lines[number].text.startswith("  ") else _Below.TEXT
 
     def _says_who(self, said: str, below: _Below) -> bool:
-        """Whether this is an attribution, by what it holds and what stands below it."""
+        """Whether these words are an attribution, judged by them and by the line below."""
         dated, address = _is_dated(said), _ADDRESS.search(said) is not None
         sure = dated and _IN_BRACKETS.search(said) is not None
         wrote = _wrote(_said(said))
@@ -288,7 +288,7 @@ def _separates(text: str, kind: str) -> bool:
 
 
 def _between_dashes(text: str) -> str:
-    """What stands between dashes, three at least, that begin and end the line."""
+    """The words between dashes, three at least, that begin and end the line."""
     if text[-1:] not in _DASHES or not _THREE_DASHES.match(text):
         return ""
     return text.strip(_DASHES).rstrip(":： ")

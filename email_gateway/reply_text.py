@@ -1,4 +1,4 @@
-"""What a mail's writer wrote: its text without quoted mails, signature and telephone's footer."""
+"""The text that a mail's writer wrote, without quoted mails, signature and footer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,26 +15,26 @@ _INVISIBLE = str.maketrans(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What a mail's headers say of its text."""
+    """The kind of a mail, as its headers tell it."""
 
-    #: It answers another: In-Reply-To, References, or `Re:` in its subject.
+    #: The mail answers another: In-Reply-To, References, or `Re:` in its subject.
     answer: bool = False
-    #: It passes another on: `Fwd:` in its subject.
+    #: The mail forwards another: `Fwd:` in its subject.
     forward: bool = False
 
 
 def reply_text(text: str | Sequence[Line], kind: Kind = Kind()) -> str:
     """The text without what was quoted, signed or added, its blank lines at most one at a time.
 
-    Cut are, and where nothing else is left they are not:
+    These are cut, unless nothing else would remain:
 
     - quoted lines (`>`, or marked in HTML) under an attribution or in an answer, with the
       attribution;
-    - everything from a signature on (`-- `, RFC 3676 §4.3), or what HTML marks as one;
+    - everything from a signature on (`-- `, RFC 3676 §4.3), and elements that HTML marks as one;
     - everything from the headers of the mail that is answered on;
-    - at the end what a telephone adds.
+    - a telephone's footer at the end.
 
-    A mail that is passed on is what its sender wants to say: from there on all is taken.
+    A forwarded mail is what its sender wants to say: everything from its beginning on stays.
     """
     lines = [Line(line.text.translate(_INVISIBLE), line.mark) for line in _lines(text)]
     return _joined(_own(lines, kind)) or _joined([line.text for line in lines])
@@ -67,12 +67,12 @@ def _own(lines: list[Line], kind: Kind) -> list[str]:
             rest = [each.text for each in lines[number:]]
             return [*_without_footer(kept), *between, *rest]
         if number >= signature:
-            # A mail that is passed on may come below the signature.
+            # A forwarded mail may come below the signature.
             number += 1
             continue
         if line.mark is Mark.NONE and text.is_quoted_from(number):
             break
-        # Apple's attribution is in what is cited.
+        # Apple puts the attribution inside the cited block.
         if line.mark in (Mark.NONE, Mark.CITED):
             introduced = text.attribution(number)
             if introduced:

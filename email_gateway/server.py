@@ -65,7 +65,7 @@ class MailServer:
         log.info("listening", extra=facts)
 
     async def stop(self, grace: float = GRACE) -> None:
-        """Take nothing new, answer what was taken, close everything within `grace` seconds."""
+        """Take no new mail, answer those taken, close all connections within `grace` seconds."""
         if self._server is None:
             return
         self._server.close()

@@ -1,4 +1,4 @@
-"""One SMTP connection: aiosmtpd's, with bounds on what a client may cost."""
+"""One SMTP connection: aiosmtpd's, with bounds on the cost of a client."""
 
 import asyncio
 import ssl
@@ -13,7 +13,7 @@ from .limits import Limits, network_of
 
 #: After so many refusals the client is sent away.
 MOST_ERRORS = 20
-#: How often a command may come in one connection. Whoever has more mails may connect again.
+#: How often a command may come in one connection. A client with more mails may connect again.
 _CALLS = {"*": 20} | dict.fromkeys(("MAIL", "RCPT", "DATA", "RSET", "NOOP"), 1_000)
 #: Of a mail that is too large so many times its limit is still read, for the client to be told.
 _PATIENCE = 4
@@ -27,7 +27,7 @@ class Registry(Protocol):
 
 
 class MailEnvelope(Envelope):
-    """What SMTP says of one mail, and what the key that it is for has chosen."""
+    """SMTP's facts about one mail, and the options of the key that it is for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Connection(SMTP):
         self._registry = registry
         self._max_size = max_size
         self._errors = 0
-        #: Whether a mail is being handed on: what was taken is to be answered.
+        #: Whether the backend has a mail of this client, whose answer must still be written.
         self._busy = False
         self._leaving = False
         #: Set once it is no more.

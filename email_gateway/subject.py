@@ -1,6 +1,6 @@
-"""The subject of a mail as the numbers it is for: without what programs and people put around them.
+"""Reads the recipients' numbers from a subject, without the words that programs and people add.
 
-Nothing is guessed: what is not in these tables stays, and the numbers are refused for it.
+Nothing is guessed: a word that is not in these tables stays, and the numbers are refused for it.
 """
 
 import re
@@ -11,14 +11,14 @@ from .unreadable import UnreadableMailError
 
 
 class Said(Enum):
-    """What a prefix says of the mail."""
+    """The meaning of a prefix."""
 
     NOTHING = 0
     ANSWER = 1
     FORWARD = 2
 
 
-#: What programs put before the subject of an answer, and of a mail that is passed on, by language.
+#: Prefixes of answers and of forwarded mails, in many languages.
 ANSWER_PREFIXES = (
     *(
         "re",
@@ -58,9 +58,9 @@ FORWARD_PREFIXES = (
     *("προώθ", "πρθ", "пер", "пересл", "chuyển tiếp", "trs", "redir", "prosl", "teruskan", "ส่งต่อ"),
     *("переслать", "fdw", "weitergeleitet", "mfw"),
 )
-#: An answer in Finnish, and a mail that is passed on in Danish and Norwegian.
+#: Means an answer in Finnish, and a forwarded mail in Danish and Norwegian.
 EITHER_PREFIXES = ("vs",)
-#: What somebody writes before a number.
+#: Words that people write before a number.
 NUMBER_PREFIXES = (
     *("sms", "sms to", "sms an", "sms à", "sms a", "sms aan", "sms naar", "sms para", "sms per"),
     *("sms für", "sms voor", "sms pour", "sms til", "sms till", "sms do", "text to", "send sms to"),
@@ -80,13 +80,13 @@ NUMBER_PREFIXES = (
     *("nummer", "numero", "número", "nr", "no", "to", "an", "aan", "à", "тел", "телефон", "callto"),
     *("電話", "电话", "手机"),
 )
-#: These stand before a number without a colon, too.
+#: Words that may stand before a number without a colon.
 _WITHOUT_COLON = tuple(
     each
     for each in NUMBER_PREFIXES
     if each.startswith(("sms", "send sms", "text", "tel", "tél", "gsm", "phone", "mob", "cell"))
 )
-#: What mail servers put before the subject of a mail from outside, or of one they suspect.
+#: Tags that mail servers put before the subject of a mail from outside or of a suspect one.
 TAG_WORDS = (
     *("external", "ext", "extern", "externe", "externo", "esterno", "external email", "externes"),
     *("external mail", "spam", "suspected spam", "possible spam", "caution", "warning", "bulk"),
@@ -101,7 +101,7 @@ TAG_WORDS = (
         "unclassified",
     ),
 )
-#: What Exchange and others put before the subject that they answer by themselves.
+#: Prefixes that Exchange and others put before the subject of an automatic answer.
 AUTOMATIC_PREFIXES = (
     *("automatic reply", "automatic response", "auto reply", "autoreply", "auto-reply", "auto"),
     *("out of office", "out of office autoreply", "out-of-office", "ooo", "vacation", "away"),
@@ -168,11 +168,11 @@ _NO_SIGNS = frozenset('!"#$%&*<=>?@\\^_`{|}~:')
 
 
 class Subject(NamedTuple):
-    """What a subject says."""
+    """A subject, read."""
 
     #: The numbers as they were written.
     recipients: str
-    #: What its first prefix says of the mail.
+    #: The meaning of its first prefix.
     said: Said
 
 

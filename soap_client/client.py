@@ -41,11 +41,11 @@ _Result = TypeVar("_Result", SendSmsResult, GetSmsResult, GetStatusResult)
 class SmsClient:
     """A client of the service, for one API key.
 
-    Without `wsdl`, a path or URL, it has the contract that comes with it, and fetches nothing;
-    `address` is where to send to, if not to where the WSDL says. `timeout` is in seconds, for
-    connecting and again for each silence of the server. What fails on the way, and only that, is
-    repeated up to `retries` times, after `pause` seconds and then twice as long; all repeats have
-    one idempotency key, so nothing is sent twice. May be used by several threads.
+    `wsdl` is a path or URL. Without it the client uses the contract that it ships with and fetches
+    nothing. `address` is the service's URL, if not the WSDL's. `timeout` is in seconds, for
+    connecting and again for each silence of the server. Only network failures are retried, up to
+    `retries` times, after `pause` seconds and then twice as long each time; all retries carry one
+    idempotency key, so no message is sent twice. Several threads may share a client.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class SmsClient:
         self._transport = RetryingTransport(timeout=timeout, retries=retries, pause=pause)
         with _one_kind_of_error():
             client = zeep.Client(str(wsdl or contract.PATH), transport=self._transport)  # type: ignore[no-untyped-call]
-            #: Where it sends to.
+            #: The service's URL.
             self.address = _address(client, address)
             service = _proxy(zeep.proxy.ServiceProxy, client, address)
         self._operations = Operations(service)
@@ -88,7 +88,7 @@ class SmsClient:
             return _without_error(result).messages
 
     def status(self, id: str) -> GetStatusResult:
-        """What became of a message, number by number, step by step. Raises SmsError."""
+        """The state of a message for each recipient, with each step. Raises SmsError."""
         parameters = _checked(apikey=self._apikey, id=id)
         with _one_kind_of_error():
             return _without_error(self._operations.get_status(**parameters))
@@ -187,7 +187,7 @@ class AsyncSmsClient:
 
 
 def _address(client: Any, address: str | None) -> str:
-    """Where the service is: at `address`, or where the WSDL says."""
+    """The service's URL: `address`, or the one in the WSDL."""
     port = client.wsdl.services[SERVICE].ports[PORT]
     return address or str(port.binding_options["address"])
 

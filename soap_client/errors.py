@@ -1,4 +1,4 @@
-"""What can go wrong with a call, as one exception."""
+"""The one exception of a failed call."""
 
 #: The reply codes of the service in words.
 SENTENCES = {

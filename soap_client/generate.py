@@ -17,7 +17,7 @@ import wsdl
 PATH = Path(__file__).with_name("_generated.py")
 
 _PYTHON = {"string": "str", "int": "int", "long": "int"}
-#: What zeep gives for an element that is there and empty is None.
+#: zeep gives None for an element that is there and empty.
 _READ = {"str": '{} or ""', "int": "_int({})"}
 
 _HEAD = '''\
@@ -169,7 +169,7 @@ def _safe(name: str) -> str:
 
 
 def _documentation() -> dict[str, str]:
-    """What the WSDL says of each operation; zeep leaves it out."""
+    """The documentation of each operation in the WSDL, which zeep leaves out."""
     found = re.findall(
         r'<wsdl:operation name="(\w+)">\s*<wsdl:documentation>([^<]*)</wsdl:documentation>',
         wsdl.PATH.read_text(encoding="utf-8"),

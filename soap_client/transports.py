@@ -1,6 +1,6 @@
-"""How the client's requests travel: with a time-out, an idempotency key, and repeats.
+"""The client's transports: a time-out, an idempotency key and retries for each request.
 
-What a request holds is never logged, unlike in zeep's own transports.
+Requests are never logged, unlike in zeep's own transports.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ UNAVAILABLE = 503
 #: not say. It stands in a header, as the result has no place for it.
 note: ContextVar[str] = ContextVar("note", default="")
 
-#: What may pass if the request is sent again: no connection, no answer, half an answer.
+#: Failures that a retry may mend: no connection, no answer, half an answer.
 PASSING: tuple[type[Exception], ...] = (
     requests.ConnectionError,
     requests.Timeout,

@@ -1,1 +1,1 @@
-"""What accounts are told by HTTP: an outbox, its sender, the signature, where it may go."""
+"""Callbacks to accounts by HTTP: the outbox, its sender, the signature, the allowed networks."""

@@ -1,8 +1,8 @@
 """Where callbacks may go: addresses of the public internet, and networks that a setting allows.
 
-An account chooses its URL, so that without this it could have the gateway call machines that
-only the gateway can reach. What is checked is the very address that a socket is opened to: neither
-a name that resolves to another address a moment later nor an unusual spelling gets around it.
+An account chooses its URL. Without this check it could have the gateway call machines that only
+the gateway can reach. The very address that a socket is opened to is checked: neither a name that
+resolves to another address a moment later nor an unusual spelling gets around it.
 """
 
 import socket
@@ -87,6 +87,6 @@ def check_url(url: str, allowed: Sequence[Network] = ()) -> None:
     try:
         literal = ip_address(host)
     except ValueError:
-        return  # a name is looked at when it is used
+        return  # a name is checked when it is resolved
     if not is_allowed(str(literal), allowed):
         raise ValueError("the address is not public; the setting callback_allow_private lists more")

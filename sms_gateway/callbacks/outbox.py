@@ -1,4 +1,4 @@
-"""What accounts are told by their callbacks: written where it happens, in the same transaction."""
+"""The callback outbox: events are written in the transaction that causes them."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager

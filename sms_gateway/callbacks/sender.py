@@ -33,12 +33,12 @@ TIMEOUT = 15.0
 _LEASE = 60_000
 #: How many events are under way at once, and how many of them to one host.
 _AT_ONCE, _AT_ONE_HOST = 100, 10
-#: A receiver says by it that it wants nothing any more (Standard Webhooks, and RFC 9110 §15.5.11).
+#: This status says that a receiver wants no more events (Standard Webhooks; RFC 9110 §15.5.11).
 _GONE = 410
 
 
 class Push:
-    """Sends what is due; `run` it beside the worker."""
+    """Sends the events that are due; `run` it beside the worker."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Push:
         self._breakers: dict[int, Breaker] = {}
 
     async def run(self) -> None:
-        """Send events until cancelled; what is under way then is sent again by whoever is next."""
+        """Send events until cancelled; the next sender repeats those under way then."""
         session = aiohttp.ClientSession(
             connector=connector(self._allowed, most=_AT_ONE_HOST),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -123,7 +123,7 @@ class Push:
         body = json.dumps(told(due), ensure_ascii=False, separators=(",", ":")).encode()
         headers = signed_headers(due.secret, due.id, int(time.time()), body)
         try:
-            # What it answers beside its status is not even read; a redirect could lead anywhere.
+            # The body is not read, and no redirect is followed: it could lead anywhere.
             async with session.post(
                 due.url, data=body, headers=headers, allow_redirects=False
             ) as response:
@@ -169,7 +169,7 @@ def kind(due: events.Due) -> str:
 
 
 def told(due: events.Due) -> dict[str, Any]:
-    """What a callback gets: the payload that Standard Webhooks recommends."""
+    """The body of a callback: the payload that Standard Webhooks recommends."""
     data: dict[str, Any]
     if due.received_id is None:
         data = {

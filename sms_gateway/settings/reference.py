@@ -8,7 +8,7 @@ from .sources import ENV_PREFIX, FILE_ONLY, Given
 from .table import Settings, allowed
 from .values import show_duration
 
-# What stands for defaults that depend on the machine or on other settings.
+# Words for defaults that depend on the machine or on other settings.
 _COMPUTED = {
     "database_url": "sqlite:///$XDG_DATA_HOME/sendsmsnow/sendsmsnow.sqlite3",
     "public_url": "made of bind",
@@ -17,7 +17,7 @@ _COMPUTED = {
 
 
 def reference() -> str:
-    """All settings in Markdown: what each is for, what is allowed, default, variable, option."""
+    """All settings in Markdown: purpose, allowed values, default, variable and option of each."""
     sections = []
     for name, field in Settings.model_fields.items():
         default = _COMPUTED.get(name) or show(field.get_default(call_default_factory=True))

@@ -1,4 +1,7 @@
-"""Where settings come from: defaults < TOML file < SENDSMSNOW_* environment < command line."""
+"""The sources of settings; later ones win.
+
+Defaults < TOML file < SENDSMSNOW_* environment < command line.
+"""
 
 import difflib
 import os
@@ -15,7 +18,7 @@ from .route_table import RouteTable
 from .table import Settings, allowed
 from .values import masked
 
-#: What the environment variable of every setting begins with.
+#: The prefix of every setting's environment variable.
 ENV_PREFIX = "SENDSMSNOW_"
 #: The one variable that is not a setting: where the file is.
 ENV_CONFIG = "SENDSMSNOW_CONFIG"
@@ -51,7 +54,7 @@ def load(
 def given(
     config: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str] = os.environ
 ) -> dict[str, Given]:
-    """What the file, the environment and the command line set, the latter ones winning.
+    """The values set by file, environment and command line, the later source winning.
 
     Without `config` the file is what SENDSMSNOW_CONFIG names. Empty variables and overrides that
     are None count as not set. SettingsError for a file that cannot be read and for names of no

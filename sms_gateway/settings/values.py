@@ -1,4 +1,4 @@
-"""What single settings look like: addresses, URLs, files, durations, number prefixes.
+"""The types of single settings: addresses, URLs, files, durations, number prefixes.
 
 Each kind is a type with its `Allowed`; a ValueError without words stands for "see there".
 """
@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Secret
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What a setting may be, in words for the person who sets it."""
+    """The allowed values of a setting, in words for the person who sets it."""
 
     words: str
 

@@ -110,7 +110,7 @@ def decode(octets: bytes) -> Pdu:
 
 
 class Decoder:
-    """Bytes in as they come, PDUs out; its cost is linear in what it is given."""
+    """Takes bytes as they come and gives PDUs; the cost is linear in the bytes."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -118,7 +118,7 @@ class Decoder:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
-        # What was read goes away once per feed, not once per PDU.
+        # Bytes already read are dropped once per feed, not once per PDU.
         del self._buffer[: self._offset]
         self._offset = 0
         self._buffer += data

@@ -1,4 +1,4 @@
-"""What a session reports, in the order it happens."""
+"""The events that a session reports, in their order."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from .pdu import DataSm, DeliverSm
 from .status import Status
 
-#: What the caller wants back with each answer.
+#: The caller's own value, given back with each answer.
 Ticket = TypeVar("Ticket")
 
 
@@ -51,14 +51,14 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class ProtocolViolation:
-    """Something the peer should not have sent; it changed nothing. For the log."""
+    """The peer sent something against the protocol. It changed nothing; this is for the log."""
 
     what: str
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The end: write what is outgoing, then close the connection."""
+    """The session has ended: write the outgoing bytes, then close the connection."""
 
     reason: str
 

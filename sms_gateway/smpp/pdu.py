@@ -1,4 +1,4 @@
-"""SMPP 3.4 PDUs as values (§4): those that a transceiver sends or receives."""
+"""SMPP 3.4 PDUs as values (§4): all that a transceiver sends or receives."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -28,11 +28,11 @@ def _octets(limit: int) -> Any:
 # Not frozen: that makes the making of one, with its twenty fields, half as slow again.
 @dataclass(slots=True, kw_only=True)
 class Pdu:
-    """What every PDU has; fields named as in the specification follow in the order of the wire."""
+    """The header of every PDU. Fields with the specification's names follow in its order."""
 
     command_id: ClassVar[int]
 
-    #: Chosen by the session for what it sends on its own account.
+    #: The session chooses it for the requests that it sends itself.
     sequence: int = 0
     #: command_status: 0, or why a request failed (see `status`).
     status: int = 0
@@ -43,9 +43,9 @@ class Pdu:
 class UnreadablePdu(Pdu):
     """A whole PDU of which no sense can be made."""
 
-    #: What it said it was.
+    #: Its command_id.
     unreadable_id: int
-    #: What to answer, if it is a request.
+    #: The status to answer with, if it is a request.
     complaint: Status
 
 

@@ -94,7 +94,7 @@ class Session(Generic[Ticket]):
         #: The number of the SMSC's unbind.
         self._unbind_sequence = 0
 
-    # What may be done now.
+    # Questions: which calls are allowed now.
 
     @property
     def _open(self) -> bool:
@@ -141,11 +141,11 @@ class Session(Generic[Ticket]):
         self._window.add(sequence, ticket, now)
 
     def accept(self, pdu: DeliverSm | DataSm) -> None:
-        """Tell the SMSC that what it offered is ours now; once for each offer."""
+        """Acknowledge an offered message or receipt, now ours; once for each offer."""
         self._respond(pdu, statuses.OK)
 
     def refuse(self, pdu: DeliverSm | DataSm, status: Status) -> None:
-        """Tell the SMSC to keep what it offered, and why; once for each offer."""
+        """Refuse an offered message or receipt, which the SMSC then keeps; once for each offer."""
         self._respond(pdu, status)
 
     def unbind(self, now: float) -> None:
@@ -159,7 +159,7 @@ class Session(Generic[Ticket]):
         """The connection is gone."""
         return self._close(reason)
 
-    # What comes in.
+    # The peer's bytes.
 
     def received(self, data: bytes, now: float) -> list[Event[Ticket]]:
         """Take what the peer sent."""
@@ -259,7 +259,7 @@ class Session(Generic[Ticket]):
     def _unbind_asked(self, pdu: Unbind, now: float, events: list[Event[Ticket]]) -> None:
         self._unbind_sequence = pdu.sequence
         if self.state is State.BOUND:
-            # An SMSC that has its answer hangs up, and what is under way would be lost.
+            # The SMSC hangs up as soon as it has its answer, and submits under way would be lost.
             self.state = State.LEAVING
             self._deadline = now + min(self._response_timeout, _LEAVE_TIMEOUT)
         else:

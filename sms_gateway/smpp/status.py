@@ -1,4 +1,4 @@
-"""The command_status values of SMPP 3.4 (§5.1.3) and what each means for what was refused.
+"""The command_status values of SMPP 3.4 (§5.1.3) and what each means for the refused message.
 
 A status that finds fault with the message itself is REFUSED: the same bytes would meet it again.
 Everything else is RETRY. An answer with an error says that nothing was accepted, so another try
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What an answer's status means."""
+    """The meaning of an answer's status for the message."""
 
     OK = "ok"
     #: Not now: worth another try later.
@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A command_status: its number, its words and what it means."""
+    """A command_status: its number, its words and its verdict."""
 
     number: int
     words: str

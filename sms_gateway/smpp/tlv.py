@@ -21,8 +21,8 @@ _HEAD = struct.Struct(">HH")
 def read(octets: bytes, offset: int) -> Tlvs:
     """The parameters from `offset` to the end, known or not.
 
-    Some SMSCs pad a PDU or miscount its last value; what does not make a whole parameter is left
-    out, and what came before it counts.
+    Some SMSCs pad a PDU or miscount its last value: octets at the end that make no whole parameter
+    are left out, and the parameters before them count.
     """
     found = []
     while offset + 4 <= len(octets):
@@ -36,7 +36,7 @@ def read(octets: bytes, offset: int) -> Tlvs:
 
 
 def write(tlvs: Iterable[tuple[int, bytes]]) -> bytes:
-    """The same as bytes. Raises struct.error for a value over 65,535 octets."""
+    """Parameters as bytes. Raises struct.error for a value over 65,535 octets."""
     return b"".join(_HEAD.pack(tag, len(value)) + value for tag, value in tlvs)
 
 

@@ -12,7 +12,7 @@ class Window(Generic[Ticket]):
         self._size = size
         self._response_timeout = response_timeout
         self._late_timeout = late_timeout
-        # Both in the order of their times, so that only the first has to be looked at.
+        # Both are ordered by time, so that only the first needs a look.
         self._pending: dict[int, tuple[float, Ticket]] = {}
         self._late: dict[int, tuple[float, Ticket]] = {}
         #: The last part that was waited for had its answer.
@@ -33,7 +33,7 @@ class Window(Generic[Ticket]):
         """How many parts more may be under way.
 
         Until the first answer, and again after a part that had none, the window is one part: an
-        SMSC that is silent, or falls over what it is sent, makes few parts uncertain.
+        silent SMSC, or one that crashes over a part, then makes few parts uncertain.
         """
         size = self._size if self._answering else 1
         return max(0, size - len(self._pending))

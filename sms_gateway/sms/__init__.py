@@ -1,1 +1,1 @@
-"""What an SMS is: addresses, encodings, segments, receipts and states. Pure functions, no I/O."""
+"""The rules of SMS: addresses, encodings, segments, receipts and states. Pure functions, no I/O."""

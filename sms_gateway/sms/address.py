@@ -15,7 +15,7 @@ MAX_NUMBERS = 100
 _SEPARATOR = re.compile(r"[,;\r\n]")
 # Words that can be one number together: 00 or +, and digits.
 _MAX_WORDS = 2 + numbering.MAX_WRITTEN
-# What makes it international, and its digits.
+# The sign that makes a number international, and the digits.
 _NUMBER = re.compile(r"(\+|00)?+([0-9]+)")
 _DIGITS = re.compile(r"[0-9]+")
 
@@ -43,18 +43,18 @@ class Address(NamedTuple):
 def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
     """Every number in the text once, in the order of the text; raises AddressError.
 
-    `+32…` and `0032…` mean the same. So do `32…` and they without a `region` (ISO 3166 alpha-2).
-    With one, digits that have neither + nor 00 are first read as a national number of the region,
-    as dialled there or without its trunk prefix, which spreadsheets lose. Only what is none is
-    read as an international number: what people write at home must not go abroad because it is a
-    number there, too.
+    `+32…` and `0032…` mean the same. Without a `region` (ISO 3166 alpha-2) so does `32…`. With a
+    region, digits without + or 00 are first read as a national number of it, as dialled there or
+    without its trunk prefix, which spreadsheets lose. Only digits that are no national number are
+    read as an international one: a number that people write as at home must not go abroad because
+    the same digits are valid there, too.
 
     Digits may be those of any script. Dots, dashes, slashes and brackets are formatting; a number
     may stand in quotes, behind the apostrophe of a spreadsheet, or behind `tel:` or `sms:`
     (RFC 3966, RFC 5724). Letters, extensions and parameters of such addresses are refused.
 
-    Where the text begins with a space, which may have been a +, digits that are a national number
-    and with + another one are refused.
+    A space at the beginning of the text may be a + that a query lost. There digits are refused that
+    are one number with + and another, national one without it.
 
     Comma, semicolon and line break separate numbers. Between them white space may separate
     numbers or be formatting, and the first reading that gives only valid numbers counts:
@@ -64,7 +64,7 @@ def parse_recipients(text: str, region: str | None) -> tuple[Address, ...]:
     3. each word that begins with + begins a number, so does one that begins with 00 where the
        words before it are complete, and 1 or 2 holds from each such word to the next.
 
-    What could also be several mobile numbers of the region, others than were read so, is refused.
+    Text that could also be several other mobile numbers of the region is refused.
 
     Text that is too long is refused before it is taken apart: the cost is bounded.
     """
@@ -114,7 +114,7 @@ def _check_space(address: Address, region: str | None) -> None:
 
 
 class _UnreadableError(GatewayError):
-    """What is wrong with one piece of the text, as the rest of a sentence."""
+    """Why one piece of the text is no number, as the rest of a sentence."""
 
 
 def _read(piece: str, region: str | None) -> Sequence[Address]:

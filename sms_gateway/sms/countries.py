@@ -27,8 +27,8 @@ class Country:
 def countries(locale: str) -> tuple[Country, ...]:
     """Every country with telephone numbers, in the order of its names in `locale` ("en", "fr-BE").
 
-    Raises ValueError for a locale that nobody knows. Names are those of the Unicode CLDR; where it
-    has none in that language, the code stands for the name.
+    Raises ValueError for a locale that nobody knows. Names are those of the Unicode CLDR; a country
+    without a name in that language is shown by its code.
     """
     names = names_of_countries(locale)
     found = [

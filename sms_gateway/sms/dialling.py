@@ -24,13 +24,13 @@ class _Home:
     plans: tuple[Plan, ...]
     #: How many digits their numbers have.
     lengths: frozenset[int]
-    #: What is dialled before a national number, and what stands for it in the number ("9\1").
+    #: The trunk prefix that is dialled before a national number, and its replacement ("9\1").
     trunk: re.Pattern[str] | None
     rule: str
     #: Whether a zero that a spreadsheet took away is more than a trunk prefix: the first digit of
     #: one (Hungary's 06), or a part of the number (all mobiles of Benin, the Ivory Coast, Congo).
     keeps_zero: bool
-    #: What is dialled before an international number; None where only 00 is.
+    #: The international exit code; None where it is 00.
     exit: re.Pattern[str] | None
 
 
@@ -79,7 +79,7 @@ def national(digits: str, region: str) -> tuple[str, str] | None:
 
 
 def _valid(home: _Home, significant: str) -> tuple[str, str] | None:
-    # Most of what is tried is too long or too short, which costs less to see than a pattern does.
+    # Most candidates are too long or too short, and a length is quicker to compare than a pattern.
     if len(significant) not in home.lengths:
         return None
     if len(home.calling_code) + len(significant) > MAX_DIGITS:

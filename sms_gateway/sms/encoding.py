@@ -16,7 +16,7 @@ class Encoding(StrEnum):
     UCS2 = "ucs2"
 
 
-#: What a carrier means by data_coding 0. SMPP 3.4 leaves it to the carrier (§5.2.19).
+#: The alphabets that a carrier may mean by data_coding 0, which SMPP 3.4 leaves open (§5.2.19).
 DefaultAlphabet = Literal["gsm7", "latin1", "ascii", "utf8"]
 
 ESCAPE: Final = 0x1B
@@ -140,7 +140,7 @@ def _tables(languages: Languages) -> tuple[str, list[str]]:
     shifted = [
         EXTENSION.get(code, void) if extension is None else extension[code] for code in range(128)
     ]
-    # What the single shift table lacks is shown as the other table has it.
+    # A code that the single shift table lacks is shown as the default table has it.
     escaped = [base[n] if character == void else character for n, character in enumerate(shifted)]
     clean = {ord(void): "\ufffd"}
     return base.translate(clean), [c.translate(clean).replace("\x1b", " ") for c in escaped]
@@ -173,7 +173,7 @@ def encode_ucs2(text: str) -> bytes:
 
 
 def decode_ucs2(octets: bytes) -> str:
-    """The text of UTF-16, big end first; what is not well-formed shows as U+FFFD."""
+    """The text of UTF-16, big end first; malformed pairs show as U+FFFD."""
     return octets.decode("utf-16-be", "replace")
 
 
@@ -295,8 +295,8 @@ def decode(
 ) -> str:
     """The text of an incoming message, whatever came: no octets raise an error.
 
-    What is malformed, and what XML cannot carry, shows as U+FFFD. Octets that are no text, or of
-    an alphabet that nobody knows, show as hexadecimal digits. `languages` are those of the user
+    Malformed characters, and those that XML cannot carry, show as U+FFFD. Octets that are no text,
+    or are in an unknown alphabet, show as hexadecimal digits. `languages` are those of the user
     data header.
     """
     if is_ucs2(data_coding):
@@ -304,7 +304,7 @@ def decode(
     elif is_default(data_coding):
         if default_alphabet == "gsm7":
             read = decode_national(octets, languages) if any(languages) else decode_gsm7(octets)
-            # Who knows no page breaks shows a line feed (3GPP TS 23.038 §6.2.1.1).
+            # A receiver that knows no page break shows a line feed (3GPP TS 23.038 §6.2.1.1).
             text = read.replace("\f", "\n")
         else:
             text = octets.decode(_CODECS[default_alphabet], "replace")
@@ -355,7 +355,7 @@ _CUT_PAIR = re.compile("\x1b(.)(.)(.?)", re.DOTALL)
 def join_parts(texts: Iterable[str | None], gap: str = "") -> str:
     """The whole text of its parts, with `gap` for those that are None.
 
-    Half a pair whose other half is not there shows as U+FFFD, and half an escape pair as a space.
+    Half a surrogate pair shows as U+FFFD, and half an escape pair as a space.
     """
     read: list[str] = []
     swapped = False

@@ -1,4 +1,4 @@
-"""What a number is for: mobile, landline, freephone … by the plan of its country."""
+"""The kind of a number (mobile, landline, freephone …) by the numbering plan of its country."""
 
 import re
 from enum import StrEnum
@@ -10,7 +10,7 @@ from .numbering import behind, calling_code
 
 
 class Kind(StrEnum):
-    """What a number is for, by the plan of its country."""
+    """The kind of a number, by the numbering plan of its country."""
 
     MOBILE = "mobile"
     FIXED = "landline"

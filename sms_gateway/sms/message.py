@@ -22,7 +22,7 @@ class State(StrEnum):
     EXPIRED = "expired"
     #: The carrier refused it for good.
     FAILED = "failed"
-    #: It was written to the carrier, which never answered: it may or may not arrive.
+    #: The submit was written and the carrier never answered: the message may or may not arrive.
     UNCERTAIN = "uncertain"
     #: The carrier took it, and no receipt came before its validity ended.
     UNKNOWN = "unknown"
@@ -38,11 +38,11 @@ class Fate(StrEnum):
     """The class of states that counts and charts have one number for."""
 
     DELIVERED = "delivered"
-    #: It did not arrive, and will not.
+    #: The message did not arrive, and will not.
     FAILED = "failed"
-    #: Nobody knows whether it arrived: nothing that says so came from the carrier.
+    #: Nobody knows whether the message arrived: the carrier sent nothing that says so.
     NOT_KNOWN = "not known"
-    #: Nothing has ended yet.
+    #: The delivery has not ended yet.
     ON_ITS_WAY = "on its way"
 
 

@@ -7,7 +7,7 @@ standard was misprinted (a letter of another alphabet among its own), the letter
 
 from typing import Final
 
-#: What stands for a code without a character.
+#: The character that stands for a code without one.
 VOID: Final = "\u00b7"
 
 #: In place of the default alphabet, by the language identifier (TS 23.038 §6.2.1.2.4, §A.3).

@@ -13,11 +13,11 @@ from functools import cache, lru_cache
 import phonenumbers
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberFormat
 
-#: What stands for the country of a calling code that belongs to none (satellites, freephone).
+#: The country of calling codes that belong to none (satellites, freephone).
 NO_COUNTRY = "001"
 #: Most digits of an international number (ITU-T E.164 §6.2.1).
 MAX_DIGITS = 15
-#: Most digits that are looked at: a number and what may stand before or inside it.
+#: The most digits that are read: a number with its prefixes.
 MAX_WRITTEN = 20
 
 # The kinds of number that libphonenumber calls valid, the one that SMS mostly go to first.
@@ -41,9 +41,9 @@ class Plan:
 
     #: ISO 3166 alpha-2, or 001 for a calling code that belongs to no country.
     country: str
-    #: Matches the valid numbers: those of any kind.
+    #: Matches the valid numbers of any kind.
     valid: re.Pattern[str]
-    #: Matches what is dialled before a number inside the country only ("0").
+    #: Matches the prefix that is dialled only inside the country ("0").
     trunk: re.Pattern[str] | None
 
 

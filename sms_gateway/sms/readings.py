@@ -1,5 +1,4 @@
-"""What a number is and how it was read, for the people who try it: `route check` and the trial
-page."""
+"""Tells how a number was read, and its kind, for `route check` and the trial page."""
 
 from dataclasses import dataclass
 
@@ -7,7 +6,7 @@ from . import dialling, kinds, numbering
 from .address import parse_recipients
 from .kinds import Kind
 
-#: What to expect of a text to a number of this kind; other kinds need no word.
+#: The likely fate of a text to a number of these kinds; other kinds need no word.
 NOTES = {
     Kind.FIXED: "Many carriers refuse texts to landlines, or lose them.",
     Kind.TOLL_FREE: "Freephone numbers seldom receive texts.",
@@ -33,7 +32,7 @@ HOW = (NATIONAL, NATIONAL_OR, INTERNATIONAL, OWN, EXIT, PREFIXED_OR)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One number of a text, and what there is to say about it."""
+    """One number of a text, and how it was read."""
 
     #: E.164 with the plus sign.
     number: str
@@ -49,7 +48,7 @@ class Reading:
 
     @property
     def note(self) -> str:
-        """What to expect of a text to it; empty for nothing in particular."""
+        """The likely fate of a text to it; empty where there is nothing to say."""
         return NOTES.get(self.kind, "")
 
 
@@ -77,7 +76,7 @@ def readings(text: str, region: str | None) -> tuple[Reading, ...]:
 
 
 def _how(digits: str, number: str, region: str) -> tuple[str, str]:
-    """How the number was read from digits, and what else they may mean."""
+    """How the digits became the number, and the other number that they may mean."""
 
     def one(reading: tuple[str, str] | None) -> str:
         return reading[0] if reading is not None and reading[0] != number else ""

@@ -213,7 +213,7 @@ def _id(text: str) -> str:
 
 @lru_cache(maxsize=1024)  # many receipts have the same minute
 def _milliseconds(written: str, zone: tzinfo) -> int:
-    """Unix time of a date in a receipt; 0 for what is none."""
+    """Unix time (seconds) of a date in a receipt; 0 for text that is no date."""
     digits = _NOT_DIGIT.sub("", written)
     # Appendix B has YYMMDDhhmm; carriers add the seconds, or the century, or both.
     forms = {10: (f"20{digits}",), 12: (f"20{digits}", digits), 14: (digits,)}

@@ -51,7 +51,7 @@ _FORMS = (
     (re.compile(r"ENROUT[A-Z]*|ACCEPT[A-Z]*|UNKNOW"), State.SUBMITTED),
 )
 
-#: What a word of a carrier's own may be said to mean.
+#: The meanings that an operator may give a carrier's own word.
 MEANINGS = {
     state.value: state
     for state in (
@@ -78,7 +78,7 @@ def meaning(word: str, own: Mapping[str, State]) -> State | None:
 
 
 def read_words(written: str) -> dict[str, State]:
-    """The words of `WORD:meaning,WORD:meaning`, in capitals; ValueError for what is no such."""
+    """The words of `WORD:meaning,WORD:meaning`, in capitals; ValueError for another form."""
     found: dict[str, State] = {}
     for pair in filter(None, written.split(",")):
         word, colon, means = pair.strip().rpartition(":")

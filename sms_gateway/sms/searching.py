@@ -1,4 +1,4 @@
-"""What a person means who looks for a message: its id, or a number it went to."""
+"""Reads what a person types to find a message: its id, or a recipient's number."""
 
 import re
 from collections.abc import Collection
@@ -24,9 +24,8 @@ def as_numbers(search: str, regions: Collection[str]) -> tuple[str, ...]:
     """The numbers (E.164) that a search may be for, each once; none when it is no whole number.
 
     A number is read as an international one and as dialled inside each of `regions` (ISO 3166
-    alpha-2, the first MOST_REGIONS of them count). Where several readings are valid all of them are
-    looked for, as nothing is sent. International numbers count even when they are not valid any
-    more.
+    alpha-2, the first MOST_REGIONS of them count). Several valid readings are all searched for: a
+    search sends nothing. International numbers count even when they are no longer valid.
     """
     found: dict[str, None] = {}
     for region in (None, *list(regions)[:MOST_REGIONS]):

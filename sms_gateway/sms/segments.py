@@ -27,7 +27,7 @@ MAX_PARTS = 255
 _CONCATENATION_8BIT = 0x00  # 3GPP TS 23.040 §9.2.3.24.1
 _CONCATENATION_16BIT = 0x08  # 3GPP TS 23.040 §9.2.3.24.8
 _SINGLE_SHIFT, _LOCKING_SHIFT = 0x24, 0x25  # 3GPP TS 23.040 §9.2.3.24.15, §9.2.3.24.16
-# What may stand in the header of a text.
+# The elements that the user data header of a text may have.
 _IN_A_TEXT = {_CONCATENATION_8BIT, _CONCATENATION_16BIT, _SINGLE_SHIFT, _LOCKING_SHIFT}
 
 
@@ -66,7 +66,7 @@ LIMITS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segments:
-    """What a text takes to send."""
+    """The parts and units that a text takes."""
 
     encoding: Encoding
     #: Septets (GSM7) or 16-bit units (UCS2) in the text.
@@ -78,7 +78,7 @@ class Segments:
 
 
 class Concatenation(NamedTuple):
-    """Which part of which longer text an SMS is."""
+    """The place of an SMS in a longer text: which part of how many."""
 
     #: The same for all parts of one text.
     reference: int
@@ -97,7 +97,7 @@ def plain(text: str) -> str:
 
 def measure(text: str) -> Segments:
     """`count` of a text that `validate_text` lets pass; raises TextError."""
-    # What most texts are needs one look.
+    # Most texts are plain ASCII: one look tells.
     if ONE_SEPTET_EACH.fullmatch(text) and not text.isspace():
         return _segments(Encoding.GSM7, len(text))
     validate_text(text)
@@ -140,7 +140,7 @@ def count(text: str, alphabet: DefaultAlphabet = "gsm7") -> Segments:
 
 @lru_cache(maxsize=1024)
 def _segments(encoding: Encoding, units: int) -> Segments:
-    """What so many units take when no pair of them would be split."""
+    """The parts that so many units take when no pair of them is split."""
     _, single, part = LIMITS[encoding]
     if units <= single:
         return Segments(encoding=encoding, units=units, parts=1, per_part=single)
@@ -206,7 +206,7 @@ def _too_long(encoding: Encoding) -> TextError:
 
 
 def parse_user_data_header(octets: bytes) -> tuple[Concatenation | None, bytes]:
-    """What the header at the beginning of a part says about concatenation, and what follows it.
+    """Splits a part into the concatenation that its user data header tells, and its content.
 
     `octets` is a short_message whose esm_class has the UDHI bit. Elements that are unknown, cut
     short or contradict themselves are passed over, and of several the last counts (3GPP TS 23.040

@@ -27,7 +27,7 @@ START_WORDS: Mapping[str, tuple[str, ...]] = {
 
 
 class Wish(StrEnum):
-    """What a handset asks for."""
+    """A request by a word: to stop messages, or to get them again."""
 
     STOP = "stop"
     START = "start"
@@ -49,7 +49,7 @@ class StopWords:
         }
 
     def wish(self, text: str) -> Wish | None:
-        """What a message asks for, if it is one of the words and nothing else."""
+        """The request that a message makes, if it is one of the words and nothing else."""
         return self._wishes.get(_bare(text)) if len(text) <= _LONGEST else None
 
 

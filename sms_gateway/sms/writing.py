@@ -7,8 +7,8 @@ _FORMATTING = "-./()[]"
 _REMOVE_FORMATTING = dict.fromkeys(map(ord, _FORMATTING))
 _WRITTEN = re.compile(rf"[0-9+\s{re.escape(_FORMATTING)}]*+")
 
-# What other scripts and keyboards write, as ASCII. Digits are not in this table: each script has
-# its own, and Unicode knows the value of them all.
+# Signs of other scripts and keyboards, and their ASCII equivalents. Digits are not in this table:
+# each script has its own, and Unicode knows the value of them all.
 _ASCII = str.maketrans(
     {
         **dict.fromkeys("\uff0b\ufe62", "+"),
@@ -39,7 +39,7 @@ _BEFORE = re.compile(
     r"(?<![^\s,;])(?:'(?=[+0-9(\[])|(?:tel|sms|smsto):(?://)?\s*+(?=[+0-9(]))", re.IGNORECASE
 )
 
-# What is refused with words of its own.
+# Signs that are refused with a sentence of their own.
 _EXTENSION = re.compile(
     r"(?:\b(?:e?xt(?:ension)?|isub|poste|toestel|durchwahl|x)|[0-9)\s]x|#)[.:=\s]*+[0-9]{1,7}\s*",
     re.IGNORECASE,
@@ -66,7 +66,7 @@ def words(piece: str) -> list[str]:
 
 
 def strange(piece: str) -> str:
-    """What a piece has that no number has, as the rest of a sentence; empty for nothing.
+    """The sign or letter in a piece that no number has, as the rest of a sentence; else empty.
 
     The letter or sign is told, and no digit.
     """

@@ -1,5 +1,8 @@
-"""What people read, in their language. The sentences in the code are English and name themselves;
-a file beside this one has them in each other language (gettext's PO format, read as it is)."""
+"""The sentences that people read, in their language.
+
+The code holds them in English, which is also their key. A file beside this one has each other
+language (gettext's PO format, read as it is).
+"""
 
 import re
 from collections.abc import Callable
@@ -51,7 +54,7 @@ def words(language: str) -> Words:
 
 
 def preferred(accept_language: str) -> str:
-    """Which of LANGUAGES a reader likes best (RFC 9110, section 12.5.4)."""
+    """The one of LANGUAGES that a reader likes best (RFC 9110, section 12.5.4)."""
     best, quality = LANGUAGES[0], 0.0
     for tag, q in re.findall(r"([A-Za-z*-]+)(?:\s*;\s*q=([01](?:\.\d{0,3})?))?", accept_language):
         language = tag.lower().partition("-")[0]

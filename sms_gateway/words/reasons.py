@@ -1,8 +1,8 @@
 """Why something happened, in a reader's language.
 
 Reasons are stored, answered and logged in English, as programs may read them; on the pages of
-another language they are read back. What a carrier or a system said in its own words is no sentence
-of ours: it is shown as it came, in quotation marks.
+another language they are read back. The words of a carrier or a system are shown as they came, in
+quotation marks.
 """
 
 import re
@@ -105,7 +105,7 @@ SENTENCES = (
     "client certificate (certfile), and with the operator that this machine's address is "
     "allowed",
     "write smpps:// for smpp://",
-    # What to do about a refused bind.
+    # Advice after a refused bind.
     "the operator expects another form of bind: ask for SMPP 3.4 with transceivers",
     "the operator knows no transceivers: ask for SMPP 3.4 with bind_transceiver",
     "transceivers are not allowed: ask the operator to allow this account bind_transceiver",
@@ -124,7 +124,7 @@ SENTENCES = (
     "a status of the operator's own: its documentation says what it means; commonly that "
     "this machine's address is not allowed, or that there are too many binds",
     "ask the operator what it means",
-    # What is odd about the answer of a relay.
+    # Why the answer of a relay is not believed.
     "it reports success with no or too many recipients",
     "it reports success without a count",
     "it reports success without an id",
@@ -414,19 +414,19 @@ FORMS = tuple(
 
 #: A reason, and what to do about it.
 ADVISED = "%(words)s; %(advice)s"
-#: How somebody else's words are shown.
+#: The form in which a carrier's own words are shown.
 QUOTED = "“%(words)s”"
 
 
 def in_words(reason: str, words: Words) -> str:
-    """A reason in the language of these words; what is not ours is quoted."""
+    """A reason in the language of these words; a carrier's own words are quoted."""
     told = _known(reason, words)
     if told is not None:
         return told
     name, _, rest = reason.partition(" ")
     if not rest:
         return name
-    # The journal has the carrier's id before what it said.
+    # The journal has the carrier's id before its words.
     told = _known(rest, words) if re.search("[0-9]", name) else None
     return words.gettext(QUOTED) % {"words": reason} if told is None else f"{name} {told}"
 
