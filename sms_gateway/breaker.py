@@ -4,13 +4,13 @@ from enum import StrEnum
 
 
 class Circuit(StrEnum):
-    """Where a breaker stands."""
+    """The state of a circuit breaker."""
 
-    #: It works, as far as anybody knows.
+    #: The upstream works, as far as is known.
     CLOSED = "closed"
-    #: It fails: nothing is tried.
+    #: The upstream fails: nothing is tried.
     OPEN = "open"
-    #: It failed a while ago: one trial at a time shows whether it still does.
+    #: The upstream failed a while ago: one trial at a time shows whether it still does.
     HALF_OPEN = "half open"
 
 
@@ -40,7 +40,7 @@ class Breaker:
         self._trying = False
 
     def circuit(self, now: float) -> Circuit:
-        """Where it stands."""
+        """The state at this time."""
         if self._trial_at is None:
             return Circuit.CLOSED
         return Circuit.OPEN if self._away or now < self._trial_at else Circuit.HALF_OPEN
@@ -51,11 +51,11 @@ class Breaker:
         return circuit is Circuit.CLOSED or (circuit is Circuit.HALF_OPEN and not self._trying)
 
     def trying(self) -> None:
-        """A trial is under way; what becomes of it decides."""
+        """A trial is under way; its outcome decides."""
         self._trying = True
 
     def undecided(self) -> None:
-        """The trial came to nothing that says anything: another may be made."""
+        """The trial showed nothing: another may be made."""
         self._trying = False
 
     def succeeded(self, now: float) -> None:
@@ -63,7 +63,7 @@ class Breaker:
         self._failures = 0
         self._trying = False
         if self.circuit(now) is Circuit.OPEN and not self._away:
-            # It was under way since before; it gives hope, and the next trial will tell.
+            # This try began before the circuit opened. It gives hope: the next trial comes at once.
             self._trial_at = now
         elif not self._away:
             self._trial_at = None
@@ -85,7 +85,7 @@ class Breaker:
                     self._trial_at = now + self._pause
 
     def absent(self, now: float) -> None:
-        """It is away, which may pass; say so again and again while it is."""
+        """The upstream is away. Call this again and again while it is."""
         if self._away_since is None:
             self._away_since = now
         if not self._away and now - self._away_since >= self._grace:
@@ -94,7 +94,7 @@ class Breaker:
             self._trial_at = now
 
     def present(self, now: float) -> None:
-        """It is there. After a long absence a trial may be made at once."""
+        """The upstream is back. After a long absence a trial may be made at once."""
         self._away_since = None
         if self._away:
             self._away = False

@@ -61,7 +61,7 @@ def _open(settings: Settings, *, create: bool) -> Iterator[Store]:
 
 @contextmanager
 def _told(settings: Settings) -> Iterator[None]:
-    """What a database that cannot be opened says, in one line."""
+    """The error of a database that cannot be opened, in one line."""
     try:
         yield
     except OSError as error:

@@ -11,7 +11,7 @@ from .store import database_file
 
 log = logging.getLogger(__name__)
 
-# What SQLite and the store keep beside a database: its log, the log's index, the writers' lock.
+# The files beside a database of SQLite: its log, the log's index, the writers' lock.
 _BESIDE = ("", "-wal", "-shm", ".lock")
 _BY_OTHERS = stat.S_IROTH | stat.S_IWOTH
 
@@ -36,7 +36,7 @@ def exposed(settings: Settings, config: Path | None) -> Iterator[tuple[Path, int
         database = database_file(settings.database_url.get_secret_value())
         assert database is not None
         files += [Path(f"{database}{suffix}") for suffix in _BESIDE]
-        # Who may change the folder may put another database there. /tmp and its like are sticky.
+        # Who may write to the folder may replace the database; not so in sticky ones such as /tmp.
         mode = _mode(database.parent)
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             yield database.parent, mode
@@ -46,7 +46,7 @@ def exposed(settings: Settings, config: Path | None) -> Iterator[tuple[Path, int
 
 
 def _mode(path: Path) -> int:
-    """The permissions of what is there; none for what is not."""
+    """The permissions of a file; none for a missing one."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except OSError:

@@ -1,4 +1,4 @@
-"""What all processes log: an event and its facts, one line each, on standard error.
+"""The log of all processes: an event and its facts, one line each, on standard error.
 
 An exception is logged by its types and places. Its words are left out, for they may quote a key,
 a number or a text; only what the operating system says (`No space left on device`), and the name
@@ -18,7 +18,7 @@ from typing import TextIO
 #: The packages whose lines `log_level` is about; others have to be worth a warning.
 OURS = ("sms_gateway", "soap_server", "soap_client", "email_gateway", "wsdl")
 
-# What a record has before anybody adds facts to it.
+# The attributes of a record without facts.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # The innermost places of an error, and its causes, that are worth a line.
 _FRAMES = 12
@@ -38,7 +38,7 @@ def setup(level: str, form: str, stream: TextIO | None = None) -> None:
 
 
 def facts(record: logging.LogRecord) -> dict[str, object]:
-    """What was added to an event: `extra`, and where and by which exception it happened."""
+    """The facts of an event: its `extra`, and the place and type of its exception."""
     found = {name: value for name, value in vars(record).items() if name not in _USUAL}
     if record.exc_info and record.exc_info[1] is not None:
         found |= error_facts(record.exc_info[1])
@@ -129,5 +129,5 @@ def _quoted(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    """What came from outside may not forge a line of its own."""
+    """A text without line ends, so that nobody outside can forge a line of the log."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

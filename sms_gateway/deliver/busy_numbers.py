@@ -16,7 +16,7 @@ _MOST = 10_000
 
 
 class BusyNumbers:
-    """What goes to a busy number is put off, longer each time, and then one delivery tries.
+    """Puts off deliveries to a busy number, longer each time; then one delivery tries.
 
     Times are Unix milliseconds.
     """
@@ -27,7 +27,7 @@ class BusyNumbers:
         self._numbers: dict[str, _Busy] = {}
 
     def refused(self, number: str, now: int, attempt: int = 1) -> int:
-        """Nothing was taken to this number for now; returns when it may be tried again.
+        """The carrier takes nothing to this number for now; returns when to try again.
 
         `attempt`: the delivery's own, which outlives this process.
         """
@@ -50,8 +50,8 @@ class BusyNumbers:
     def hold(self, number: str, now: int) -> int:
         """Until when a delivery to this number has to wait; 0 when it may try now.
 
-        When the pause of a busy number is over the first that asks may try. Those that ask after it
-        wait for what becomes of that, at most for another pause.
+        After the pause of a busy number the first delivery that asks may try. Later ones wait for
+        the outcome of that try, at most for another pause.
         """
         busy = self._numbers.get(number) if self._numbers else None
         if busy is None:
@@ -64,14 +64,14 @@ class BusyNumbers:
 
 
 class _Busy:
-    """What is known of one number."""
+    """The state of one busy number."""
 
     __slots__ = ("is_tried", "times", "until")
 
     def __init__(self) -> None:
         #: How many times in a row it was refused, and until when it is put off.
         self.times = self.until = 0
-        #: One delivery is on its way to see.
+        #: Whether one delivery is trying the number now.
         self.is_tried = False
 
     def pause(self) -> int:

@@ -1,6 +1,6 @@
-"""Which upstream takes which route's messages now: who works, who is left, how fast and how many.
+"""Decides which upstream takes which route's messages now, how fast and how many.
 
-What is known here is what this process has seen; another worker may see it otherwise.
+It judges upstreams by what this process has seen of them; another worker may judge otherwise.
 """
 
 import logging
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 #: Seconds' worth of parts that a route may make up for when it was asked for late.
 _BURST = 0.25
 
-# What an answer says about its upstream: that it works, that it does not, or nothing. A carrier
-# that refuses a message for good is at work.
+# An answer shows that its upstream works, that it fails, or neither. A carrier that refuses a
+# message for good works.
 _WORKS = {
     Outcome.ACCEPTED: True,
     Outcome.REFUSED: True,
     Outcome.RETRY: False,
     Outcome.UNANSWERED: False,
-    # A full handset is no fault of the carrier; that it takes messages for others is not said.
+    # A full handset is no fault of the carrier, and no sign that it takes messages for others.
     Outcome.BUSY: None,
     Outcome.NOT_WRITTEN: None,
 }
@@ -36,7 +36,7 @@ class Dispatch:
     """The routes at one worker. `now` is any clock in seconds that never goes back."""
 
     def __init__(self, routes: Routes, upstreams: Collection[str], *, grace: float) -> None:
-        """An upstream that has been away or failing for `grace` seconds is left for the next."""
+        """After `grace` seconds of absence or failures the next upstream takes over."""
         self._routes = routes
         self._breakers = {name: Breaker(grace=grace) for name in upstreams}
         self._lanes = {
@@ -47,7 +47,7 @@ class Dispatch:
         self._seen = dict.fromkeys(upstreams, Circuit.CLOSED)
 
     def shares(self, upstream: str, room: int, now: float) -> list[Share]:
-        """What an upstream with room for so many parts may claim; `claimed` has to follow."""
+        """The shares that an upstream with this room (in parts) may claim; call `claimed` after."""
         breaker = self._breakers[upstream]
         if not breaker.admits(now):
             return []
@@ -72,7 +72,7 @@ class Dispatch:
         deliveries: Iterable[Delivery],
         now: float,
     ) -> None:
-        """What came of `shares`."""
+        """Take note of the deliveries that the claim of `shares` gave."""
         taken = Counter({share.route.prefix: -(share.most or 0) for share in shares})
         any_taken = False
         for delivery in deliveries:
@@ -86,7 +86,7 @@ class Dispatch:
 
     def pause(self, upstream: str, now: float) -> float:
         """Seconds until the rate of a route that this upstream serves allows another part; inf
-        where none of them is what there is to wait for."""
+        where no rate is the reason to wait."""
         delays = (
             self._lanes[share.route.prefix].pace.delay(now)
             for share in self._routes.shares(upstream)
@@ -122,7 +122,7 @@ class Dispatch:
         self._tell(upstream, "bound" if bound else why or "not bound", now)
 
     def left(self, now: float) -> list[str]:
-        """The upstreams that others stand in for."""
+        """The upstreams whose circuit is not closed: others stand in for them."""
         return [
             name
             for name, breaker in self._breakers.items()
@@ -139,7 +139,7 @@ class Dispatch:
 
 
 class _Lane:
-    """How fast one route goes, and how much of it is under way."""
+    """The pace of one route, and how many parts are under way."""
 
     def __init__(self, route: Route) -> None:
         self.pace = Pace(route.rate, burst=_BURST)

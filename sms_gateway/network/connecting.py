@@ -28,7 +28,7 @@ class ConnectError(GatewayError, OSError):
 
 
 class Host:
-    """Where to connect to. Its name is looked up each time."""
+    """A peer to connect to. Its name is looked up each time."""
 
     def __init__(
         self, name: str, port: int, *, tls: ssl.SSLContext | None = None, tls_name: str = ""
@@ -37,7 +37,7 @@ class Host:
         self._name, self._port = name, port
         self._tls = tls
         self._tls_name = (tls_name or name) if tls else None
-        #: Addresses that took a connection and did nothing with it. They come last.
+        #: Addresses that took a connection and never answered on it. They are tried last.
         self._blamed: set[Address] = set()
 
     async def connect(
@@ -63,7 +63,7 @@ class Host:
         return protocol, address
 
     def blame(self, address: Address) -> None:
-        """Nothing came of a connection to this address: it is tried after the others."""
+        """A connection to this address was useless: it is tried after the others."""
         self._blamed.add(address)
 
     def praise(self) -> None:
@@ -79,7 +79,7 @@ class Host:
             return await loop.getaddrinfo(
                 self._name, self._port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
             )
-        # No thread of the resolver is needed for what is an address.
+        # An address needs no thread of the resolver.
         sockaddr = (self._name, self._port)
         return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", sockaddr)]
 

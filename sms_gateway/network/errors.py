@@ -20,7 +20,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What happened, and what to do about it. Options are those of an upstream."""
+    """An error in words, and advice. Options named in it are those of an upstream."""
 
     what: str
     advice: str
@@ -139,7 +139,7 @@ _UNKNOWN_NAMES = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NO
 
 
 def explain(error: BaseException, stage: Stage = Stage.TCP) -> Trouble:
-    """What an error of connecting at this stage says."""
+    """An error of connecting at this stage, in words."""
     match error:
         case ssl.SSLCertVerificationError():
             return _VERIFY.get(error.verify_code, INVALID)
@@ -162,7 +162,7 @@ def explain(error: BaseException, stage: Stage = Stage.TCP) -> Trouble:
 
 
 def first_words(octets: bytes) -> Trouble | None:
-    """What the first octets of a peer that should speak SMPP in the clear say; None for SMPP."""
+    """The error that a peer's first octets show where SMPP was expected; None for SMPP."""
     if octets[:2] in (b"\x15\x03", b"\x16\x03"):  # a record of TLS (RFC 8446, 5.1)
         return Trouble("the other side speaks TLS on this port", "write smpps:// for smpp://")
     # A command_length of 16 MB and more: what is readable there is another protocol's greeting.

@@ -1,4 +1,4 @@
-"""Ways out: one file per kind of carrier connection, all speaking the protocol defined here.
+"""Upstreams: one file per kind of carrier connection, all with the protocol defined here.
 
 The worker gives an upstream what it may write at once; the upstream answers through a `Sink`.
 """
@@ -30,7 +30,7 @@ class Delivery:
     parts: int
     #: The parts a carrier accepted in an earlier attempt (1-based); they are not submitted again.
     accepted: frozenset[int] = field(default_factory=frozenset)
-    #: What data_coding 0 means on its route; None leaves it to the upstream.
+    #: The alphabet of data_coding 0 on its route; None leaves it to the upstream.
     alphabet: DefaultAlphabet | None = None
     #: When it is too old to be worth delivering, Unix time in milliseconds.
     expires_at: int
@@ -48,8 +48,8 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     #: Refused for now (throttled, queue full, system error): worth another try.
     RETRY = "retry"
-    #: Refused for now because of this number (its handset's queue is full): what goes to it is put
-    #: off, and nothing is said about the carrier.
+    #: Refused for now because of this number (its handset's queue is full): deliveries to it are put
+    #: off; the carrier itself is not judged by it.
     BUSY = "busy"
     #: Refused for good (bad number, bad sender, no credit for this destination).
     REFUSED = "refused"
@@ -90,29 +90,32 @@ class Incoming:
     reference: int = 0
     total: int = 1
     number: int = 1
-    #: What it says if it is a receipt that does not call itself one: it has the form. It is one
-    #: where its id is that of a part which this upstream took for the number it came from.
+    #: The receipt that the text may be, by its form alone. It is a receipt where its id is that of a
+    #: part which this upstream took for the number that the message came from.
     receipt: Receipt | None = None
 
 
-#: For which parts of a long text a carrier sends receipts: each of them, the first or the last
-#: only, or any one. "auto": that is learnt from what it does.
+#: The parts of a long text for which a carrier sends receipts: each of them, the first or the last
+#: only, or any one. "auto": the worker learns it from the receipts.
 ReceiptsOf = Literal["auto", "each", "first", "last", "any"]
 
 
 class Sink(Protocol):
-    """Where an upstream reports. Answers never block; receipts and incoming messages are
-    acknowledged to the carrier only when what these return is done."""
+    """The worker's side of an upstream, which reports here.
+
+    Answers never block. The upstream acknowledges a receipt or incoming message to the carrier only
+    when the returned awaitable is done.
+    """
 
     def answered(self, answer: Answer) -> None: ...
 
     def received_receipt(self, receipt: Receipt) -> Awaitable[None]:
-        """Done once the receipt is stored. Where it raises it could not be, and has told why: the
-        carrier is to offer it again later."""
+        """Done once the receipt is stored. Raises when it could not be stored, after a log line:
+        the carrier is to offer it again later."""
         ...
 
     def received_message(self, incoming: Incoming) -> Awaitable[None]:
-        """The same for a message."""
+        """As `received_receipt`, for a message."""
         ...
 
 

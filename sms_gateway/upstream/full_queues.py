@@ -1,21 +1,21 @@
-"""Whose queue is full when an SMSC says so (0x14): that of one handset, or that of the bind."""
+"""Decides which queue is full when an SMSC answers 0x14: one handset's, or the bind's."""
 
 #: Fewer different numbers say nothing about the bind (see `pace._FEW`), and ten within ten seconds
 #: are one a second: slower than that no pace goes.
 _MANY = 10
 _WITHIN = 10.0
-#: So many of the numbers that were answered last are looked at. Where a tenth of all handsets is
+#: How many of the numbers answered last count. Where a tenth of all handsets is
 #: full, half of fifty are by chance once in 10^12 times; where a fifth is, once in a million.
 _LAST = 50
-#: A bind is full when so much of what it is given meets a full queue. Its pace is halved then, and
-#: half of twice as much as it can take is just what it takes.
+#: The bind is full when this share of its submits meets a full queue. Its pace is halved then:
+#: when half of the submits are refused, half the pace is what the bind can take.
 _SHARE = 0.5
 #: How many full handsets are remembered.
 _MOST_HANDSETS = 10_000
 
 
 class FullQueues:
-    """What the answers to different numbers say about the bind.
+    """Judges the bind by the answers to different numbers.
 
     `now` is any clock in seconds that never goes back.
     """

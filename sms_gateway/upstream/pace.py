@@ -4,7 +4,7 @@ import math
 
 #: Seconds' worth of parts that may go at once. SMSCs count by the second or less, so not more.
 _BURST = 0.1
-#: What a rate loses when the SMSC throttles, and what it regains in a second: back in 14 s.
+#: The factor of a rate when the SMSC throttles, and its gain in a second: back in 14 s.
 _SLOWER, _FASTER = 0.5, 1.05
 #: Fewer parts in a second than this say nothing about how many are too many.
 _FEW = 10

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """What becomes of a message to one of the magic numbers."""
+    """The fate of a message to one of the magic numbers."""
 
     #: For the documentation.
     sentence: str
@@ -34,7 +34,7 @@ class Behaviour:
     receipts: tuple[tuple[State, str], ...] = ((State.DELIVERED, "000"),)
     #: The receipts come before the answer.
     receipts_first: bool = False
-    #: What comes back as a received message.
+    #: The text that comes back as a received message.
     comes_back: str = ""
 
 
@@ -65,7 +65,7 @@ MAGIC = {
 #: To every other number.
 DELIVERED = Behaviour(sentence="is delivered")
 
-#: How the answers read in SMPP's terms (SMPP 3.4 §5.1.3).
+#: The answers in SMPP's terms (SMPP 3.4 §5.1.3).
 _REASONS = {
     Outcome.ACCEPTED: "",
     Outcome.RETRY: "0x00000058 throttling error",
@@ -79,7 +79,7 @@ _STATS = {
     State.UNDELIVERABLE: "UNDELIV",
     State.EXPIRED: "EXPIRED",
 }
-#: Who answers messages that had no sender.
+#: The sender of answers to messages that had none.
 _SHORT_NUMBER = "8000"
 #: Seconds after which a receipt that could not be stored is offered again.
 _OFFERED_AGAIN = 0.5
@@ -107,7 +107,7 @@ class SandboxUpstream:
         self._sink: Sink | None = None
         self._bound = False
         self._unanswered = 0
-        # What is going to happen: when (the loop's clock), in which order, what.
+        # The events to come: time (the loop's clock), order, event.
         self._agenda: list[tuple[float, int, _Event]] = []
         self._order = itertools.count()
         self._added = asyncio.Event()
@@ -168,7 +168,7 @@ class SandboxUpstream:
     def _script(
         self, delivery: Delivery, part: int, behaviour: Behaviour
     ) -> list[tuple[float, _Event]]:
-        """What happens to one part, and after how many seconds."""
+        """The events of one part, each after so many seconds."""
         if delivery.attempt <= behaviour.throttled:
             return [(0.0, _answer(delivery, part, Outcome.RETRY))]
         if behaviour.outcome is Outcome.UNANSWERED:
@@ -192,7 +192,7 @@ class SandboxUpstream:
         return script
 
     async def run(self, sink: Sink) -> None:
-        """See `Upstream.run`. On leaving, what was still to happen happens at once."""
+        """See `Upstream.run`. On leaving, all events still to come happen at once."""
         self._sink = sink
         self._bound = True
         self._ready.set()

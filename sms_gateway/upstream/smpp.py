@@ -51,7 +51,7 @@ _UNBIND_TIMEOUT = 2.0
 
 
 class _Part(NamedTuple):
-    """Which part of which delivery an answer is for."""
+    """The part of a delivery that an answer is for."""
 
     delivery_id: int
     attempt: int
@@ -86,7 +86,7 @@ class SmppUpstream:
         self._refusal: Status | None = None
         self._trouble = ""
 
-    # What the worker calls.
+    # Called by the worker.
 
     def is_bound(self) -> bool:
         """See `Upstream.is_bound`."""
@@ -200,7 +200,7 @@ class SmppUpstream:
                 while link.session.pending:
                     self._freed.clear()
                     await self._freed.wait()
-                # What is stored and not acknowledged would come a second time.
+                # A stored receipt or message that is not acknowledged would come a second time.
                 await self._inbox.emptied()
         except TimeoutError:
             pass
@@ -211,7 +211,7 @@ class SmppUpstream:
         except TimeoutError:
             pass
 
-    # What the link calls.
+    # Called by the link.
 
     def connected(self, link: Link[_Part]) -> None:
         """See `Owner.connected`."""
@@ -272,7 +272,7 @@ class SmppUpstream:
         elif isinstance(event, Closed) and not self._stopping and self._refusal is None:
             self._note_end(link, event.reason)
 
-    # What becomes of parts.
+    # The outcomes of parts.
 
     def _begin(self) -> bool:
         """Begin with the next delivery; False when there is none."""
@@ -290,7 +290,7 @@ class SmppUpstream:
         return False
 
     def _give_back(self, reason: str) -> None:
-        """Nothing of what waits will be written."""
+        """No waiting part will be written any more."""
         parts = [part for part, _ in self._begun]
         for delivery in self._waiting:
             parts += (_part(delivery, number) for number in pending_parts(delivery))
@@ -317,7 +317,7 @@ class SmppUpstream:
 
     def _answered(self, part: _Part, outcome: Outcome, reason: str, smsc_id: str = "") -> None:
         assert self._sink is not None
-        # First, so that what is claimed next shares a transaction with what is told here.
+        # First, so that the next claim shares a transaction with the outcomes told here.
         self._freed.set()
         self._sink.answered(
             Answer(

@@ -32,7 +32,7 @@ _PASSING = frozenset((Verdict.RETRY, Verdict.SLOW_DOWN, Verdict.FULL))
 
 
 def advice(status: Status) -> str:
-    """What to do about a refused bind."""
+    """Advice after a refused bind."""
     vendor = _VENDOR if 0x400 <= status.number <= 0x4FF else _OTHER
     return ADVICE.get(status.number, vendor)
 

@@ -1,4 +1,4 @@
-"""What an SMSC offers: receipts and messages, stored before they are acknowledged."""
+"""Receipts and messages that an SMSC offers: stored before they are acknowledged."""
 
 import asyncio
 import logging
@@ -18,9 +18,9 @@ from .smpp_options import SmppOptions
 
 log = logging.getLogger(__name__)
 
-#: How many are being stored at a time before the SMSC is told to keep them.
+#: The most offers being stored at a time; the SMSC has to keep further ones.
 _MOST = 2_000
-#: How many words for states that nobody knows are told of, of each upstream.
+#: The most unknown words for states that the log tells of, for each upstream.
 _MOST_WORDS = 50
 
 
@@ -37,7 +37,7 @@ class Inbox:
         self._storing: set[asyncio.Future[None]] = set()
 
     def put(self, link: Link[Any], pdu: DeliverSm | DataSm, sink: Sink) -> None:
-        """Take an offer; the link will hear of it."""
+        """Take an offer and answer it over the link once it is stored."""
         if len(self._storing) >= _MOST:
             link.respond(pdu, QUEUE_FULL)
             return
@@ -48,7 +48,7 @@ class Inbox:
             link.respond(pdu, SYSTEM_ERROR)
             return
         if stored is None:
-            # Nobody could ever say which message it is for; offered again it would not either.
+            # It names no message. Offered again it would name none either.
             log.warning("receipt without an id or a number", extra={"upstream": self._upstream})
             link.respond(pdu, OK)
             return

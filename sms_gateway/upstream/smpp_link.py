@@ -13,14 +13,14 @@ _CLOSE_TIMEOUT = 1.0
 
 
 class Owner(Protocol[Ticket]):
-    """Who uses a link."""
+    """The user of a link."""
 
     def connected(self, link: "Link[Ticket]") -> None: ...
 
     def happened(self, link: "Link[Ticket]", event: Event[Ticket]) -> None: ...
 
     def submit_waiting(self, session: Session[Ticket], now: float) -> float:
-        """Submit what waits and may go; returns when more of it may go, infinity if none waits."""
+        """Submit the waiting parts that may go; returns when the next may go, infinity for none."""
         ...
 
     def disconnected(self, link: "Link[Ticket]") -> None: ...
@@ -56,7 +56,7 @@ class Link(asyncio.Protocol, Generic[Ticket]):
         return self.session.state is not State.CLOSED
 
     def wake(self) -> None:
-        """Have what is to be sent looked at in the next turn of the loop."""
+        """Send waiting parts in the next turn of the loop."""
         if not self._turn_is_due:
             self._turn_is_due = True
             self._loop.call_soon(self._turn)
@@ -78,12 +78,12 @@ class Link(asyncio.Protocol, Generic[Ticket]):
             self.abort("stopped")
 
     def abort(self, reason: str) -> None:
-        """Hang up; what was not answered is so no later than on return."""
+        """Hang up; on return every unanswered part has its outcome."""
         self._happened(self.session.lost(reason))
         if self._transport is not None:
             self._transport.abort()
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

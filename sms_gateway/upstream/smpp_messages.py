@@ -125,7 +125,7 @@ def may_be_receipt(pdu: DeliverSm | DataSm) -> bool:
 
 
 def receipt_of(pdu: DeliverSm | DataSm, words: Mapping[str, State] | None = None) -> Receipt | None:
-    """What a receipt says; None when it does not say which message it is for."""
+    """A receipt, read; None when it does not name its message."""
     octets = carried(pdu)
     if pdu.esm_class & _UDHI:
         _, octets = parse_user_data_header(octets)
@@ -133,7 +133,7 @@ def receipt_of(pdu: DeliverSm | DataSm, words: Mapping[str, State] | None = None
     return parse_receipt(
         receipt_text(octets),
         recipient=pdu.source_addr,
-        # Where there is but one number it is ours.
+        # A lone number is ours.
         other_number=pdu.destination_addr if pdu.source_addr else "",
         receipted_message_id=id.decode("latin-1"),
         message_state=tlv.number(pdu.tlvs, tlv.MESSAGE_STATE),
@@ -198,10 +198,10 @@ def _sar(tlvs: tlv.Tlvs) -> Concatenation | None:
 
 
 def _number(address: str, ton: int, region: str | None = None) -> str:
-    """A number with its country code has its plus sign; anything else is as the carrier wrote it.
+    """A number with its country code gets a plus sign; any other stays as the carrier wrote it.
 
-    That is what the carrier calls international, and in `region` what it calls national or says
-    nothing about, where it can be read in one way only.
+    Numbers have a country code where the carrier calls them international. Those that it calls
+    national, or says nothing about, are read in `region` where there is one reading only.
     """
     digits = address.removeprefix("+")
     if not (digits.isascii() and digits.isdigit()):

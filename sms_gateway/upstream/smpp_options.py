@@ -1,4 +1,4 @@
-"""What one bind to an SMSC needs to know, and how it is written as a URL."""
+"""The options of a bind to an SMSC, and their form as a URL."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
@@ -14,7 +14,7 @@ from . import ReceiptsOf
 _PORTS = {"smpp": 2775, "smpps": 3550}
 
 Validity = Literal["relative", "absolute", "none"]
-#: How the septets of what comes in are laid into octets.
+#: The layouts of incoming septets in octets.
 Septets = Literal["unpacked", "packed"]
 
 _LIMITS: dict[str, tuple[float, float]] = {
@@ -43,7 +43,7 @@ _LENGTHS = {"system_id": 63, "password": 63, "system_type": 12, "service_type": 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmppOptions:
-    """One transceiver bind. Times are in seconds. Raises ValueError for what cannot be."""
+    """One transceiver bind. Times are in seconds. Raises ValueError for an impossible option."""
 
     host: str
     port: int = 2775
@@ -67,9 +67,9 @@ class SmppOptions:
     #: The most parts per second; None leaves it to the SMSC to throttle.
     rate: float | None = None
 
-    #: What the carrier means by data_coding 0.
+    #: The alphabet that the carrier means by data_coding 0.
     default_alphabet: DefaultAlphabet = "gsm7"
-    #: Most carriers unpack the septets of what comes in; SMPP 3.4 leaves that to them too.
+    #: Most carriers deliver septets unpacked; SMPP 3.4 leaves that to them, too.
     incoming_septets: Septets = "unpacked"
     #: Where the carrier's national numbers are dialled (ISO 3166 alpha-2); empty leaves them.
     region: str = ""
@@ -124,7 +124,7 @@ class SmppOptions:
 
 
 _IN_THE_URL = frozenset(("host", "port", "tls", "system_id", "password"))
-#: What may stand in the query of the URL, by name.
+#: The options that the URL's query may have, by name.
 PARAMETERS = {f.name: f.type for f in fields(SmppOptions) if f.name not in _IN_THE_URL}
 
 
@@ -139,7 +139,7 @@ def options_from_url(url: str) -> SmppOptions:
         port = parts.port
         host = parts.hostname
     except ValueError:
-        # What it calls a port may be the end of a password.
+        # The text in place of the port may be the end of a password.
         raise ValueError(
             "host and port cannot be read; special characters in user and password are "
             "written as %XX"

@@ -1,4 +1,4 @@
-"""What a worker writes down: outcomes, receipts, incoming messages and claims, in one batch.
+"""The worker's ledger: writes outcomes, receipts, incoming messages and claims in one batch.
 
 The worker's group commit hands `Ledger.apply` everything that happened since the last commit.
 Within a batch outcomes come before receipts, so that a receipt finds the part it is for, and
@@ -34,7 +34,7 @@ __all__ = [
     "Settled",
 ]
 
-#: How long a receipt that fits nothing is kept for people to look at, ms.
+#: How long a receipt that matches no part is kept for people to look at, ms.
 _RECEIPT_KEPT = 7 * 86_400_000
 
 #: How long an event is kept that could not be told, for its account to ask for it, ms.

@@ -1,4 +1,4 @@
-"""What can happen at a worker."""
+"""The events of a worker."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ Step = tuple[int, int, int, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Take what is due; the result is a list of deliveries."""
+    """Claim deliveries that are due; the result is their list."""
 
     upstream: str
     #: Room in parts.
     parts: int
     now: int
-    #: What of which routes; None is what the upstream takes while all of them work.
+    #: The shares of routes to claim for; None: those that the upstream takes while all work.
     shares: Sequence[Share] | None = None
-    #: After a claim of which nobody knows whether it was committed: all that this upstream knows
-    #: to be claimed. What else the worker holds comes with the result.
+    #: After a claim whose commit is unknown: the deliveries that this upstream knows to be claimed.
+    #: The result then also has the others that the worker holds.
     held: frozenset[int] | None = None
     #: Until when a delivery to a number has to wait, by number and time (Unix ms); 0: it goes.
     hold: Callable[[str, int], int] | None = None

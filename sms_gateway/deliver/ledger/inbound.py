@@ -1,4 +1,4 @@
-"""Messages from handsets: joined of their parts, stored for whose number they came to, heeded."""
+"""Messages from handsets (MO): joins their parts, finds their owner, obeys STOP and START."""
 
 import logging
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ log = logging.getLogger(__name__)
 
 #: How long a received message waits for a missing part, counted from the last that came, ms.
 _PART_OVERDUE = 30 * 60_000
-#: How long a joined part is remembered, by which a second offer of it is known, ms.
+#: How long a joined part is remembered, so that its repeat is recognised, ms.
 _JOINED_KEPT = 6 * 3_600_000
-#: The most numbers without an owner that are warned of, of each process.
+#: The most numbers without an owner that a process warns of.
 _MOST_WARNED = 1_000
-# What stands for a part of a received message that never came.
+# Stands for a part of a received message that never came.
 _GAP = " [...] "
 
 
 class Receiving:
-    """Writes down what handsets send."""
+    """Writes down the messages of handsets."""
 
     def __init__(self, outbox: Outbox, stop_words: StopWords) -> None:
         self._outbox = outbox
@@ -60,7 +60,7 @@ class Receiving:
         same = next((part for part in there if part.number == incoming.number), None)
         if same is not None and same.text == text:
             if same.joined_at is not None:
-                # It may still turn out to be of a new message that has this part in common.
+                # It may still belong to a new message that has this part in common.
                 at = max(event.now, same.joined_at + 1)
                 inbox.offered_again(connection, key, incoming.number, at)
             return
@@ -84,7 +84,7 @@ class Receiving:
         self._join_parts(connection, key, complete=True)
 
     def join_overdue(self, connection: Connection, now: int) -> None:
-        """Wait no longer for parts that did not come, and forget what was joined long ago."""
+        """Give up parts that are overdue, and forget parts that were joined long ago."""
         inbox.forget_joined(connection, before=now - _JOINED_KEPT)
         overdue = inbox.incomplete(connection, received_before=now - _PART_OVERDUE)
         if overdue:
@@ -115,7 +115,7 @@ class Receiving:
     def _receive(
         self, connection: Connection, messages: Sequence[tuple[str, Incoming, int]]
     ) -> None:
-        """Store whole messages for whoever has the number they were sent to."""
+        """Store whole messages for the accounts whose numbers they were sent to."""
         if not messages:
             return
         found = owners(connection, {m.recipient for _, m, _ in messages})
@@ -140,7 +140,7 @@ class Receiving:
             inbox.add_received(connection, rows)
 
     def _warn(self, upstream: str, number: str) -> None:
-        """Tell of a number that nobody has, once."""
+        """Warn once of a number that has no owner."""
         known = (upstream, number)
         if known in self._warned or len(self._warned) >= _MOST_WARNED:
             return
@@ -153,7 +153,7 @@ class Receiving:
     def _heed(
         self, connection: Connection, account_id: int | None, incoming: Incoming, now: int
     ) -> None:
-        """Do what a received message asks for, if it is STOP or START in any language."""
+        """Obey a received message that is STOP or START in any language."""
         wish = self._stop_words.wish(incoming.text)
         if wish is None or account_id is None:
             return

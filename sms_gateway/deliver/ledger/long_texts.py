@@ -1,4 +1,4 @@
-"""Long texts of which a carrier reports one part only: when that is a word on all of them.
+"""Decides when the receipt of one part speaks for a whole long text.
 
 sub and dlvrd name all parts ──> delivered at once
 `receipts` of the upstream says which part speaks for all ──> delivered at once
@@ -37,11 +37,11 @@ _MOST = 10_000
 
 @dataclass(slots=True)
 class _Carrier:
-    """What an upstream's carrier does, as this worker has seen it."""
+    """The habits of an upstream's carrier, as this worker has seen them."""
 
-    #: When a text with one reported part is looked at next.
+    #: When to look next at a text with one reported part, by delivery.
     due: dict[int, int] = field(default_factory=dict)
-    #: Which part was reported of those that stayed alone: 1 first, -1 last, 0 another.
+    #: The part whose receipt stayed the only one: 1 first, -1 last, 0 another; by delivery.
     signs: dict[int, int] = field(default_factory=dict)
     several_at: int = -_SEVERAL_KEPT
     was_told: bool = False
@@ -58,7 +58,7 @@ class LongTexts:
         self._has_begun = False
 
     def speaks_for_all(self, upstream: str, receipt: Receipt, part: KnownPart) -> bool:
-        """Whether a receipt for one part says what became of the whole text."""
+        """Whether a receipt for one part speaks for the whole text."""
         match self._modes.get(upstream):
             case "first":
                 return part.number == 1
@@ -94,7 +94,7 @@ class LongTexts:
         carrier.due[delivery_id] = max(now, min(now + SILENCE, expires_at - _BEFORE_END))
 
     def look(self, connection: Connection, now: int) -> list[int]:
-        """The deliveries of which one receipt, as is clear by now, was a word on all parts."""
+        """The deliveries of which one receipt, as is clear by now, spoke for all parts."""
         if self._modes and not self._has_begun:
             self._begin(connection, now)
         complete: list[int] = []
@@ -105,7 +105,7 @@ class LongTexts:
         return complete
 
     def _begin(self, connection: Connection, now: int) -> None:
-        """Know what was seen before this worker started."""
+        """Read from the database the habits that were seen before this worker started."""
         self._has_begun = True
         lone, several = receipts.long_texts(connection, list(self._modes))
         for upstream in several:

@@ -1,4 +1,4 @@
-"""Which part a receipt is for: by its id and its number, and only while the part waits for one."""
+"""Finds the part that a receipt is for: by id and number, while the part waits for a receipt."""
 
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
@@ -20,18 +20,18 @@ Place = tuple[int, int]
 
 
 class Use(Enum):
-    """What is to become of a receipt."""
+    """The use that is made of a receipt."""
 
-    #: It tells of its part.
+    #: It is joined to its part.
     JOIN = "join"
-    #: The same where nothing else is on its way to the number, whose receipt it could be: the
-    #: part's time is over, or its message has ended by another part.
+    #: It is joined to its part if no other message is on its way to the number, whose receipt it
+    #: could be: the part's time is over, or its message has ended by another part.
     JOIN_IF_QUIET = "join if quiet"
-    #: Its part has had a receipt: this is its repeat, or, where something else is on its way to
-    #: the number, perhaps an early one of another message with the same id.
+    #: Its part has had a receipt: this is the repeat or, where another message is on its way to the
+    #: number, perhaps the early receipt of that message under the same id.
     REPEAT = "repeat"
-    #: The same for a while: its part has waited for long, so that it may be an early one of what is
-    #: on its way to the number.
+    #: It waits for a while: its part has waited for long, so that it may be the early receipt of
+    #: another message that is on its way to the number.
     DOUBTFUL = "doubtful"
     #: Its part's time is long over: it waits for another message with the same id.
     TOO_LATE = "too late"
@@ -50,7 +50,7 @@ def exact_keys(receipt: Receipt) -> set[str]:
 
 
 def all_keys(receipt: Receipt) -> set[str]:
-    """These, and the ids' other forms."""
+    """The exact keys, and those of the ids' other forms."""
     return {key for id in _ids(receipt) for key in id_candidates(id)}
 
 
@@ -61,7 +61,7 @@ def match(receipt: Receipt, known: Known, *, now: int, taken: Collection[Place])
     the receipt has one, and only until the part has had its receipt. The newest is taken first.
     `taken`: parts that other receipts have taken meanwhile.
     """
-    # As nearly all receipts are.
+    # The usual case first: nearly all receipts are of this kind.
     for part in known.get(id_key(receipt.smsc_id), ()):
         is_open = _waits(part) and part.expires_at >= now and _place(part) not in taken
         if is_open and agrees(receipt, part.recipient):

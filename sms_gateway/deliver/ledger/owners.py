@@ -1,4 +1,4 @@
-"""Whose a number is, in the forms in which carriers write it."""
+"""Finds the owner of a dedicated number, in all forms in which carriers write it."""
 
 from collections.abc import Iterable, Mapping
 

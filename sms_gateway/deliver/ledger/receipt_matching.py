@@ -1,4 +1,4 @@
-"""Receipts: which part each is for, and what it makes of its delivery."""
+"""Receipts: finds the part of each and changes the state of its delivery."""
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -26,12 +26,12 @@ _RECEIPT_HOPELESS = 15 * 60_000
 #: A carrier does not use an id again so soon after its answer, ms.
 _FRESH = 5_000
 
-#: A receipt, with what is known about it.
+#: A receipt, with the part it matches.
 _Matched = tuple[ReceiptCame, Match]
 
 
 class ReceiptMatching:
-    """Joins receipts to their parts, those that come before their parts too."""
+    """Joins receipts to their parts, also receipts that come before their part's answer."""
 
     def __init__(
         self,
@@ -44,16 +44,16 @@ class ReceiptMatching:
         self._outbox = outbox
         self._answered = answered
         self._long_texts = LongTexts(receipts_of)
-        # The early receipts are looked at again and again, in as many beats as it takes: after
-        # which row the next beat goes on.
+        # Heartbeats look at the early receipts in turn. Cursor: the id after which the next one
+        # resumes.
         self._swept = 0
 
     def sort_out(self, connection: Connection, events: Sequence[Event]) -> Sequence[Event]:
-        """Take for receipts what came as messages, has the form of a receipt and may be ours.
+        """Treat messages in the form of a receipt as receipts where they may be of our submits.
 
-        It is where its id is that of a part which went to the number it comes from, and where
-        something is on its way to that number whose id is not known yet: then it waits like any
-        early receipt. Anything else of that form stays a message.
+        Such a message is a receipt when its id is that of a part which went to its source number,
+        or when a message is on its way to that number whose id is not known yet: then it waits like
+        any early receipt. Any other message of that form stays a message.
         """
         return [
             ReceiptCame(upstream=event.upstream, receipt=event.incoming.receipt, now=event.now)
@@ -110,7 +110,7 @@ class ReceiptMatching:
         given_up: set[int] = set()
         for upstream, events in by_upstream.items():
             unknown = self._join(connection, upstream, events.values(), now)
-            # One whose part is known is no word on another.
+            # A receipt whose part is known says nothing about another.
             answers = [
                 event
                 for event, found in unknown
