@@ -48,8 +48,8 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     #: Refused for now (throttled, queue full, system error): worth another try.
     RETRY = "retry"
-    #: Refused for now because of this number (its handset's queue is full): deliveries to it are put
-    #: off; the carrier itself is not judged by it.
+    #: Refused for now because of this number (its handset's queue is full): deliveries to it are
+    #: put off; the carrier itself is not judged by it.
     BUSY = "busy"
     #: Refused for good (bad number, bad sender, no credit for this destination).
     REFUSED = "refused"
@@ -90,7 +90,7 @@ class Incoming:
     reference: int = 0
     total: int = 1
     number: int = 1
-    #: The receipt that the text may be, by its form alone. It is a receipt where its id is that of a
+    #: The receipt that the text may be, by its form alone. It is one where its id is that of a
     #: part which this upstream took for the number that the message came from.
     receipt: Receipt | None = None
 
