@@ -131,8 +131,10 @@ class Backend(Protocol):
         ...
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
-        """Send again what of a message is not sent yet: what waits is tried at once, what failed,
-        expired or is uncertain is queued anew; `sent` counts those recipients.
+        """Resend a message to the recipients it did not reach; `sent` counts them.
+
+        Deliveries that wait are tried at once; those that failed, expired or are uncertain are
+        queued anew.
 
         Codes 200, 201 and 202 say why not; the rate limit counts as for a new message.
         """

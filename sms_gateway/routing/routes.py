@@ -50,7 +50,7 @@ class Route:
     validity: int | None = None
     #: What its carriers mean by data_coding 0; None leaves it to each upstream.
     alphabet: DefaultAlphabet | None = None
-    #: What its carriers let messages come from.
+    #: The sender IDs that its carriers accept.
     senders: Senders = Senders.ANY
     #: Who its messages are from when they have no sender, or one that may not be.
     sender: str = ""

@@ -149,7 +149,7 @@ def current(
     connection: Connection, ids: Collection[int], *, lock: bool
 ) -> dict[int, tuple[int, int]]:
     """Version and limiter state of accounts; locked until the transaction ends if so asked."""
-    # Who writes to SQLite is alone.
+    # SQLite has one writer, so no row lock is needed.
     statement = _CURRENT_LOCKED if lock and connection.dialect.name != "sqlite" else _CURRENT
     rows = run(connection, with_marks(statement, len(ids)), tuple(ids))
     return {id: (version, next_free) for id, version, next_free in rows}

@@ -36,7 +36,7 @@ class Delivery:
     expires_at: int
     #: The prefix of the route it goes by.
     route: str = ""
-    #: The how-manieth attempt this is, from 1.
+    #: Attempt number, from 1.
     attempt: int = 1
     #: True when this may be the second copy of parts that an SMSC never answered for.
     possible_duplicate: bool = False

@@ -6,7 +6,7 @@ import math
 _BURST = 0.1
 #: The factor of a rate when the SMSC throttles, and its gain in a second: back in 14 s.
 _SLOWER, _FASTER = 0.5, 1.05
-#: Fewer parts in a second than this say nothing about how many are too many.
+#: Below this sample size (parts in a second) the observed rate is no estimate of the limit.
 _FEW = 10
 #: One throttled window is one reason to go slower, not fifty. Seconds.
 _PATIENCE = 1.0

@@ -47,11 +47,11 @@ MAGIC = {
     "00003": Behaviour(sentence="is refused for good", outcome=Outcome.REFUSED, receipts=()),
     "00004": Behaviour(sentence="is throttled twice and then delivered", throttled=2),
     "00005": Behaviour(
-        sentence="is never answered, so that nobody knows what became of it",
+        sentence="is never answered: it becomes uncertain",
         outcome=Outcome.UNANSWERED,
         receipts=(),
     ),
-    "00006": Behaviour(sentence="is accepted and never reported on", receipts=()),
+    "00006": Behaviour(sentence="is accepted and never gets a receipt", receipts=()),
     "00007": Behaviour(sentence="is reported delivered before it is accepted", receipts_first=True),
     "00008": Behaviour(
         sentence="is reported delivered twice",

@@ -251,8 +251,8 @@ def test_what_failed_may_be_sent_again_while_another_recipient_still_waits(pages
     failed, none = arrange(
         pages.store, account_id, ["submitted", "failed"], ["submitted", "delivered"]
     )
-    assert "Send again what is not sent" in browser.get(f"/account/message/{failed}")[1]
-    assert "Send again what is not sent" not in browser.get(f"/account/message/{none}")[1]
+    assert "Resend to those it did not reach" in browser.get(f"/account/message/{failed}")[1]
+    assert "Resend to those it did not reach" not in browser.get(f"/account/message/{none}")[1]
     _, page = browser.post(f"/account/message/{failed}")
     assert "1 queued 1 submitted" in said(page)
     assert "Accepted for another try." in said(page)

@@ -185,7 +185,7 @@ def test_a_person_finds_resends_and_deletes_messages(world, page):
 
     # While it is looked at, the heading goes along with the message.
     until(lambda: "1 failed 1 delivered" in heading())
-    page.press("Send again what is not sent")
+    page.press("Resend to those it did not reach")
     page.says("Accepted for another try. What becomes of it is shown below.")
     page.says("resend")
     until(lambda: page.text.count("refused") == 2)

@@ -299,7 +299,7 @@ class ReceiptMatching:
     def _answers(self, connection: Connection, event: ReceiptCame) -> bool:
         """Take a receipt for the answer of the one delivery to its recipient that never got any.
 
-        The name in the receipt is all the carrier ever told of that submit.
+        The receipt is the only place where the carrier gave this id.
         """
         receipt = event.receipt
         if not self._join(connection, event.upstream, [event]):

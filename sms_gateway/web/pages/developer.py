@@ -56,7 +56,7 @@ REFERENCE = {
         "sends a text to one or more numbers",
         ("apikey", "recipients", "message", "sender*", "reference*"),
     ),
-    "/resendsms/": ("sends again what of a message is not sent yet", ("apikey", "id")),
+    "/resendsms/": ("sends a message again to the recipients it did not reach", ("apikey", "id")),
     "/status/": ("tells where a message is, step by step", ("apikey", "id")),
     "/getsms/": (
         "reads the messages received on your number",
