@@ -1,4 +1,4 @@
-"""The settings: each with its type, what is allowed, its default and what it is for."""
+"""The settings: each with its type, allowed values, default and purpose."""
 
 import os
 import ssl
@@ -53,12 +53,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     database_url: DatabaseUrl = Field(default_factory=_default_database_url)
-    """Where accounts and messages are kept. The default is one SQLite file in the user's data
+    """The database of accounts and messages. The default is one SQLite file in the user's data
     directory. SQLite serves one machine; PostgreSQL serves any number of processes on any number
     of machines."""
 
     bind: Address = "127.0.0.1:8000"
-    """Where the web process listens. The default is reached from this machine only."""
+    """The address at which the web process listens. Only this machine reaches the default."""
 
     public_url: PublicUrl | None = None
     """The address by which callers reach the gateway, as it stands in the WSDL: behind a proxy
@@ -71,31 +71,32 @@ class Settings(BaseModel):
     """The private key of `certfile`, without a pass phrase."""
 
     workers: Annotated[int, Field(ge=1, le=256), Allowed("1 to 256")] | None = None
-    """How many web processes serve requests. The default is what is right for the database: 1
+    """How many web processes serve requests. The default depends on the database: 1
     for SQLite, which has one writer at a time, and half the number of processors for PostgreSQL."""
 
     web_worker: Annotated[
         Literal["express", "asgi"], BeforeValidator(lower), Allowed("express or asgi")
     ] = "express"
-    """How requests are read. `express` reads those that are written plainly itself, which takes a
-    third of the time, and leaves all others to gunicorn's `asgi` worker; `asgi` leaves it all."""
+    """The HTTP parser. `express` is our own for plainly written requests, in a third of the time,
+    with gunicorn's `asgi` worker for all others; `asgi` uses gunicorn's for all."""
 
     connections: Annotated[int, Field(ge=10, le=100_000), Allowed("10 to 100000")] = 2000
-    """How many connections one web process holds at a time. At the limit the one that is idle
-    longest makes room, failing that the request that is unfinished longest; who finds no room is
-    told to come back (code 30, HTTP 503). A process needs two open files for each."""
+    """How many connections one web process holds at a time. At the limit the connection
+    idle longest makes room, or else the request unfinished longest; a client that finds no room
+    is told to come back (code 30, HTTP 503). A process needs two open files for each."""
 
     connections_per_network: Annotated[int, Field(ge=1, le=100_000), Allowed("1 to 100000")] = 200
-    """How many of them one network may have: a /24, or a /48 of IPv6. Those of `proxies` are not
-    counted."""
+    """How many connections one network may have: a /24, or a /48 of IPv6. Connections of
+    `proxies` are not counted."""
 
     bodies_per_network: Annotated[int, Field(ge=1, le=100_000), Allowed("1 to 100000")] = 50
     """How many requests of one network may be under way, in one web process, whose bodies have
     not come whole. Behind `proxies` the network is that of the client they name."""
 
     upstream: UpstreamUrl = SecretUrl("sandbox:")
-    """Where messages leave: a carrier's SMSC, or the sandbox, which sends nothing and answers as
-    the number asks it to. A query adds options: docs/adding-an-upstream.md."""
+    """The connection by which messages leave: a carrier's SMSC, or the sandbox, which sends
+    nothing and answers as the number asks it to. A query adds options:
+    docs/adding-an-upstream.md."""
 
     upstreams: Annotated[
         dict[str, UpstreamUrl], Allowed("a table of names and upstreams, written as upstream is")
@@ -108,7 +109,7 @@ class Settings(BaseModel):
         Allowed('tables of prefix = "32" and upstreams = ["NAME"], or closed = true'),
     ] = ()
     """Which upstreams take which numbers, and how: docs/routes.md. The longest prefix wins; a
-    number that none fits goes to `default`. A closed route takes nothing (code 99). Only in the
+    number that fits none goes to `default`. A closed route takes nothing (code 99). Only in the
     file."""
 
     failover_after: Seconds = timedelta(seconds=10)
@@ -118,14 +119,14 @@ class Settings(BaseModel):
     stop_words: Annotated[dict[str, Words], _WORDS] = Field(
         default_factory=lambda: dict(STOP_WORDS)
     )
-    """What a handset writes to an account's number to have no more messages from it, by language.
+    """The words by which a handset stops the messages of an account, by language.
     The whole message has to be one of the words; case and accents do not matter. Only in the
     file."""
 
     start_words: Annotated[dict[str, Words], _WORDS] = Field(
         default_factory=lambda: dict(START_WORDS)
     )
-    """What it writes to have messages again. Only in the file."""
+    """The words by which a handset gets them again. Only in the file."""
 
     callback_allow_private: Networks = ""
     """Networks that are not public and that callbacks may go to all the same (docs/callbacks.md),
@@ -134,8 +135,7 @@ class Settings(BaseModel):
     default_region: Region = None
     """The country of numbers written as at home, such as 0494 00 00 00. Digits without + or 00
     are then first read as a national number of this country, with or without its trunk prefix, and
-    only what is none as an international number. Without it every number needs its country
-    code."""
+    only then as an international number. Without it every number needs its country code."""
 
     max_parts: Annotated[int, Field(ge=1, le=255), Allowed("1 to 255")] = 10
     """The most parts a text may take (of 153 characters, or 67 with any outside the GSM
@@ -146,8 +146,8 @@ class Settings(BaseModel):
 
     history_days: Annotated[int, Field(ge=1, le=36_500), Allowed("1 to 36500")] | None = None
     """After how many days texts and numbers of sent messages are erased and received messages are
-    deleted; what is still to be sent stays, and so do the counts. The default keeps them until
-    somebody deletes them."""
+    deleted. Messages still to be sent stay, and so do the counts. The default keeps all until
+    somebody deletes it."""
 
     backend_timeout: Seconds = timedelta(seconds=20)
     """How long a request may take before it is answered with code 6."""
@@ -164,11 +164,11 @@ class Settings(BaseModel):
     """How often a worker with nothing to do looks for new messages."""
 
     mail_bind: OptionalAddress = None
-    """Where mails to be sent as SMS come in, by SMTP (docs/email.md). Without it there is no
-    e-mail face."""
+    """The address at which mails come in by SMTP, to be sent as SMS (docs/email.md). Without it
+    there is no e-mail face."""
 
     mail_domain: Domain = None
-    """What follows the @ of the addresses of all keys. Goes with `mail_bind`."""
+    """The domain of the addresses of all keys. Goes with `mail_bind`."""
 
     mail_certfile: PemFile | None = None
     """The certificate, and its chain, for STARTTLS. Goes with `mail_keyfile`; without them mail
@@ -180,7 +180,7 @@ class Settings(BaseModel):
     mail_max_size: Annotated[
         int, Field(ge=10_000, le=100_000_000), Allowed("10000 to 100000000")
     ] = 5_000_000
-    """The most octets that a mail may have, with what is attached to it."""
+    """The most octets that a mail may have, attachments included."""
 
     mail_timeout: Seconds = timedelta(minutes=5)
     """How long a client may take for a command, or for a whole mail (RFC 5321 asks for five
@@ -201,11 +201,11 @@ class Settings(BaseModel):
     used where it is offered. Without it a request waits for `sendsmsnow key approve`."""
 
     mail_from: MailAddress = None
-    """Who these mails are from. Goes with `smtp_relay`."""
+    """The sender of these mails. Goes with `smtp_relay`."""
 
     proxies: Networks = "127.0.0.0/8,::1/128"
-    """The proxies that are believed when they say, in `X-Forwarded-For`, where a request comes
-    from. The limits of the pages and of `bodies_per_network` count by it."""
+    """The proxies whose `X-Forwarded-For` is believed. The limits of the pages and
+    `bodies_per_network` count by it."""
 
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
@@ -246,7 +246,7 @@ class Settings(BaseModel):
         return self.database_url.get_secret_value().startswith("sqlite:")
 
     def external_url(self) -> str:
-        """`public_url`, or what `bind` makes of it."""
+        """`public_url`, or the URL that follows from `bind`."""
         if self.public_url is not None:
             return self.public_url
         host, port = split_address(self.bind)
@@ -257,16 +257,16 @@ class Settings(BaseModel):
         return f"{scheme}://{netloc}" + (f":{port}" if port != usual else "")
 
     def web_processes(self) -> int:
-        """`workers`, or what is right for the database."""
+        """`workers`, or the default for the database."""
         # The worker needs the other half, and PostgreSQL where it is on the same machine.
         return self.workers or (1 if self.is_sqlite else max(1, (os.cpu_count() or 1) // 2))
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """What HTTPS is served with; None for HTTP. ValueError when the files do not fit."""
+        """The TLS context of HTTPS; None for HTTP. ValueError when the files do not fit."""
         return _tls_context("", self.certfile, self.keyfile)
 
     def mail_tls_context(self) -> ssl.SSLContext | None:
-        """What STARTTLS is served with; None for none. ValueError when the files do not fit."""
+        """The TLS context of STARTTLS; None for none. ValueError when the files do not fit."""
         return _tls_context("mail_", self.mail_certfile, self.mail_keyfile)
 
     def upstream_urls(self) -> dict[str, SecretUrl]:
@@ -300,7 +300,7 @@ def _tls_context(prefix: str, certfile: Path | None, keyfile: Path | None) -> ss
 
 
 def allowed(field: FieldInfo) -> str:
-    """What a setting may be, in words."""
+    """The allowed values of a setting, in words."""
     return next(note.words for note in _notes(field.annotation, field.metadata))
 
 
