@@ -115,7 +115,7 @@ def _compare_clients(
     ids: dict[str, list[str]] = defaultdict(list)
     for id, text in texts.items():
         ids[text].append(id)
-    told = set()
+    told: set[str] = set()
     for book in books:
         for text, id in book.accepted.items():
             found.acknowledged += 1

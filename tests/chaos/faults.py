@@ -4,7 +4,8 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from .parts import Carrier
 from .scene import Scene
@@ -85,7 +86,7 @@ async def set_clock(scene: Scene, random: random.Random) -> None:
     scene.set_clock(random.randint(-20_000, 20_000))
 
 
-FAULTS: tuple[tuple[Callable[[Scene, random.Random], Awaitable[None]], int], ...] = (
+FAULTS: tuple[tuple[Callable[[Scene, random.Random], Coroutine[Any, Any, None]], int], ...] = (
     (stall, 3),
     (stall_gateway, 2),
     (throttle, 3),
@@ -97,7 +98,7 @@ FAULTS: tuple[tuple[Callable[[Scene, random.Random], Awaitable[None]], int], ...
 )
 
 
-def possible(scene: Scene) -> tuple[list[Callable[..., Awaitable[None]]], list[int]]:
+def possible(scene: Scene) -> tuple[list[Callable[..., Coroutine[Any, Any, None]]], list[int]]:
     """The faults that can happen here, and how often each does."""
     chosen = [(f, weight) for f, weight in FAULTS if f is not fill_disk or scene.disk.is_small]
     return [f for f, _ in chosen], [weight for _, weight in chosen]

@@ -47,7 +47,7 @@ def _answered(method: str, path: str, query: bytes, written: bytes) -> None:
     found = [
         (match[1].lower(), match[2].rstrip()) for line in lines if (match := _LINE.fullmatch(line))
     ]
-    spent = []
+    spent: list[float] = []
     while len(spent) < _TRIES and (not spent or spent[-1] > _MOST):
         began = time.process_time()
         status, answer = _faces.ask(method, path, query, found)

@@ -46,7 +46,8 @@ def decoding(data: bytes) -> None:
 
 def _read(pieces: list[bytes]) -> list[Pdu | None]:
     """The PDUs, and None at the end for a length that none can have."""
-    decoder, found = Decoder(), []
+    decoder = Decoder()
+    found: list[Pdu | None] = []
     for piece in pieces:
         decoder.feed(piece)
         try:

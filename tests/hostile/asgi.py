@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Any
 
+from starlette.types import Message
 from support.both_ways import BothWays
 from support.soap_face import RecordingBackend
 
@@ -82,12 +83,12 @@ class Faces:
         self._loop.run_until_complete(self._both_ways.ask(body, headers))
 
     async def _ask(self, scope: dict[str, Any], body: bytes) -> tuple[int, bytes]:
-        sent: list[dict[str, Any]] = []
+        sent: list[Message] = []
 
-        async def receive() -> dict[str, Any]:
+        async def receive() -> Message:
             return {"type": "http.request", "body": body}
 
-        async def send(message: dict[str, Any]) -> None:
+        async def send(message: Message) -> None:
             sent.append(message)
 
         await self._app(scope, receive, send)

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from .cases import FORM, GOOD_FORM, KEY, NUMBER, REFUSED, TEXT, Case, request, whole
 from .connections import head
@@ -204,7 +205,7 @@ _REQUESTS: dict[str, tuple[Callable[[], bytes] | bytes, dict[str, str], tuple[in
 _IDS = [
     whole(
         f"{path} with the id {name}",
-        lambda path=path, id=id: request(f"apikey={KEY}&id={id}".encode(), path),
+        partial(request, f"apikey={KEY}&id={id}".encode(), path),
         REFUSED,
         400,
     )
@@ -217,6 +218,10 @@ _IDS = [
 ]
 
 
+def _made(body: bytes | Callable[[], bytes], headers: dict[str, str]) -> bytes:
+    return request(body if isinstance(body, bytes) else body(), FORM, **headers)
+
+
 def _endless() -> Iterator[bytes]:
     yield head("Content-Length: 99999999999", line=f"POST {FORM} HTTP/1.1")
     while True:
@@ -227,9 +232,7 @@ CASES = [
     *(
         whole(
             f"form: {name}",
-            lambda body=body, headers=headers: request(
-                body if isinstance(body, bytes) else body(), FORM, **headers
-            ),
+            partial(_made, body, headers),
             *expected,
         )
         for name, (body, headers, expected) in _REQUESTS.items()

@@ -42,7 +42,7 @@ def _exchanged(connection: socket.socket, pieces: Iterator[bytes]) -> bytes:
         writing = True
         while True:
             assert time.monotonic() < deadline, "neither an answer nor an end"
-            (_, ready), *_ = selector.select(_PATIENCE) or [(None, 0)]
+            ready = next((events for _, events in selector.select(_PATIENCE)), 0)
             if ready & selectors.EVENT_READ:
                 try:
                     received = connection.recv(65536)

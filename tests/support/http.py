@@ -5,10 +5,14 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from xml.etree import ElementTree
 
-from support.serving import Server
+
+class Listening(Protocol):
+    """A server on 127.0.0.1, however it was started."""
+
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Answer:
 
 
 def ask(
-    server: Server,
+    server: Listening,
     target: str,
     body: bytes | None = None,
     *,
@@ -60,7 +64,7 @@ def ask(
         connection.close()
 
 
-def send_bytes(server: Server, data: bytes) -> socket.socket:
+def send_bytes(server: Listening, data: bytes) -> socket.socket:
     """A connection on which these bytes were written."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     connection.sendall(data)

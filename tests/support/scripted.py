@@ -10,8 +10,10 @@ from sms_gateway.backend import Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.web.app import create_app
 
+from .backends import OnlySends, code
 
-class ScriptedBackend:
+
+class ScriptedBackend(OnlySends):
     """Takes every message, unless the API key says otherwise.
 
     `code-N` is refused with code N, `busy` with 30 and a time to wait, `fails` raises, and `echo`
@@ -32,7 +34,7 @@ class ScriptedBackend:
         if apikey.startswith("echo "):
             return Reply(Code.NOT_SENT, note=apikey)
         if apikey.startswith("code-"):
-            return Reply(Code(int(apikey.removeprefix("code-"))))
+            return Reply(code(int(apikey.removeprefix("code-"))))
         if apikey == "busy":
             return Reply(Code.INTERNAL, retry_after=7)
         if apikey == "fails":

@@ -89,19 +89,20 @@ def serve(
         )
         scheme = "https" if certfile else "http"
         server = Server(f"{scheme}://127.0.0.1:{port}", port, process, os.dup(log.fileno()))
+    end: int | str = ""
     try:
         _wait_until_listening(server, workers, time.monotonic() + timeout)
         yield server
     finally:
         process.terminate()
         try:
-            status = process.wait(timeout=timeout)
+            end = process.wait(timeout=timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            status = "killed: it did not stop"
+            end = "killed: it did not stop"
         server._close_log()
-    assert status == 0, f"the server's end was {status}:\n{server.stderr()}"
+    assert end == 0, f"the server's end was {end}:\n{server.stderr()}"
 
 
 def _wait_until_listening(server: Server, workers: int, deadline: float) -> None:

@@ -1,8 +1,10 @@
 """The SOAP face in this process: requests in, answers taken apart."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from lxml import etree
+from starlette.types import Message
 
 from sms_gateway.backend import Submission
 from soap_server import SoapApp
@@ -59,13 +61,15 @@ class Answer:
             (reason,) = fault.findall("soap12:Reason/soap12:Text", NS)
             assert reason.get("{http://www.w3.org/XML/1998/namespace}lang") == "en"
             text = reason.text
+        assert code is not None
+        assert text is not None
         prefix, _, name = code.partition(":")
         assert root.nsmap[prefix] == etree.QName(root).namespace
         return name, text
 
 
 class Face:
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         self.backend = RecordingBackend()
         self.app = SoapApp(self.backend, "https://sms.example.com", **options)
 
@@ -73,17 +77,17 @@ class Face:
         self,
         method: str,
         path: str,
-        *messages: dict[str, object],
+        *messages: Message,
         query: bytes = b"",
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        sent: list[dict[str, object]] = []
+        sent: list[Message] = []
         incoming = iter(messages)
 
-        async def receive() -> dict[str, object]:
+        async def receive() -> Message:
             return next(incoming)
 
-        async def send(message: dict[str, object]) -> None:
+        async def send(message: Message) -> None:
             sent.append(message)
 
         scope = {

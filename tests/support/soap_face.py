@@ -20,6 +20,7 @@ from sms_gateway.web.app import shortened
 from sms_gateway.web.express import Application
 from soap_server import SoapApp
 
+from .backends import code
 from .serving import Server, serve
 
 ENDPOINT = "/sendsms/soap/"
@@ -98,6 +99,12 @@ class RecordingBackend:
         reply = self._known(apikey, id)
         return MessageStatus(reply) if reply else STATUS
 
+    async def deletesms(
+        self, apikey: str, *, id: str | None = None, before: int | None = None
+    ) -> Reply:
+        reply = self._known(apikey, ID if id is None else id)
+        return reply or Reply(Code.SENT, 1)
+
     def _known(self, apikey: str, id: str) -> Reply | None:
         """Why a request about a message is refused, or None."""
         reply = self._reply(Submission("1", "-", apikey))
@@ -109,7 +116,7 @@ class RecordingBackend:
         if not call.apikey:
             return Reply(Code.KEY_MISSING)
         if call.apikey.startswith("code-"):
-            return Reply(Code(int(call.apikey.removeprefix("code-"))))
+            return Reply(code(int(call.apikey.removeprefix("code-"))))
         if call.apikey == "noted":
             return Reply(Code.NOT_SENT, note=NOTE)
         if call.apikey == "busy":

@@ -39,7 +39,10 @@ class Writer:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed:
-            self._rows += [cells for name, cells in report.user_properties if name == self._name]
+            for name, cells in report.user_properties:
+                if name == self._name:
+                    assert isinstance(cells, list)
+                    self._rows.append(cells)
 
     def pytest_sessionfinish(self) -> None:
         if os.environ.get("SENDSMSNOW_TEST_TABLES") != "1" or not self._rows:

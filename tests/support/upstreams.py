@@ -75,7 +75,7 @@ def a_delivery(text: str = "Hello", **fields: Any) -> Delivery:
     """A delivery like no other, to a number of its own."""
     number = next(_ids)
     segments = count(text)
-    given = {
+    given: dict[str, Any] = {
         "id": number,
         "message_id": f"{number:032x}",
         "sender": "Test",
