@@ -37,7 +37,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     """What the system's resolver says of every name."""
 
     def told(host: object, port: int, *rest: object, **more: object) -> list[tuple[object, ...]]:
-        found = []
+        found: list[tuple[object, ...]] = []
         for each in addresses:
             family = socket.AF_INET6 if ":" in each else socket.AF_INET
             found.append((family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, port)))
@@ -205,7 +205,7 @@ async def test_a_refused_bind_says_what_to_set(
     async with server, running(an_upstream(port), RecordingSink()):
         await eventually(lambda: any(r.message == "bind refused" for r in caplog.records))
     (record, *_) = [each for each in caplog.records if each.message == "bind refused"]
-    assert record.why == advice(lookup(number))
+    assert vars(record)["why"] == advice(lookup(number))
     lasting = number in (0x02, 0x03, 0x04, 0x0E, 0x0F, 0x10, 0x53) and number != 0x10
     assert (record.levelno == logging.ERROR) is lasting
     assert "s3cr3t" not in str(vars(record))

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from support.backends import OnlySends
 
 from sms_gateway.accept.deadline import Deadline
 from sms_gateway.backend import Reply, Submission
 from sms_gateway.codes import Code
 
 
-class Slow:
+class Slow(OnlySends):
     """A backend that answers when it is told to."""
 
     def __init__(self) -> None:

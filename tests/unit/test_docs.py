@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -197,7 +198,9 @@ def test_every_option_of_an_upstream_is_documented_with_its_default() -> None:
     assert set(table) - {"Option", "---"} == set(PARAMETERS)
 
     table = rows("Another server over HTTP", UPSTREAMS)
-    relay = {field.name: field.default for field in dataclasses.fields(RelayOptions)}
+    relay: dict[str, Any] = {
+        field.name: field.default for field in dataclasses.fields(RelayOptions)
+    }
     for name in relay_options.PARAMETERS:
         default = relay[name]
         shown = "none" if default is None else str(int(default)) if default != "" else ""

@@ -265,7 +265,9 @@ async def test_a_connection_that_fails_makes_no_difference(store: Store) -> None
         assert await commits.submit(1) == 2
         assert commits._own_writer is not None
         assert commits._own_writer._connection is not None
-        commits._own_writer._connection.connection.driver_connection.close()
+        driver = commits._own_writer._connection.connection.driver_connection
+        assert driver is not None
+        driver.close()
         assert await commits.submit(2) == 4
         assert await commits.submit(3) == 6
     assert stored(store) == [1, 2, 3]

@@ -73,7 +73,9 @@ def test_the_tools_of_tox_are_those_of_setup_cfg(environment: str) -> None:
 
 def test_a_commit_is_looked_at_by_the_same_ruff_as_all() -> None:
     hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
-    assert set(re.findall(r'"ruff==([\d.]+)"', hooks)) == {str(CONSTRAINED["ruff"])}
+    assert set(re.findall(r'"ruff==([\d.]+)"', hooks)) == {
+        str(CONSTRAINED[canonicalize_name("ruff")])
+    }
 
 
 # -- the changelog --

@@ -144,7 +144,7 @@ def test_a_wrong_value_is_told_with_its_name_where_it_stands_and_what_is_allowed
     line = complaint({variable: value})
     assert line.startswith(f"{name} = {masked(value)!r} (from {variable}) is wrong; ")
     assert any(word in line for word in ("allowed:", "no such file", "has to be"))
-    assert f"(from --{name})" in complaint(**{name: value})
+    assert f"(from --{name})" in complaint(None, **{name: value})
 
 
 def test_the_kind_of_a_value_in_the_file_matters_too(tmp_path: Path) -> None:

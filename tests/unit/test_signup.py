@@ -2,12 +2,13 @@
 
 from email.message import EmailMessage
 from pathlib import Path
+from typing import cast
 
 import pytest
 from support.accounts import create
 from support.clock import Clock
 
-from sms_gateway.signup.confirmation_mails import Postman
+from sms_gateway.signup.confirmation_mails import Postman, Relay
 from sms_gateway.signup.requests import AGAIN_AFTER, LINK_LASTS, Asked, Signup, normal_address
 from sms_gateway.signup.sessions import LASTS, Sessions
 from sms_gateway.store import Store, accounts
@@ -44,7 +45,11 @@ def post() -> Post:
 @pytest.fixture
 def postman(store: Store, clock: Clock, post: Post) -> Postman:
     return Postman(
-        store, post, sender="SMS <sms@example.com>", public_url="https://sms.test", clock=clock
+        store,
+        cast(Relay, post),
+        sender="SMS <sms@example.com>",
+        public_url="https://sms.test",
+        clock=clock,
     )
 
 

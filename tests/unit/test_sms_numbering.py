@@ -129,6 +129,7 @@ REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 def _variants(draw: random.Random, region: str) -> Iterator[str]:
     """Digits that are nearly national numbers of a region, and many that are."""
     data = PhoneMetadata.metadata_for_region(region)
+    assert data is not None
     kinds = (phonenumbers.example_number_for_type(region, k) for k in PhoneNumberType.values())
     examples = [phonenumbers.national_significant_number(n) for n in kinds if n is not None]
     for _ in range(60):
@@ -142,6 +143,7 @@ def test_a_national_number_of_any_region_is_what_libphonenumber_reads():
     draw, valid = random.Random(20_261_130), 0
     for region in REGIONS:
         data = PhoneMetadata.metadata_for_region(region)
+        assert data is not None
         for digits in _variants(draw, region):
             found = dialling.national(digits, region)
             # What is dialled for abroad and the own calling code it reads first, and neither is of
@@ -194,6 +196,7 @@ def _mobiles(draw: random.Random, region: str, many: int) -> Iterator[phonenumbe
     """Random mobiles of a region that libphonenumber calls valid."""
     kinds = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
     example = phonenumbers.example_number_for_type(region, PhoneNumberType.MOBILE)
+    assert example is not None
     digits = phonenumbers.national_significant_number(example)
     found = 0
     for _ in range(100_000):

@@ -66,6 +66,7 @@ def test_all_numbers_of_a_text_are_told_once_each():
 def test_whatever_may_not_take_a_text_comes_with_a_note():
     assert set(Kind) - set(readings.NOTES) == {Kind.MOBILE, Kind.FIXED_OR_MOBILE}
     number = phonenumbers.example_number_for_type("BE", PhoneNumberType.PREMIUM_RATE)
+    assert number is not None
     (found,) = readings.readings(f"+32{number.national_number}", None)
     assert found.kind is Kind.PREMIUM
     assert "cost extra" in found.note

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 from lxml import etree
+from starlette.types import Message
 from support.soap_asgi import (
     CALL,
     HELLO,
@@ -310,7 +311,7 @@ MESSAGE_ID = f'<a:MessageID xmlns:a="{WSA}"> urn:uuid:1&amp;2 </a:MessageID>'
 
 def addressing(answer: Answer) -> dict[str, str]:
     return {
-        etree.QName(each).localname: each.text
+        etree.QName(each).localname: each.text or ""
         for each in answer.root.findall("{*}Header/wsa:*", NS)
     }
 
@@ -446,15 +447,15 @@ async def test_a_body_that_does_not_end_is_waited_for_no_longer_than_set():
     face = Face(body_timeout=0.01)
     pieces = [{"type": "http.request", "body": b"<", "more_body": True}]
 
-    async def receive() -> dict[str, object]:
+    async def receive() -> Message:
         if pieces:
             return pieces.pop()
         await asyncio.Event().wait()
         raise AssertionError
 
-    sent: list[dict[str, object]] = []
+    sent: list[Message] = []
 
-    async def send(message: dict[str, object]) -> None:
+    async def send(message: Message) -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": ENDPOINT, "query_string": b"", "headers": []}

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from starlette.types import Message
 from support.scripted import ScriptedBackend
 
 from sms_gateway.web import app as web_app
@@ -71,8 +72,8 @@ class Lifespan:
     """A server's side of the lifespan protocol."""
 
     def __init__(self, app):
-        self.to_app = asyncio.Queue()
-        self.from_app = asyncio.Queue()
+        self.to_app: asyncio.Queue[Message] = asyncio.Queue()
+        self.from_app: asyncio.Queue[Message] = asyncio.Queue()
         scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
         self.task = asyncio.create_task(app(scope, self.to_app.get, self.from_app.put))
 
