@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import select, update
 from support import accounts as support
 from support import databases, whole_gateway
+from support.backends import code
 from support.serving import Server
 
 from sms_gateway.accounts import Account, Rate
@@ -69,7 +70,7 @@ class SoapBackend:
             try:
                 await client.received(after=after, limit=limit)
             except SmsError as error:
-                return Inbox(Reply(Code(error.code)))
+                return Inbox(Reply(code(error.code)))
         return Inbox(Reply(Code.SENT))
 
     async def status(self, apikey: str, id: str) -> MessageStatus:
@@ -95,8 +96,8 @@ async def _reply(asked: Awaitable[Any]) -> Reply:
     try:
         result = await asked
     except SmsError as error:
-        return Reply(Code(error.code))
-    return Reply(Code(result.error), result.sent, result.id)
+        return Reply(code(error.code))
+    return Reply(code(result.error), result.sent, result.id)
 
 
 @asynccontextmanager

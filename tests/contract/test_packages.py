@@ -6,6 +6,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def unpacked(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(archive) as tar:
         # Python 3.11.2, Debian's, has no filter yet; from 3.12 on none is warned of.
-        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
         tar.extractall(folder, **safely)
     (unpacked,) = folder.iterdir()
     return unpacked

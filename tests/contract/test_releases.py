@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -192,7 +193,7 @@ def test_what_callers_of_a_release_say_is_answered_as_it_was(release: str, tmp_p
         for each in recorded(release, "conversation"):
             if each["path"] == "/resendsms/" and each["fields"].keys() == {"apikey", "id"}:
                 id = real(each["fields"]["id"])
-                wait_for(lambda id=id: is_settled(gateway, names["key"], id), 60)
+                wait_for(partial(is_settled, gateway, names["key"], id), 60)
             fields = {name: real(value) for name, value in each["fields"].items()}
             status, kind, answer = call(
                 gateway,

@@ -50,7 +50,7 @@ class Proxy:
         connection.sock = context.wrap_socket(sock, server_hostname=NAME)
         return connection
 
-    def ask(self, *request: Any, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+    def ask(self, *request: Any, **headers: Any) -> tuple[http.client.HTTPResponse, bytes]:
         return asked(self.connection(), *request, **headers)
 
 
@@ -290,7 +290,7 @@ def guesses(ask: Callable[..., tuple[http.client.HTTPResponse, bytes]]) -> int:
         claims = {"X_Forwarded_For": forged, "X_Real_IP": forged, "Forwarded": f"for={forged}"}
         page, body = ask("GET", "/account/", **claims)
         cookie = page.headers["Set-Cookie"].partition(";")[0]
-        (token,) = etree.HTML(body).xpath("//input[@name='form_token']/@value")[:1]
+        token = etree.HTML(body).findall(".//input[@name='form_token']")[0].get("value")
         form = urlencode({"form_token": token, "apikey": "wrong"}).encode()
         content_type = "application/x-www-form-urlencoded"
         claims |= {"Cookie": cookie, "Content_Type": content_type}
@@ -312,7 +312,7 @@ def test_only_the_configured_proxies_are_believed(
     database = databases.fresh_sqlite(tmp_path)
     with running.serve(tmp_path, database, proxies=proxies) as direct:
 
-        def ask(*request: Any, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+        def ask(*request: Any, **headers: Any) -> tuple[http.client.HTTPResponse, bytes]:
             connection = http.client.HTTPConnection("127.0.0.1", direct.port, timeout=60)
             return asked(connection, *request, **headers)
 

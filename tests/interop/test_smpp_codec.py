@@ -1,6 +1,7 @@
 """Our reading of SMPP 3.4 against that of node-smpp."""
 
 import json
+from typing import Any
 
 import pytest
 from support.smsc import evaluate
@@ -34,7 +35,7 @@ def test_the_optional_parameters_have_their_tags() -> None:
     }.items() <= tags.items()
 
 
-FULL = {
+FULL: dict[str, Any] = {
     "service_type": "OTA",
     "source_addr_ton": 5,
     "source_addr_npi": 9,
@@ -46,7 +47,7 @@ FULL = {
     "registered_delivery": 17,
     "data_coding": 4,
 }
-REST = {
+REST: dict[str, Any] = {
     "protocol_id": 6,
     "priority_flag": 2,
     "schedule_delivery_time": "270115120000000+",
