@@ -245,7 +245,7 @@ def test_a_new_key_has_the_options_it_is_given(keys: Sendsmsnow, store: Store) -
     assert account.multi
     assert account.test
     assert account.rate == Rate(20, 1_000)
-    assert account.countries == {"BE", "FR"}
+    assert account.countries == frozenset({"BE", "FR"})
     assert account.sender == "ACME"
     key = made.pop("key")
     assert key.endswith(made["key_hint"])

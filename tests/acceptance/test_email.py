@@ -680,7 +680,8 @@ def test_the_whole_gateway_delivers_a_mail(tmp_path: Path, database: str, store:
             with pytest.raises(smtplib.SMTPDataError) as refused:
                 smtp.sendmail("jean@example.com", [to], octets)
         assert refused.value.smtp_code == 554
-        assert refused.value.smtp_error.endswith(b"This sender may not write to this address")
+        said: Any = refused.value.smtp_error  # bytes
+        assert said.endswith(b"This sender may not write to this address")
         wait_for(lambda: delivered(store) == 1, 30)
         id = stored_id(store)
         assert "delivered" in gateway.run("message", "show", id)

@@ -222,7 +222,7 @@ STORE_AWAY = delivered("the store is away when the receipt comes (0x08 to the ca
 
 #: No timer runs out unless the test lets its time pass, and nothing has to be waited for.
 RESPONSE, ENQUIRE = 600, 3_600
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "response_timeout": RESPONSE,
     "late_timeout": 86_400,
     "enquire_interval": ENQUIRE,

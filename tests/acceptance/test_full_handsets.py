@@ -77,4 +77,4 @@ async def test_a_full_bind_is_slowed_down(
             while states(store)["delivered"] < 200:
                 await asyncio.sleep(0.05)
     slowed = [record for record in caplog.records if record.message == "slowed down"]
-    assert {record.status for record in slowed} == {"0x00000014 message queue full"}
+    assert {vars(record)["status"] for record in slowed} == {"0x00000014 message queue full"}

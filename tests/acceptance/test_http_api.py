@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -368,7 +369,7 @@ def test_any_other_idempotency_key_is_refused(server, key):
 # Many calls in one request.
 
 CALLS = {"Content-Type": "application/vnd.sendsmsnow.calls+json"}
-CALL = {"recipients": "1,2", "message": "m", "apikey": "good"}
+CALL: dict[str, Any] = {"recipients": "1,2", "message": "m", "apikey": "good"}
 
 
 def ask_many(server: Server, *calls: object, **headers: str) -> list[dict[str, object]]:

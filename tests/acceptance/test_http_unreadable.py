@@ -177,8 +177,8 @@ def test_a_path_of_soap_gets_a_fault_and_others_of_a_soap_server_plain_words(
 def test_a_fault_is_of_the_version_that_is_spoken(faces):
     kind = b"Content-Type: application/soap+xml\r\n"
     request = b"POST /sendsms/soap/ HTTP/1.1\r\n" + kind + b"A b: c\r\n" + _END
-    found, kind, body = _parts(read_all(send_bytes(faces, request)))
-    assert (found, kind) == (400, "application/soap+xml; charset=utf-8")
+    found, media_type, body = _parts(read_all(send_bytes(faces, request)))
+    assert (found, media_type) == (400, "application/soap+xml; charset=utf-8")
     assert b"http://www.w3.org/2003/05/soap-envelope" in body
 
 

@@ -20,6 +20,8 @@ from support.needs import lacking
 from support.pages import Browser, send
 from support.running import Running, serve, wait_for
 
+import sms_gateway
+
 EVIL = "<img src=x onerror=alert(1)>\"'</td>"
 
 
@@ -30,13 +32,19 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
+def form_token(page: str) -> str:
+    found = re.search('name="form_token" value="([0-9a-f]+)"', page)
+    assert found is not None
+    return found[1]
+
+
 def test_no_form_is_taken_without_its_token_or_with_that_of_another_browser(gateway):
     key = gateway.create_key("--rate", "none", name="forged")
     id = send(gateway, key, "+32494000000", "stays")
     victim, attacker = Browser(gateway), Browser(gateway)
     assert "forged" in victim.sign_in(key)[1]
     page = attacker.get("/account/")[1]
-    token = re.search('name="form_token" value="([0-9a-f]+)"', page)[1]
+    token = form_token(page)
     for path, fields in (
         ("/account/delete", {"sure": "yes", "what": "all"}),
         ("/account/key", {}),
@@ -49,7 +57,7 @@ def test_no_form_is_taken_without_its_token_or_with_that_of_another_browser(gate
         assert victim.post_raw(path, **fields)[0] == 403
         assert victim.post_raw(path, form_token=token, **fields)[0] == 403
     assert "stays" in victim.get("/account/")[1]
-    own = re.search('name="form_token" value="([0-9a-f]+)"', victim.get("/account/key")[1])[1]
+    own = form_token(victim.get("/account/key")[1])
     body = urllib.parse.urlencode({"form_token": own}).encode()
     assert victim.get("/account/key", body, Sec_Fetch_Site="cross-site")[0] == 403
     assert victim.get("/account/key", body, Sec_Fetch_Site="same-site")[0] == 403
@@ -224,5 +232,5 @@ def test_every_sample_has_this_servers_address_and_is_whole(gateway):
     for file, sample in samples:
         assert gateway.url in sample, file
         assert "YOUR_KEY" in sample, file
-    folder = Path(sys.modules["sms_gateway"].__file__).parent / "web/templates/samples"
+    folder = Path(sms_gateway.__path__[0]) / "web/templates/samples"
     assert {file for file, _ in samples} | {"mail.txt"} == {f.name for f in folder.iterdir()}

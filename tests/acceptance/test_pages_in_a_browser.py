@@ -156,7 +156,7 @@ def test_a_person_asks_for_a_key_confirms_the_address_and_signs_in(world, page):
     mail = world.mail_to("anna@example.com")
     assert mail["Subject"] == "Confirm your address for a free API key"
     assert mail["Auto-Submitted"] == "auto-generated"
-    link = re.search(r"http\S+", mail.get_content())[0]
+    (link,) = re.findall(r"http\S+", mail.get_content())[:1]
     page.open(link)
     page.open(link)  # looking at it twice changes nothing
     page.press("Confirm and show the key")
@@ -262,7 +262,7 @@ def test_every_page_is_valid_and_accessible_light_and_dark_wide_and_narrow(
 ) -> None:
     with browser(language) as driver:
         page = Page(driver, world.url)
-        wrong = []
+        wrong: list[str] = []
 
         def judge(name: str) -> None:
             for dark, width in ((False, 1200), (True, 1200), (False, 360), (True, 360)):

@@ -54,11 +54,10 @@ async def test_all_receipts_are_joined_in_whatever_order_they_come(
     assert states(store) == {"delivered": RECEIPTS}
     with store.read() as connection:
         kept = connection.execute(select(func.count()).select_from(tables.early_receipt)).scalar()
-        steps = dict(
-            connection.execute(
-                select(tables.step.c.event, func.count()).group_by(tables.step.c.event)
-            ).all()
+        counted = connection.execute(
+            select(tables.step.c.event, func.count()).group_by(tables.step.c.event)
         )
+        steps = {row[0]: row[1] for row in counted}
     assert kept == 0
     # The second copy of a receipt adds nothing.
     assert steps == {"claimed": RECEIPTS, "submitted": RECEIPTS, "receipt": RECEIPTS}

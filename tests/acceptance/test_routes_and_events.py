@@ -177,6 +177,7 @@ def test_a_callback_is_set_with_a_secret_that_is_shown_once(config: str, store: 
     assert len(first) == 1
     with store.write() as connection:
         account = accounts.by_name(connection, "acme")
+        assert account is not None
         events.pause(connection, account.id, now=1, reason="HTTP status 500")
     shown = run("key", "show", "acme", config=config).stdout
     assert url in shown

@@ -28,9 +28,11 @@ def soon(request: pytest.FixtureRequest) -> bool:
 
 
 @contextlib.contextmanager
-def served(gate: Path, soon: bool, *options: str, **files: str) -> Iterator[Server]:
+def served(
+    gate: Path, soon: bool, *options: str, certfile: str = "", keyfile: str = ""
+) -> Iterator[Server]:
     app = f"support.two_ways:application({str(gate)!r}, {soon})"
-    with serve(app, options=options, **files) as running:
+    with serve(app, options=options, certfile=certfile, keyfile=keyfile) as running:
         try:
             yield running
         finally:
@@ -86,7 +88,7 @@ def test_plain_requests_take_the_short_way_one_after_the_other(server, request_)
 
 
 def test_a_body_may_come_by_itself(server):
-    ways = []
+    ways: list[str] = []
     with send_bytes(server, b"") as connection:
         # One that is late takes the plain way, and on a machine that stands still each may be.
         while "short: a=b" not in ways and len(ways) < 20:

@@ -44,7 +44,7 @@ class Face:
             return asked(connection, operation, fields, **headers)
 
     def send(self, **headers: str) -> tuple[str | None, ...]:
-        return result(self.ask(**headers))
+        return result(self.ask("sendSms", CALL, **headers))
 
 
 def envelope(operation: str, fields: dict[str, str]) -> bytes:
