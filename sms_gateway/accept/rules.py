@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ..accounts import Account
-from ..backend import ID_KEY, Reply, Submission
+from ..accounts import Account, Rate
+from ..backend import Reply, Submission
 from ..codes import MAX_RECIPIENTS, Code
 from ..errors import GatewayError
 from ..routing.routes import SENDER, TEST, Route, Routes
@@ -17,6 +17,7 @@ from ..sms.ids import new_id
 from ..sms.segments import Segments, TextError, count, measure, plain
 from ..store import accounts as account_statements
 from ..store import intake, stops
+from . import repeats
 
 
 class RefusedError(GatewayError):
@@ -100,8 +101,8 @@ class Acceptance:
         now = self._clock()
         name, repeat = "", None
         if key:
-            name = _name(key, now)
-            repeat = None if name else _repeat(account, submission, message)
+            name = repeats.name_of(key, now)
+            repeat = None if name else repeats.repeat_of(account, submission, message)
         return Request(
             account,
             name or new_id(now),
@@ -149,107 +150,21 @@ class Acceptance:
 
     def accept(self, connection: Connection, requests: Sequence[Request]) -> Sequence[Reply | None]:
         """Accept a batch within one transaction; None for requests with an outdated account."""
-        limited = {r.account.id for r in requests if r.account.rate is not None}
-        unlimited = {r.account.id for r in requests} - limited
-        current = {
-            id: state
-            for ids, lock in ((limited, True), (unlimited, False))
-            if ids
-            for id, state in account_statements.current(connection, ids, lock=lock).items()
-        }
         now = self._clock()
-        keys = {r.repeat[0] for r in requests if r.repeat is not None}
-        before = intake.accepted_before(connection, keys, now) if keys else {}
-        names = {r.message_id for r in requests if r.is_named}
-        named = intake.accepted_as(connection, names) if names else {}
-        stopped = _stopped(connection, requests)
-
-        replies: list[Reply | None] = []
-        accepted: list[Request] = []
-        repeats: dict[bytes, intake.Accepted] = {}
-        busy_until: dict[int, int] = {}
-        for request in requests:
-            account = request.account
-            version, next_free = current.get(account.id, (None, 0))
-            if version != account.version:
-                replies.append(None)
-                continue
-            if request.repeat is not None:
-                key, content = request.repeat
-                first = before.get(key) or repeats.get(key)
-                if first is not None:
-                    replies.append(_again(first, content))
-                    continue
-            id = request.message_id
-            if id in named:
-                replies.append(_again_named(account, id, named[id], _content(request)))
-                continue
-            if id in stopped:
-                replies.append(Reply(Code.NOT_SENT, note=STOPPED))
-                continue
-            if account.rate is not None:
-                charged = account.rate.admit(
-                    busy_until.get(account.id, next_free),
-                    request.now * 1_000,
-                    len(request.recipients),
-                )
-                if charged is None:
-                    replies.append(Reply(Code.TOO_FAST, note=limit_words(account)))
-                    continue
-                busy_until[account.id] = charged
-            replies.append(Reply(Code.SENT, len(request.recipients), id))
-            accepted.append(request)
-            if request.repeat is not None:
-                repeats[key] = intake.Accepted(
-                    content_hash=content,
-                    message_id=id,
-                    sent=len(request.recipients),
-                )
-            elif request.is_named:
-                named[id] = _content(request)
-        # Between reading the repeats and recording them another process may have been first.
-        taken = repeats.keys() - intake.remember(connection, repeats, now) if repeats else ()
-        if taken:
-            lost = intake.accepted_before(connection, taken, now)
-            for number, request in enumerate(requests):
-                if request.repeat is not None and request.repeat[0] in lost:
-                    replies[number] = _again(lost[request.repeat[0]], request.repeat[1])
-            accepted = [r for r in accepted if r.repeat is None or r.repeat[0] not in lost]
-        if accepted:
-            self._insert(connection, accepted)
-        if busy_until:
-            account_statements.charge(connection, busy_until)
+        batch = _Batch(connection, requests, now)
+        replies = [batch.reply_to(request) for request in requests]
+        if batch.repeats:
+            batch.give_way(connection, requests, replies, now)
+        if batch.accepted:
+            self._insert(connection, batch.accepted)
+        batch.charge(connection)
         return replies
 
     def before(
         self, connection: Connection, account: Account, submission: Submission
     ) -> Reply | None:
         """The reply to a request's first copy, if that one was accepted."""
-        now, message = self._clock(), plain(submission.message)
-        if name := _name(submission.idempotency_key, now):
-            named = intake.accepted_as(connection, [name]).get(name)
-            if named is None:
-                return None
-            try:
-                addresses = parse_recipients(submission.recipients, self._region)
-            except (AddressError, TooManyNumbersError):
-                return _ANOTHER
-            numbers = tuple([address.number for address in addresses])
-            return _again_named(
-                account,
-                name,
-                named,
-                intake.Content(
-                    account.id,
-                    message,
-                    numbers,
-                    submission.sender or account.sender,
-                    submission.reference,
-                ),
-            )
-        key, content = _repeat(account, submission, message)
-        first = intake.accepted_before(connection, [key], now).get(key)
-        return None if first is None else _again(first, content)
+        return repeats.before(connection, account, submission, self._region, self._clock())
 
     def _insert(self, connection: Connection, requests: Sequence[Request]) -> None:
         intake.add_messages(
@@ -284,6 +199,120 @@ class Acceptance:
                 for address, route, parts in r.recipients
             ],
         )
+
+
+class _Batch:
+    """Requests that share a transaction: what it knows of them, and what it has decided so far."""
+
+    __slots__ = ("_accepted_before", "_busy_until", "_current", "_named", "_stopped", "accepted",
+                 "repeats")  # fmt: skip
+
+    def __init__(self, connection: Connection, requests: Sequence[Request], now: int) -> None:
+        """Read what their replies depend on; the accounts first, as all who lock several do."""
+        #: Version and limiter state of each account.
+        self._current = _current(connection, requests)
+        keys = {r.repeat[0] for r in requests if r.repeat is not None}
+        self._accepted_before = intake.accepted_before(connection, keys, now) if keys else {}
+        names = {r.message_id for r in requests if r.is_named}
+        self._named = intake.accepted_as(connection, names) if names else {}
+        self._stopped = _stopped(connection, requests)
+        #: New limiter states (microseconds), by account.
+        self._busy_until: dict[int, int] = {}
+        self.accepted: list[Request] = []
+        #: What the idempotency keys of those are to be answered with from now on.
+        self.repeats: dict[bytes, intake.Accepted] = {}
+
+    def reply_to(self, request: Request) -> Reply | None:
+        """The reply to the next request, which is accepted with code 0."""
+        account = request.account
+        version, next_free = self._current.get(account.id, _GONE)
+        if version != account.version:
+            return None
+        is_repeatable = request.repeat is not None or request.is_named
+        if is_repeatable and (first := self._first_reply(request)) is not None:
+            return first
+        if request.message_id in self._stopped:
+            return Reply(Code.NOT_SENT, note=STOPPED)
+        if account.rate is not None and not self._admit(request, account.rate, next_free):
+            return Reply(Code.TOO_FAST, note=limit_words(account))
+        self.accepted.append(request)
+        if is_repeatable:
+            self._remember(request)
+        return Reply(Code.SENT, len(request.recipients), request.message_id)
+
+    def _first_reply(self, request: Request) -> Reply | None:
+        """The reply to a request that had the same idempotency key."""
+        if request.repeat is None:
+            named = self._named.get(request.message_id)
+            return named and repeats.reply_again_named(
+                request.account, request.message_id, named, _content(request)
+            )
+        key, content = request.repeat
+        first = self._accepted_before.get(key) or self.repeats.get(key)
+        return None if first is None else repeats.reply_again(first, content)
+
+    def _admit(self, request: Request, rate: Rate, next_free: int) -> bool:
+        """Charge an account for a request, if its limit lets it."""
+        id = request.account.id
+        charged = rate.admit(
+            self._busy_until.get(id, next_free), request.now * 1_000, len(request.recipients)
+        )
+        if charged is None:
+            return False
+        self._busy_until[id] = charged
+        return True
+
+    def _remember(self, request: Request) -> None:
+        """Answer a later request of the batch with the same idempotency key as this one."""
+        if request.repeat is None:
+            self._named[request.message_id] = _content(request)
+            return
+        key, content = request.repeat
+        self.repeats[key] = intake.Accepted(
+            content_hash=content, message_id=request.message_id, sent=len(request.recipients)
+        )
+
+    def give_way(
+        self,
+        connection: Connection,
+        requests: Sequence[Request],
+        replies: list[Reply | None],
+        now: int,
+    ) -> None:
+        """Record the idempotency keys. Another process may have done so since they were read: what
+        it answered is the reply then."""
+        taken = self.repeats.keys() - intake.remember(connection, self.repeats, now)
+        if not taken:
+            return
+        lost = intake.accepted_before(connection, taken, now)
+        for number, request in enumerate(requests):
+            if request.repeat is not None and request.repeat[0] in lost:
+                key, content = request.repeat
+                replies[number] = repeats.reply_again(lost[key], content)
+        self.accepted = [r for r in self.accepted if r.repeat is None or r.repeat[0] not in lost]
+
+    def charge(self, connection: Connection) -> None:
+        """Store what the accounts were charged for what was accepted."""
+        if self._busy_until:
+            account_statements.charge(connection, self._busy_until)
+
+
+# The version and limiter state of an account that there is no more.
+_GONE = (None, 0)
+
+
+def _current(
+    connection: Connection, requests: Sequence[Request]
+) -> dict[int, tuple[int | None, int]]:
+    """Version and limiter state of the requests' accounts; those with a limit are locked."""
+    limited = {r.account.id for r in requests if r.account.rate is not None}
+    unlimited = {r.account.id for r in requests} - limited
+    return {
+        id: state
+        for ids, lock in ((limited, True), (unlimited, False))
+        if ids
+        for id, state in account_statements.current(connection, ids, lock=lock).items()
+    }
 
 
 #: The note of code 7 for a blocked recipient.
@@ -333,57 +362,10 @@ def _too_long(parts: int, most: int) -> str:
     return f"The message is too long: {parts} parts, at most {most}"
 
 
-_NAME = re.compile(ID_KEY + "([0-9a-f]{12})(7[0-9a-f]{3}[89ab][0-9a-f]{15})")
-
-
-def _name(idempotency_key: str, now: int) -> str:
-    """The id that a key names its message; empty when it names none.
-
-    An id tells its time. One that is wrong by more than a day makes the key one like any other:
-    what is old is looked for, and erased, by its id.
-    """
-    named = _NAME.fullmatch(idempotency_key)
-    if named is None or abs(int(named[1], 16) - now) > intake.REMEMBERED:
-        return ""
-    return named[1] + named[2]
-
-
-def _repeat(account: Account, submission: Submission, message: str) -> tuple[bytes, bytes]:
-    """What a submission's idempotency key and its content, with this text, are stored as."""
-    recipients = submission.recipients
-    content = f"{len(recipients)}:{recipients}{message}"
-    if submission.sender or submission.reference:
-        # No other content begins like this.
-        more = f"{submission.sender}:{len(submission.reference)}:{submission.reference}"
-        content = f"from {len(submission.sender)}:{more}{content}"
-    content_hash = intake.digest(content)
-    return intake.repeat_id(account.id, submission.idempotency_key), content_hash
-
-
-def _again(first: intake.Accepted, content_hash: bytes) -> Reply:
-    """The first reply once more, unless the key came back with something else."""
-    if first.content_hash != content_hash:
-        return _ANOTHER
-    return Reply(Code.SENT, sent=first.sent, id=first.message_id)
-
-
-def _again_named(
-    account: Account, name: str, first: intake.Content, content: intake.Content
-) -> Reply:
-    """The same for a key that is the message's id."""
-    first = first._replace(sender=_asked(account, first.sender))
-    if not first.is_repeated_by(content._replace(sender=_asked(account, content.sender))):
-        return _ANOTHER
-    return Reply(Code.SENT, sent=len(first.recipients), id=name)
-
-
-def _asked(account: Account, sender: str) -> str:
-    """The sender that a request has named, as far as the one it got tells: the key's own, which may
-    have changed meanwhile, is nobody's wish."""
-    return sender if sender != account.sender and account.may_show(sender) else ""
-
-
-_ANOTHER = Reply(Code.NOT_SENT, note="This idempotency key was used before for another message")
+def limit_words(account: Account) -> str:
+    """The words of code 100; the table's own for the limit that they name."""
+    limit = str(account.rate)
+    return "" if limit == "1/min" else f"Exceeding the limit of {limit}"
 
 
 def _content(request: Request) -> intake.Content:
@@ -391,9 +373,3 @@ def _content(request: Request) -> intake.Content:
     return intake.Content(
         request.account.id, request.text, numbers, request.sender, request.reference
     )
-
-
-def limit_words(account: Account) -> str:
-    """The words of code 100; the table's own for the limit that they name."""
-    limit = str(account.rate)
-    return "" if limit == "1/min" else f"Exceeding the limit of {limit}"

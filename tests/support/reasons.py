@@ -14,6 +14,7 @@ from sms_gateway.web import unreadable
 ROOT = Path(sms_gateway.__file__).parent
 #: Where reasons are given that pages show.
 _FILES = (
+    "accept/repeats.py",
     "accept/rules.py",
     "accept/gateway.py",
     "remote/answers.py",

@@ -1,0 +1,85 @@
+"""Repeats of a request: by its idempotency key it is known, and answered as the first time."""
+
+import re
+
+from sqlalchemy import Connection
+
+from ..accounts import Account
+from ..backend import ID_KEY, Reply, Submission
+from ..codes import Code
+from ..sms.address import AddressError, TooManyNumbersError, parse_recipients
+from ..sms.segments import plain
+from ..store import intake
+
+_NAME = re.compile(ID_KEY + "([0-9a-f]{12})(7[0-9a-f]{3}[89ab][0-9a-f]{15})")
+
+_ANOTHER = Reply(Code.NOT_SENT, note="This idempotency key was used before for another message")
+
+
+def name_of(idempotency_key: str, now: int) -> str:
+    """The id that a key names its message; empty when it names none.
+
+    An id tells its time. One that is wrong by more than a day makes the key one like any other:
+    what is old is looked for, and erased, by its id.
+    """
+    named = _NAME.fullmatch(idempotency_key)
+    if named is None or abs(int(named[1], 16) - now) > intake.REMEMBERED:
+        return ""
+    return named[1] + named[2]
+
+
+def repeat_of(account: Account, submission: Submission, message: str) -> tuple[bytes, bytes]:
+    """What a submission's idempotency key and its content, with this text, are stored as."""
+    recipients = submission.recipients
+    content = f"{len(recipients)}:{recipients}{message}"
+    if submission.sender or submission.reference:
+        # No other content begins like this.
+        more = f"{submission.sender}:{len(submission.reference)}:{submission.reference}"
+        content = f"from {len(submission.sender)}:{more}{content}"
+    content_hash = intake.digest(content)
+    return intake.repeat_id(account.id, submission.idempotency_key), content_hash
+
+
+def reply_again(first: intake.Accepted, content_hash: bytes) -> Reply:
+    """The first reply once more, unless the key came back with something else."""
+    if first.content_hash != content_hash:
+        return _ANOTHER
+    return Reply(Code.SENT, sent=first.sent, id=first.message_id)
+
+
+def reply_again_named(
+    account: Account, name: str, first: intake.Content, content: intake.Content
+) -> Reply:
+    """The same for a key that is the message's id."""
+    first = first._replace(sender=asked_sender(account, first.sender))
+    if not first.is_repeated_by(content._replace(sender=asked_sender(account, content.sender))):
+        return _ANOTHER
+    return Reply(Code.SENT, sent=len(first.recipients), id=name)
+
+
+def asked_sender(account: Account, sender: str) -> str:
+    """The sender that a request has named, as far as the one it got tells: the key's own, which may
+    have changed meanwhile, is nobody's wish."""
+    return sender if sender != account.sender and account.may_show(sender) else ""
+
+
+def before(
+    connection: Connection, account: Account, submission: Submission, region: str | None, now: int
+) -> Reply | None:
+    """The reply to a request's first copy, if that one was accepted; `now` in milliseconds."""
+    message = plain(submission.message)
+    if not (name := name_of(submission.idempotency_key, now)):
+        key, content_hash = repeat_of(account, submission, message)
+        first = intake.accepted_before(connection, [key], now).get(key)
+        return None if first is None else reply_again(first, content_hash)
+    named = intake.accepted_as(connection, [name]).get(name)
+    if named is None:
+        return None
+    try:
+        addresses = parse_recipients(submission.recipients, region)
+    except (AddressError, TooManyNumbersError):
+        return _ANOTHER
+    numbers = tuple([address.number for address in addresses])
+    sender = submission.sender or account.sender
+    content = intake.Content(account.id, message, numbers, sender, submission.reference)
+    return reply_again_named(account, name, named, content)
