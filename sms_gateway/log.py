@@ -11,9 +11,10 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TextIO
+
+from .moments import iso
 
 #: The packages whose lines `log_level` is about; others have to be worth a warning.
 OURS = ("sms_gateway", "soap_server", "soap_client", "email_gateway", "wsdl")
@@ -95,16 +96,12 @@ def _without_words_of_errors(record: logging.LogRecord) -> bool:
     return True
 
 
-def _moment(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 class TextLines(logging.Formatter):
     """`2026-01-31T12:00:00.000Z INFO    sms_gateway.deliver.worker: submitted  segments=2`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{_moment(record)} {record.levelname:7} {record.name}: {record.getMessage()}"
+        moment = iso(record.created * 1_000)
+        line = f"{moment} {record.levelname:7} {record.name}: {record.getMessage()}"
         shown = [f"{name}={_quoted(value)}" for name, value in facts(record).items()]
         return _one_line("  ".join([line, " ".join(shown)]) if shown else line)
 
@@ -114,7 +111,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": _moment(record),
+            "time": iso(record.created * 1_000),
             "level": record.levelname.lower(),
             "logger": record.name,
             "process": record.process,

@@ -5,7 +5,6 @@ called and with which types, and finds and calls it.
 """
 
 import re
-import time
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -13,7 +12,9 @@ from typing import Any
 from spyne import ComplexModel, Integer, Unicode
 from spyne.protocol.soap import Soap11
 
-from . import decode, document, envelope, faults, headers, types, versions
+from sms_gateway import moments
+
+from . import decode, document, envelope, faults, headers, versions
 from .faults import SoapFault
 from .service import PORT_TYPE, Exchange
 from .types import NAMESPACE
@@ -192,11 +193,11 @@ def answered_headers(exchange: Exchange, action: str) -> list[str]:
             f"<wsa:RelatesTo {xmlns}>{escape(addressing.message_id)}</wsa:RelatesTo>",
         ]
     if exchange.timestamped:
-        now = int(time.time() * 1000)
+        now = moments.now()
         blocks.append(
             f'<wsse:Security xmlns:wsse="{exchange.timestamped}"><wsu:Timestamp'
-            f' xmlns:wsu="{headers.UTILITY}"><wsu:Created>{types.time(now)}</wsu:Created>'
-            f"<wsu:Expires>{types.time(now + _TIMESTAMP_HOLDS)}</wsu:Expires>"
+            f' xmlns:wsu="{headers.UTILITY}"><wsu:Created>{moments.iso(now)}</wsu:Created>'
+            f"<wsu:Expires>{moments.iso(now + _TIMESTAMP_HOLDS)}</wsu:Expires>"
             "</wsu:Timestamp></wsse:Security>"
         )
     return blocks

@@ -12,6 +12,7 @@ from spyne import Service, rpc
 
 from sms_gateway.backend import Backend, Inbox, MessageStatus, Reply, Submission, content_key
 from sms_gateway.codes import Code
+from sms_gateway.moments import iso
 
 from . import types
 from .failures import log_failure
@@ -158,7 +159,7 @@ def _received(inbox: Inbox) -> GetSmsResult:
                 id=message.id,
                 to=message.recipient,
                 message=message.text,
-                received=types.time(message.received_at),
+                received=iso(message.received_at),
                 **{"from": message.sender},
             )
             for message in inbox.messages
@@ -170,7 +171,7 @@ def _status(status: MessageStatus) -> GetStatusResult:
     return GetStatusResult(
         error=status.reply.error,
         state=status.state,
-        accepted=types.time(status.accepted_at) if status.accepted_at else "",
+        accepted=iso(status.accepted_at) if status.accepted_at else "",
         parts=status.parts,
         deliveries=[
             types.Delivery(
@@ -178,7 +179,7 @@ def _status(status: MessageStatus) -> GetStatusResult:
                 state=delivery.state,
                 steps=[
                     types.Step(
-                        at=types.time(step.at), part=step.part, event=step.event, detail=step.detail
+                        at=iso(step.at), part=step.part, event=step.event, detail=step.detail
                     )
                     for step in delivery.steps
                 ],

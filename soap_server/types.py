@@ -4,7 +4,6 @@ A list is a repeated element of a named type: code generators and strict readers
 alike. A time is a string, as that is what every stack hands on unchanged, and may be empty.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from spyne import ComplexModel, Integer32, Integer64, Unicode
@@ -26,12 +25,6 @@ def several(model: Any) -> Any:
 def one(model: Any) -> Any:
     """One element of a type: always there, never nil."""
     return model.customize(min_occurs=1, nillable=False)
-
-
-def time(milliseconds: int) -> str:
-    """Unix milliseconds in ISO 8601, UTC."""
-    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class SendSmsResult(ComplexModel):  # type: ignore[misc]

@@ -24,6 +24,7 @@ from ..backend import (
 )
 from ..codes import Code
 from ..log import error_facts
+from ..moments import now
 from ..routing.routes import Routes
 from ..sms.address import parse_recipients
 from ..store import (
@@ -68,7 +69,7 @@ class Gateway:
         validity: int = 48 * 3_600_000,
         queue_limit: int = 10_000,
         patience: float = math.inf,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock: Callable[[], int] = now,
     ) -> None:
         """`validity` and what `clock` tells are in milliseconds. `patience`: the seconds for which
         callers wait; what was not begun by then is not done any more."""

@@ -5,13 +5,13 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 
-from .. import __version__
+from .. import __version__, moments
 from ..breaker import Breaker
+from ..moments import iso
 from ..network.errors import explain
 from ..store import Store, events, queue
 from .networks import ForbiddenError, Network, connector
@@ -97,7 +97,7 @@ class Push:
     def _claim(self, most: int) -> list[events.Due]:
         if most <= 0:
             return []
-        now, clock = _now(), time.monotonic()
+        now, clock = moments.now(), time.monotonic()
         shut = [id for id, breaker in self._breakers.items() if not breaker.admits(clock)]
         with self._store.read() as connection:
             if not events.is_any_due(connection, now, but=shut):
@@ -121,7 +121,7 @@ class Push:
     async def _post(self, session: aiohttp.ClientSession, due: events.Due) -> tuple[int, str]:
         """The status of the answer, and why it is a failure; empty for a success."""
         body = json.dumps(told(due), ensure_ascii=False, separators=(",", ":")).encode()
-        headers = signed_headers(due.secret, due.id, int(time.time()), body)
+        headers = signed_headers(due.secret, due.id, moments.now() // 1_000, body)
         try:
             # The body is not read, and no redirect is followed: it could lead anywhere.
             async with session.post(
@@ -142,7 +142,7 @@ class Push:
         return status, "" if 200 <= status < 300 else f"HTTP status {status}"
 
     def _record(self, due: events.Due, status: int, failure: str) -> None:
-        now = _now()
+        now = moments.now()
         with self._store.write() as connection:
             if not failure:
                 events.drop(connection, due.id)
@@ -185,15 +185,6 @@ def told(due: events.Due) -> dict[str, Any]:
             "from": due.sender,
             "to": due.number,
             "message": due.text,
-            "received": _moment(due.received_at),
+            "received": iso(due.received_at),
         }
-    return {"type": kind(due), "timestamp": _moment(due.happened_at), "data": data}
-
-
-def _moment(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
+    return {"type": kind(due), "timestamp": iso(due.happened_at), "data": data}

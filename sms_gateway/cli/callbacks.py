@@ -1,7 +1,6 @@
 """The commands about events, and what `key set` says of callbacks."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ from ..accounts import Account
 from ..callbacks.networks import check_url, networks
 from ..callbacks.signature import new_secret
 from ..errors import UnavailableError
+from ..moments import iso, now
 from ..settings import Settings
 from ..store import events
-from .options import CONFIG, now, settings_of
+from .options import CONFIG, settings_of
 
 
 def callback_options(url: str, account: Account | None, settings: Settings) -> dict[str, Any]:
@@ -78,19 +78,14 @@ def replay(ctx: click.Context, /, id: str | None, name: str | None, config: Path
 
 
 def _facts(row: Any) -> dict[str, Any]:
-    state = "parked" if row.due_at is None else f"due {_moment(row.due_at)}"
+    state = "parked" if row.due_at is None else f"due {iso(row.due_at, 'seconds')}"
     return {
         "id": row.id,
         "account": row.name,
         "type": "message.received" if row.received_id is not None else f"delivery.{row.state}",
         "message": row.message_id or row.received_id,
-        "happened": _moment(row.happened_at),
+        "happened": iso(row.happened_at, "seconds"),
         "state": state,
         "attempts": row.attempts,
         "failure": row.failure,
     }
-
-
-def _moment(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,11 +1,11 @@
 """The command that erases a person."""
 
-import time
 from pathlib import Path
 
 import click
 
 from .. import database
+from ..moments import now
 from ..sms.address import AddressError, TooManyNumbersError, parse_recipients
 from ..store import erase
 from .options import CONFIG, settings_of
@@ -31,6 +31,6 @@ def forget(ctx: click.Context, /, number: str, yes: bool, config: Path | None) -
         click.confirm(f"Erase everything to and from {address.number}?", abort=True, err=True)
     with database.opened(settings) as store:
         with store.write() as connection:
-            gone = erase.forget(connection, address.number, time.time_ns() // 1_000_000)
+            gone = erase.forget(connection, address.number, now())
         store.scrub()
     click.echo(f"sent={gone.sent} received={gone.received} cancelled={gone.cancelled}")

@@ -2,10 +2,8 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from .. import database
 from ..accounts import ANY_SENDER, FREE_RATE, Account, key_hash, new_key
 from ..errors import UnavailableError
+from ..moments import iso, now
 from ..settings.values import show_milliseconds
 from ..signup.requests import hand_out
 from ..store import accounts, key_requests
@@ -70,7 +69,7 @@ def make_key(connection: Connection, name: str, options: dict[str, Any]) -> tupl
             name=name,
             key_hash=key_hash(made),
             key_hint=made[-4:],
-            now=time.time_ns() // 1_000_000,
+            now=now(),
             **options,
         )
     except IntegrityError:
@@ -166,7 +165,7 @@ def disable(ctx: click.Context, /, name: str, config: Path | None) -> None:
 def requests(ctx: click.Context, /, config: Path | None, as_json: bool) -> None:
     """List who has asked for a free key and has none yet."""
     with _reading(ctx, config) as connection:
-        waiting = [_request_facts(r) for r in key_requests.waiting(connection, _now())]
+        waiting = [_request_facts(r) for r in key_requests.waiting(connection, now())]
     if as_json:
         click.echo(json.dumps(waiting))
         return
@@ -183,14 +182,14 @@ def requests(ctx: click.Context, /, config: Path | None, as_json: bool) -> None:
 def approve(ctx: click.Context, /, name: str, config: Path | None) -> None:
     """Make the free key that somebody asked for and print it, this once."""
     with _writing(ctx, config) as connection:
-        request = key_requests.by_name(connection, name, _now())
+        request = key_requests.by_name(connection, name, now())
         if request is None:
             raise UnavailableError(
                 f"nobody waits for a key as {name!r}; sendsmsnow key requests shows all"
             )
         if accounts.by_name(connection, request.address) is not None:
             raise UnavailableError(f"there is a key named {request.address!r} already")
-        made, _ = hand_out(connection, request, _now())
+        made, _ = hand_out(connection, request, now())
     click.echo(made)
 
 
@@ -203,10 +202,6 @@ def _request_facts(request: key_requests.KeyRequest) -> dict[str, Any]:
         "mails": request.attempts,
         "failure": request.failure,
     }
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _change(
@@ -292,10 +287,7 @@ def as_dict(account: Account) -> dict[str, Any]:
 
 
 def _moment(milliseconds: int | None) -> str | None:
-    if milliseconds is None:
-        return None
-    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if milliseconds is None else iso(milliseconds, "seconds")
 
 
 def _with_address(account: Account, domain: str | None) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The commands about messages: send one, and show what became of it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,6 +9,7 @@ from soap_client import SmsClient, SmsError
 
 from .. import database
 from ..errors import UnavailableError
+from ..moments import iso
 from ..store import history
 from .options import CONFIG, settings_of
 
@@ -75,7 +75,8 @@ def told(found: history.MessageHistory) -> Iterator[str]:
     """A message's history, line by line."""
     parts = f"{found.parts} part" + ("s" if found.parts > 1 else "")
     yield f"{found.id}  {_state(found)}"
-    yield f"accepted {_moment(found.accepted_at)} from {found.account}: {parts}, {found.encoding}"
+    accepted = iso(found.accepted_at, sep=" ")
+    yield f"accepted {accepted} from {found.account}: {parts}, {found.encoding}"
     if found.erased:
         yield "its text and numbers are erased"
     for delivery in found.deliveries:
@@ -97,9 +98,4 @@ def _state(found: history.MessageHistory) -> str:
 def _line(at: int, since: int, part: int, event: str, detail: str) -> str:
     """A time, how long after the acceptance that was, and what happened."""
     what = f"part {part} {event}" if part else event
-    return f"  {_moment(at)}  {(at - since) / 1_000:+10.3f} s  {what:20} {detail}".rstrip()
-
-
-def _moment(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
-    return moment.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+    return f"  {iso(at, sep=' ')}  {(at - since) / 1_000:+10.3f} s  {what:20} {detail}".rstrip()

@@ -2,8 +2,6 @@
 
 import json
 import re
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -12,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from .. import database
 from ..deliver.ledger.owners import owners
 from ..errors import UnavailableError
+from ..moments import iso, now
 from ..sms.address import AddressError, TooManyNumbersError, parse_recipients
 from ..store import accounts, inbox
 from .options import CONFIG, settings_of
@@ -54,7 +53,7 @@ def assign(
             raise taken
         try:
             with store.write() as connection:
-                inbox.assign(connection, digits, account.id, time.time_ns() // 1_000_000)
+                inbox.assign(connection, digits, account.id, now())
                 unowned = inbox.unowned(connection)
                 found = owners(connection, [row.recipient for row in unowned])
                 theirs = [row for row in unowned if found.get(row.recipient, ("",))[0] == digits]
@@ -77,7 +76,8 @@ def list_unowned(ctx: click.Context, /, config: Path | None, as_json: bool) -> N
     """List the numbers that messages came to and nobody has."""
     with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
         rows = [
-            (row.recipient, row.messages, _day(row.last_at)) for row in inbox.unowned(connection)
+            (row.recipient, row.messages, iso(row.last_at, "seconds"))
+            for row in inbox.unowned(connection)
         ]
     if as_json:
         names = ("number", "messages", "last_at")
@@ -95,7 +95,8 @@ def list_numbers(ctx: click.Context, /, config: Path | None, as_json: bool) -> N
     """List all dedicated numbers with their keys."""
     with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
         rows = [
-            (row.digits, row.account, _day(row.assigned_at)) for row in inbox.numbers(connection)
+            (row.digits, row.account, iso(row.assigned_at, "seconds"))
+            for row in inbox.numbers(connection)
         ]
     if as_json:
         names = ("number", "key", "assigned_at")
@@ -131,8 +132,3 @@ def digits_of(number: str, region: str | None) -> str:
         if _SHORT_CODE.fullmatch(number):
             return number
     raise click.UsageError(f"{number!r} is neither an international number nor a short code")
-
-
-def _day(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

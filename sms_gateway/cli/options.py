@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,11 +40,6 @@ def e164(number: str, region: str | None) -> Address:
         reason = error if isinstance(error, AddressError) else "that is more than one number"
         raise click.UsageError(f"NUMBER: {reason}") from None
     return address
-
-
-def now() -> int:
-    """Unix milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 def config_of(ctx: click.Context, config: Path | None) -> Path | None:

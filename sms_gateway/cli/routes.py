@@ -12,13 +12,14 @@ from .. import database
 from ..accounts import Account, key_hash
 from ..bootstrap import upstreams
 from ..errors import UnavailableError
+from ..moments import now
 from ..routing.routes import TEST, Route
 from ..settings import Settings
 from ..settings.values import show_milliseconds
 from ..sms.address import Address
 from ..sms.readings import Reading, readings
 from ..store import accounts, queue, stops, workers
-from .options import CONFIG, e164, now, settings_of
+from .options import CONFIG, e164, settings_of
 
 
 @click.group()

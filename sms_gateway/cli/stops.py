@@ -1,13 +1,13 @@
 """The commands about recipients who have asked to stop."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from .. import database
 from ..errors import UnavailableError
+from ..moments import iso
 from ..store import accounts, stops
 from .options import CONFIG, e164, settings_of
 
@@ -27,8 +27,7 @@ def list_stops(ctx: click.Context, /, name: str | None, config: Path | None, as_
     with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
         rows = stops.listed(connection, name)
     for row in rows:
-        moment = datetime.fromtimestamp(row.stopped_at / 1_000, UTC)
-        at = moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+        at = iso(row.stopped_at, "seconds")
         facts = {"key": row.account, "recipient": row.recipient, "stopped_at": at}
         click.echo(json.dumps(facts) if as_json else "  ".join(facts.values()))
 

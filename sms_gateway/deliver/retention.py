@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from ..moments import now
 from ..store import Store, erase
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ async def keep_house(store: Store, history: int) -> None:
     """Erase what is older than `history` (milliseconds), about every hour, until cancelled."""
     while True:
         try:
-            await erase_before(store, time.time_ns() // 1_000_000 - history)
+            await erase_before(store, now() - history)
         except Exception as error:
             log.error("history not erased", extra={"error": type(error).__name__})
         # Several workers are not to come at once.
@@ -63,8 +63,8 @@ def _first(store: Store, before: int) -> str | None:
 
 
 def _messages(before: int, last: str) -> Callable[[Connection], list[str]]:
-    now = time.time_ns() // 1_000_000
-    return lambda c: erase.erase_messages(c, now=now, before=before, after=last)
+    moment = now()
+    return lambda c: erase.erase_messages(c, now=moment, before=before, after=last)
 
 
 async def _written(store: Store, statement: Callable[[Connection], _Result]) -> _Result:

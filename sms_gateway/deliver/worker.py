@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import moments
 from ..log import error_facts
 from ..routing.routes import Routes
 from ..sms.message import State
@@ -36,10 +36,6 @@ log = logging.getLogger(__name__)
 _WATCH = 0.2
 #: The longest pause between two attempts, milliseconds.
 _LONGEST_PAUSE = 300_000
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(slots=True)
@@ -205,7 +201,7 @@ class Worker:
 
     def _owed(self, upstream: str) -> list[tuple[str, str, int]]:
         with self._store.read() as connection:
-            return receipts.awaited(connection, upstream, _now())
+            return receipts.awaited(connection, upstream, moments.now())
 
     async def _watch(self) -> None:
         """See which upstreams are bound."""
@@ -221,14 +217,14 @@ class Worker:
         while True:
             try:
                 leaving = self._dispatch.left(asyncio.get_running_loop().time())
-                await commits.submit(Beat(now=_now(), leaving=tuple(leaving)))
+                await commits.submit(Beat(now=moments.now(), leaving=tuple(leaving)))
             except Exception as error:
                 log.error("store unavailable", extra={"error": type(error).__name__})
             await asyncio.sleep(min(1.0, self._lease / 3_000))
 
     def _enroll(self) -> int:
         with self._store.write() as connection:
-            return workers.enroll(connection, now=_now(), lease=self._lease)
+            return workers.enroll(connection, now=moments.now(), lease=self._lease)
 
     def _dismiss(self, number: int) -> None:
         with self._store.write() as connection:
@@ -282,7 +278,7 @@ class Feeder:
                     Claim(
                         upstream=name,
                         parts=room,
-                        now=_now(),
+                        now=moments.now(),
                         shares=shares,
                         held=held,
                         hold=self._busy.hold,
@@ -321,7 +317,7 @@ class Feeder:
 
     def answered(self, answer: Answer) -> None:
         """See `Sink.answered`."""
-        now = _now()
+        now = moments.now()
         attempt = self._attempts.get(answer.delivery_id)
         if (
             attempt is None
@@ -378,13 +374,13 @@ class Feeder:
     def received_receipt(self, receipt: Receipt) -> Awaitable[Any]:
         """See `Sink.received_receipt`."""
         return self._commits.submit(
-            ReceiptCame(upstream=self.upstream.name, receipt=receipt, now=_now())
+            ReceiptCame(upstream=self.upstream.name, receipt=receipt, now=moments.now())
         )
 
     def received_message(self, incoming: Incoming) -> Awaitable[Any]:
         """See `Sink.received_message`."""
         return self._commits.submit(
-            MessageCame(upstream=self.upstream.name, incoming=incoming, now=_now())
+            MessageCame(upstream=self.upstream.name, incoming=incoming, now=moments.now())
         )
 
 

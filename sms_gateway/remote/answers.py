@@ -7,10 +7,8 @@ InvalidAnswerError.
 import json
 import logging
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -20,6 +18,7 @@ from lxml import etree
 from ..backend import DeliveryStatus, Inbox, MessageStatus, ReceivedMessage, Reply, Step
 from ..codes import MAX_RECIPIENTS, Code
 from ..errors import GatewayError
+from ..moments import now, read_iso
 from ..sms.message import State
 
 log = logging.getLogger(__name__)
@@ -312,9 +311,8 @@ def _state(fields: Fields) -> str:
 def _time(fields: Fields, name: str) -> int:
     """A time in ISO 8601, as Unix milliseconds."""
     try:
-        moment = datetime.fromisoformat(_text(fields, name))
-        milliseconds = round(moment.timestamp() * 1_000)
-        if moment.tzinfo is None or milliseconds < 0:
+        milliseconds = read_iso(_text(fields, name))
+        if milliseconds < 0:
             raise ValueError
         return milliseconds
     except (ValueError, OverflowError):
@@ -332,7 +330,7 @@ def _seconds(retry_after: str) -> int:
         wait: float = int(retry_after)
     except ValueError:
         try:
-            wait = parsedate_to_datetime(retry_after).timestamp() - time.time()
+            wait = parsedate_to_datetime(retry_after).timestamp() - now() / 1_000
         except (ValueError, OverflowError):
             wait = 1
     return int(min(max(wait, 1), _LONGEST_WAIT))

@@ -5,9 +5,7 @@ import hashlib
 import logging
 import re
 import ssl
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -16,6 +14,7 @@ from .. import __version__
 from ..backend import ID_KEY, Inbox, MessageStatus, Reply, Submission
 from ..codes import Code
 from ..errors import GatewayError
+from ..moments import iso, now
 from ..sms.ids import new_id
 from .answers import (
     Answer,
@@ -104,7 +103,7 @@ class HttpBackend:
     def _call(self, submission: Submission) -> Call:
         # Whatever the first one came to, the key keeps a second from sending again.
         key = _header_safe(submission.idempotency_key)
-        key = key or ID_KEY + new_id(time.time_ns() // 1_000_000)
+        key = key or ID_KEY + new_id(now())
         return Call(submission, key, self._deadline())
 
     async def _alone(self, call: Call) -> Reply:
@@ -320,8 +319,8 @@ def _same(reply: Reply) -> Reply:
 def _moment(milliseconds: int) -> str:
     """A time as the API takes it; what is none stays a number, which the API refuses."""
     try:
-        return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):
+        return iso(milliseconds)
+    except OverflowError:
         return str(milliseconds)
 
 

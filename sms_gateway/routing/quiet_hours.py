@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from ..moments import utc
 from ..sms import numbering
 from ..sms.timezones import zones
 
@@ -47,7 +48,7 @@ class QuietHours:
         or, where there is no such time, when they are over in one of them.
         """
         clocks: Sequence[tzinfo] = (self.zone,) if self.zone else zones(_country(number)) or (UTC,)
-        moment = datetime.fromtimestamp(now / 1_000, UTC)
+        moment = utc(now)
         first = self._end(moment, clocks)
         end = first
         while end is not None and (next_end := self._end(end, clocks)) is not None:

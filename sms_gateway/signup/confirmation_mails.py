@@ -4,7 +4,6 @@ import asyncio
 import logging
 import smtplib
 import ssl
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -13,6 +12,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from ..log import error_facts
+from ..moments import now
 from ..network.errors import explain
 from ..store import Store, accounts, key_requests
 from ..store.key_requests import KeyRequest
@@ -84,7 +84,7 @@ class Postman:
         sender: str,
         public_url: str,
         poll: float = 1.0,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock: Callable[[], int] = now,
     ) -> None:
         """`sender` is who the mails are from; `poll` is in seconds."""
         self._store = store

@@ -1,7 +1,6 @@
 """The rules of asking for a free key: an address is confirmed, or an operator approves it."""
 
 import re
-import time
 from collections.abc import Callable
 from enum import Enum
 
@@ -9,6 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ..accounts import FREE_RATE, Account, key_hash, new_key
+from ..moments import now
 from ..store import Store, accounts, key_requests
 from ..store.key_requests import KeyRequest
 from .sessions import token_hash
@@ -55,7 +55,7 @@ class Signup:
         store: Store,
         *,
         by_mail: bool,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock: Callable[[], int] = now,
     ) -> None:
         """`by_mail`: whether addresses are confirmed by a mail; otherwise requests wait for an
         operator."""

@@ -2,10 +2,10 @@
 
 import hashlib
 import secrets
-import time
 from collections.abc import Callable
 
 from ..accounts import Account, key_hash, new_key
+from ..moments import now
 from ..store import Store, accounts
 from ..store import sessions as statements
 
@@ -26,9 +26,7 @@ def token_hash(token: str) -> bytes:
 class Sessions:
     """The sessions of a gateway. Nothing here needs the loop; call it in a thread."""
 
-    def __init__(
-        self, store: Store, *, clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    ) -> None:
+    def __init__(self, store: Store, *, clock: Callable[[], int] = now) -> None:
         self._store = store
         self._clock = clock
 

@@ -1,11 +1,11 @@
 """Statements of the queue: claim what is due, record what became of it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, case, delete, func, select, update
 
+from ..moments import utc
 from ..routing.routes import Share
 from ..sms.encoding import Encoding
 from ..sms.message import State
@@ -154,7 +154,7 @@ def _put_off(connection: Connection, waiting: Sequence[tuple[int, int, str]], no
 
 def moment(milliseconds: int) -> str:
     """A time to the minute, for people."""
-    return f"{datetime.fromtimestamp(milliseconds / 1_000, UTC):%Y-%m-%d %H:%MZ}"
+    return f"{utc(milliseconds):%Y-%m-%d %H:%MZ}"
 
 
 def waiting(connection: Connection, route: str) -> int:

@@ -4,12 +4,12 @@ import asyncio
 import heapq
 import itertools
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from ..codes import Code
+from ..moments import now
 from ..remote.http_backend import HttpBackend
 from ..sms.message import TERMINAL, State
 from ..sms.receipt import Receipt
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 _LONGEST = 300.0
 #: How many questions are under way at once.
 _AT_ONCE = 8
-#: How long after its validity a message is given up, seconds.
-_AFTERWARDS = 60.0
+#: How long after its validity a message is given up, milliseconds.
+_AFTERWARDS = 60_000
 #: Our ids have 32 digits; the store keeps them without leading zeros.
 _DIGITS = 32
 
@@ -36,8 +36,8 @@ class _Awaited:
     recipient: str
     #: The names of its parts in the store.
     names: list[str]
-    #: Unix time, seconds.
-    until: float
+    #: Unix milliseconds.
+    until: int
     pause: float
 
 
@@ -57,7 +57,7 @@ class ReceiptPoll:
         """Ask about a delivery that was accepted under this id."""
         numbers = range(1, delivery.parts + 1)
         names = [smsc_id if n == 1 else f"{smsc_id}.{n}" for n in numbers]
-        until = delivery.expires_at / 1_000 + _AFTERWARDS
+        until = delivery.expires_at + _AFTERWARDS
         self._later(_Awaited(smsc_id, delivery.recipient, names, until, self._interval))
 
     def resume(self, smsc_ids: Sequence[tuple[str, str, int]]) -> None:
@@ -65,7 +65,7 @@ class ReceiptPoll:
         found: dict[str, _Awaited] = {}
         for name, recipient, expires_at in smsc_ids:
             id = name.partition(".")[0].zfill(_DIGITS)
-            until = expires_at / 1_000 + _AFTERWARDS
+            until = expires_at + _AFTERWARDS
             awaited = found.setdefault(id, _Awaited(id, recipient, [], until, self._interval))
             awaited.names.append(name)
         for awaited in found.values():
@@ -109,7 +109,7 @@ class ReceiptPoll:
                     await sink.received_receipt(_receipt(name, awaited.recipient, state))
                 return
         awaited.pause = min(awaited.pause * 2, _LONGEST)
-        if time.time() < awaited.until:
+        if now() < awaited.until:
             self._later(awaited)
 
     def _later(self, awaited: _Awaited) -> None:
@@ -124,6 +124,6 @@ def _receipt(name: str, recipient: str, state: State) -> Receipt:
         state=state,
         recipient=recipient.removeprefix("+"),
         error="",
-        done_at=int(time.time() * 1_000),
+        done_at=now(),
         raw=f"status: {state}",
     )

@@ -8,11 +8,11 @@ import heapq
 import itertools
 import logging
 import secrets
-import time
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
+from ..moments import now
 from ..sms.message import State
 from ..sms.receipt import Receipt
 from . import Answer, Delivery, Incoming, Outcome, Sink, pending_parts
@@ -175,7 +175,7 @@ class SandboxUpstream:
             return [(self._timeout, _answer(delivery, part, Outcome.UNANSWERED))]
         smsc_id = next(self._ids) if behaviour.outcome is Outcome.ACCEPTED else ""
         answer = _answer(delivery, part, behaviour.outcome, smsc_id)
-        done_at = int((time.time() + self._delay) * 1000)
+        done_at = now() + int(self._delay * 1_000)
         receipts = [
             (self._delay, _receipt(delivery, smsc_id, state, error, done_at))
             for state, error in behaviour.receipts

@@ -5,10 +5,10 @@ import logging
 import math
 import random
 import ssl
-import time
 from collections import deque
 from typing import NamedTuple
 
+from ..moments import now
 from ..network.client_tls import client_context
 from ..network.connecting import ConnectError, Host
 from ..network.errors import Stage, Trouble, explain, first_words
@@ -279,7 +279,7 @@ class SmppUpstream:
         while self._waiting:
             delivery = self._waiting.popleft()
             try:
-                parts = submit_sms(delivery, self._options, time.time())
+                parts = submit_sms(delivery, self._options, now() / 1_000)
             except ValueError as error:
                 for number in pending_parts(delivery):
                     self._unwritten -= 1

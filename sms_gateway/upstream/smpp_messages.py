@@ -1,8 +1,8 @@
 """Deliveries as submit_sm, and deliver_sm as receipts and incoming messages."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 
+from ..moments import utc
 from ..smpp import tlv
 from ..smpp.pdu import DataSm, DeliverSm, SubmitSm, carried
 from ..sms import dialling, numbering
@@ -101,7 +101,7 @@ def validity_period(expires_at: int, form: Validity, now: float) -> str:
     """
     left = max(60, expires_at / 1000 - now)
     if form == "absolute":
-        end = datetime.fromtimestamp(now, UTC) + timedelta(seconds=left)
+        end = utc((now + left) * 1_000)
         return f"{end:%y%m%d%H%M%S}000+"
     days, seconds = divmod(int(left), 86_400)
     # Months are of no fixed length, and more days than a month has do not belong in their place.

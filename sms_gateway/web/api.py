@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..backend import Backend, Reply, SendSoon, Submission, never_soon
 from ..codes import Code
+from ..moments import read_iso
 from ..remote.batching import MEDIA_TYPE
 from . import params
 from .express import Quick, Response, send_response
@@ -30,7 +31,6 @@ _ACCEPT_POST = ((
 ),)  # fmt: skip
 #: Codes that may be the fault of a parameter's name that was not written as it is.
 _OF_NAMES = frozenset({Code.NOT_SENT, Code.KEY_MISSING, Code.ID_MISSING})
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def _sendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Reply]:
@@ -394,9 +394,6 @@ def _number(text: str) -> int:
 def _milliseconds(text: str) -> int:
     """A date or a time in ISO 8601, in UTC unless it says otherwise, as Unix milliseconds."""
     try:
-        moment = datetime.fromisoformat(text.strip())
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // timedelta(milliseconds=1)
+        return read_iso(text.strip(), UTC)
     except (ValueError, OverflowError):
         return -1

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
 from xml.sax.saxutils import escape
 
 from ..backend import DeliveryStatus, Inbox, MessageStatus, ReceivedMessage, Reply
 from ..codes import Code
+from ..moments import iso
 from .express import Headers, Response
 
 Answer = Reply | Inbox | MessageStatus
@@ -75,7 +75,7 @@ def _fields(answer: Answer) -> dict[str, object]:
         case MessageStatus():
             return fields | {
                 "state": answer.state,
-                "accepted": _moment(answer.accepted_at),
+                "accepted": iso(answer.accepted_at),
                 "parts": answer.parts,
                 "reference": answer.reference,
                 "deliveries": [_delivery(delivery) for delivery in answer.deliveries],
@@ -89,22 +89,16 @@ def _message(message: ReceivedMessage) -> dict[str, object]:
         "from": message.sender,
         "to": message.recipient,
         "message": message.text,
-        "received": _moment(message.received_at),
+        "received": iso(message.received_at),
     }
 
 
 def _delivery(delivery: DeliveryStatus) -> dict[str, object]:
     steps = [
-        {"at": _moment(step.at), "part": step.part, "event": step.event, "detail": step.detail}
+        {"at": iso(step.at), "part": step.part, "event": step.event, "detail": step.detail}
         for step in delivery.steps
     ]
     return {"recipient": delivery.recipient, "state": delivery.state, "steps": steps}
-
-
-def _moment(milliseconds: int) -> str:
-    """A time as ISO 8601 has it, in UTC."""
-    moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _element(name: str, value: object) -> str:

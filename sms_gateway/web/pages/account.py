@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from ... import moments
 from ...accounts import Account
 from ...backend import PageBackend
 from ...codes import Code
@@ -139,7 +140,7 @@ class AccountPages:
             raise HTTPException(404)
         search = request.query_params.get("search", "").strip()[:200].replace("\0", "")
         texts = "texts" in request.query_params
-        now = time.time_ns() // 1_000_000
+        now = moments.now()
         whole = not before and not search
 
         def read() -> tuple[history.SentPage, chart.Chart | None, list[str]]:

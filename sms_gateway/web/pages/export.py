@@ -3,8 +3,8 @@
 import csv
 import io
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
+from ...moments import utc
 from ...sms.message import FATES
 from ...store import Store, history
 
@@ -28,7 +28,7 @@ def export(store: Store, account_id: int) -> Iterator[bytes]:
                 [
                     (
                         message.id,
-                        _moment(message.accepted_at),
+                        f"{utc(message.accepted_at):%Y-%m-%d %H:%M:%S}",
                         recipient.removeprefix("+"),
                         state.value,
                         str(message.parts),
@@ -54,7 +54,3 @@ def _lines(rows: list[tuple[str, ...]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue().encode()
-
-
-def _moment(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

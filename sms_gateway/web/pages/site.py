@@ -5,7 +5,6 @@ import hmac
 import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from importlib.resources import files
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from starlette.types import Scope
 
 from ... import __version__
 from ...errors import GatewayError
+from ...moments import iso, utc
 from ...signup.sessions import new_token
 from ...sms.message import State
 from ...words import LANGUAGES, preferred, words
@@ -240,13 +240,10 @@ def _filters(language: str) -> Mapping[str, Callable[..., str]]:
     """How times and numbers are written in a language."""
     locale = {"en": "en_GB"}.get(language, language)
 
-    def moment(milliseconds: int) -> datetime:
-        return datetime.fromtimestamp(milliseconds / 1_000, UTC)
-
     return {
-        "time": lambda ms: f"{format_datetime(moment(ms), 'medium', locale=locale)} UTC",
-        "iso": lambda ms: moment(ms).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "day": lambda ms: format_date(moment(ms).date(), "medium", locale=locale),
-        "short_day": lambda ms: format_skeleton("MMMd", moment(ms), locale=locale),
+        "time": lambda ms: f"{format_datetime(utc(ms), 'medium', locale=locale)} UTC",
+        "iso": iso,
+        "day": lambda ms: format_date(utc(ms).date(), "medium", locale=locale),
+        "short_day": lambda ms: format_skeleton("MMMd", utc(ms), locale=locale),
         "number": lambda number: format_decimal(number, locale=locale),
     }
