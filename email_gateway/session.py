@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from aiosmtpd.smtp import SMTP, Envelope, syntax
 
 from sms_gateway.backend import MailChoices
+from sms_gateway.network.clients import address_of, network_of
 
-from .limits import Limits, network_of
+from .limits import Limits
 
 #: After so many refusals the client is sent away.
 MOST_ERRORS = 20
@@ -81,7 +82,7 @@ class Connection(SMTP):
             return
         assert isinstance(transport, asyncio.Transport)
         peer = transport.get_extra_info("peername")
-        network = network_of(peer[0]) if isinstance(peer, tuple) else ""
+        network = network_of(address_of(peer[0])) if isinstance(peer, tuple) else ""
         if not self._registry.limits.connect(network):
             transport.write(b"421 4.7.0 Too many connections, try again later\r\n")
             transport.close()

@@ -5,6 +5,8 @@ import re
 import secrets
 from dataclasses import dataclass
 
+from .allowance import admit
+
 _PERIODS = {"s": 1_000, "min": 60_000, "h": 3_600_000, "day": 86_400_000}
 _RATE = re.compile(r"([1-9][0-9]{0,6})/(s|min|h|day)")
 
@@ -33,16 +35,11 @@ class Rate:
     def admit(self, next_free: int, now: int, messages: int) -> int | None:
         """Charge `messages` to a limiter, or return None when its limit is reached.
 
-        The limiter is the generic cell rate algorithm (ITU-T I.371): its whole state is one
-        time, `next_free`, at which it will be empty again; `now` and the result are in
-        microseconds too. A request is admitted while any allowance is left and then pays for
-        all its messages, so that a request for four is not refused for ever at 1/min.
+        `next_free` is what `allowance` calls `free_at`; it, `now` and the result are in
+        microseconds.
         """
         interval = self.period * 1_000 // self.count
-        busy_until = max(next_free, now)
-        if busy_until - now > interval * (self.count - 1):
-            return None
-        return busy_until + interval * messages
+        return admit(next_free, now, interval, self.count, messages)
 
 
 #: What stands for every sender; it is none itself.

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .networks import Headers, Networks
+from ..network.clients import Headers, Networks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,27 +3,10 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from email_gateway.answers import STATUSES, answer
-from email_gateway.limits import MOST_NETWORKS, Limits, network_of
+from email_gateway.limits import Limits
 from sms_gateway.backend import Reply
 from sms_gateway.codes import Code
-
-
-@pytest.mark.parametrize(
-    ("host", "network"),
-    [
-        ("192.0.2.25", "192.0.2.0/24"),
-        ("::ffff:192.0.2.25", "192.0.2.0/24"),
-        ("2001:db8:1:2::3", "2001:db8:1::/48"),
-        ("fe80::1%eth0", "fe80::/48"),
-        ("", ""),
-        ("/run/socket", ""),
-    ],
-)
-def test_a_network_is_what_one_customer_commonly_has(host: str, network: str) -> None:
-    assert network_of(host) == network
 
 
 def test_a_minute_holds_so_many_mails_of_a_network_and_then_one_after_the_other() -> None:
@@ -39,16 +22,6 @@ def test_a_minute_holds_so_many_mails_of_a_network_and_then_one_after_the_other(
 def test_no_limit_counts_nothing() -> None:
     limits = Limits(connections=1, per_network=1, mails_per_minute=0)
     assert all(limits.admit("a", 0.0) for _ in range(1_000))
-
-
-def test_the_networks_that_were_quiet_longest_are_forgotten() -> None:
-    limits = Limits(connections=1, per_network=1, mails_per_minute=1)
-    assert limits.admit("first", 0.0)
-    assert limits.admit("second", 0.0)
-    for number in range(MOST_NETWORKS - 1):
-        assert limits.admit(str(number), 0.0)
-    assert not limits.admit("second", 0.0)
-    assert limits.admit("first", 0.0)
 
 
 def test_connections_are_counted_in_all_and_by_network() -> None:

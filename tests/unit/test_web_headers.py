@@ -5,7 +5,7 @@ import time
 import pytest
 from hostile.asgi import Faces
 
-from sms_gateway.web import networks
+from sms_gateway.network import clients
 from sms_gateway.web.pages import headers
 
 TOKEN = "0123456789abcdef" * 4
@@ -50,13 +50,13 @@ def test_of_cookies_the_secret_is_read_and_nothing_else(cookies, token):
         (["a"], ["a"]),
         (["a, b", "c"], ["c", "b", "a"]),
         (["a,,b "], ["b", "", "a"]),
-        (["x," * 40 + "y"], ["y", *"x" * (networks.MOST_HOPS - 1)]),
-        (["x"] * 40 + ["y"], ["y", *"x" * (networks.MOST_HOPS - 1)]),
+        (["x," * 40 + "y"], ["y", *"x" * (clients.MOST_HOPS - 1)]),
+        (["x"] * 40 + ["y"], ["y", *"x" * (clients.MOST_HOPS - 1)]),
     ],
 )
 def test_the_nearest_hops_are_told_first_and_no_more_than_so_many(lines, hops):
     given = [(b"x-forwarded-for", line.encode()) for line in lines]
-    assert list(networks.hops([*given, (b"x", b"y")])) == hops
+    assert list(clients.hops([*given, (b"x", b"y")])) == hops
 
 
 def test_quotes_and_backslashes_of_64_kb_are_read_at_once():

@@ -3,7 +3,7 @@ faster, whatever it says."""
 
 import re
 
-from ..networks import Headers
+from ...network.clients import Headers
 
 # A session's secret. All that a cookie of ours may be.
 _TOKEN = re.compile(rb"[0-9A-Za-z]{64}")

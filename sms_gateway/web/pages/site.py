@@ -20,12 +20,12 @@ from starlette.types import Scope
 from ... import __version__
 from ...errors import GatewayError
 from ...moments import iso, utc
+from ...network.clients import Networks
 from ...signup.sessions import new_token
 from ...sms.message import State
 from ...words import LANGUAGES, preferred, words
 from ...words.reasons import in_words
 from .. import params
-from ..networks import Networks
 from . import headers
 
 _POLICY = (

@@ -32,13 +32,13 @@ class Networks:
         return "" if self._believed(address) else network_of(address)
 
     def _first(self, host: str, headers: Headers) -> Address | None:
-        address, named = _address(host), hops(headers)
+        address, named = address_of(host), hops(headers)
         # Each proxy adds whom it got the request from; who is believed is asked for the one before.
         while self._believed(address):
             hop = next(named, None)
             if hop is None:
                 break
-            address = _address(hop)
+            address = address_of(hop)
         return address
 
     def _believed(self, address: Address | None) -> bool:
@@ -46,7 +46,8 @@ class Networks:
 
 
 def network_of(address: Address | None) -> str:
-    """A /24, or a /48 of IPv6; empty for no address."""
+    """The network of an address, by which limits count: a /24, or a /48 of IPv6; empty for no
+    address."""
     if address is None:
         return ""
     return str(ip_network((address, _PREFIX[address.version]), strict=False))
@@ -62,7 +63,9 @@ def hops(headers: Headers) -> Iterator[str]:
 
 
 @lru_cache(maxsize=1024)
-def _address(host: str) -> Address | None:
+def address_of(host: str) -> Address | None:
+    """The address that a host is, an IPv4 one where an IPv6 one stands for it (RFC 4291, section
+    2.5.5.2); None for a host that is no address."""
     try:
         address = ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
