@@ -1,9 +1,11 @@
 """The one contract between the faces and the gateway."""
 
+import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from .codes import Code
 
@@ -115,6 +117,10 @@ class MessageStatus:
     reference: str = ""
 
 
+#: Is called with the reply to a submission: once, now or later, in the thread of the event loop.
+OnReply = Callable[[Reply], None]
+
+
 class Backend(Protocol):
     """Takes messages. In process it is the gateway; over HTTP any server that speaks /sendsms/.
 
@@ -122,12 +128,20 @@ class Backend(Protocol):
     A parameter that did not come is the empty string.
     """
 
-    async def sendsms(self, submission: Submission) -> Reply:
+    def submit(self, submission: Submission, on_reply: OnReply) -> None:
         """Accept one text for one to four numbers; all of them or none.
 
         A repeat with the same idempotency key and content within 24 hours gets the first reply
         again and sends nothing; the key with other content is refused (code 7).
+
+        This is the one way in. It starts no task for an account in memory: tasks and futures cost
+        as much as checking a message.
         """
+        ...
+
+    async def sendsms(self, submission: Submission) -> Reply:
+        """The reply to `submit`, for callers that await it. A caller that is cancelled does not
+        take its submission back."""
         ...
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
@@ -164,17 +178,6 @@ class Backend(Protocol):
         less than everything never deletes everything.
         """
         ...
-
-
-#: Takes a message as `Backend.sendsms` does, but needs no task: it is given what is to be called
-#: with the reply, at once or later. False when it does not take it so, and `sendsms` is to be
-#: awaited.
-SendSoon = Callable[[Submission, Callable[[Reply], None]], bool]
-
-
-def never_soon(submission: Submission, then: Callable[[Reply], None]) -> bool:
-    """The `SendSoon` of a backend that has none."""
-    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +225,39 @@ class PageBackend(Backend, Protocol):
     ) -> Reply:
         """Do as `deletesms` for an account."""
         ...
+
+
+_Answer = TypeVar("_Answer")
+_Asked = TypeVarTuple("_Asked")
+
+
+async def awaited(
+    ask: Callable[[Unpack[_Asked], Callable[[_Answer], None]], None], *asked: *_Asked
+) -> _Answer:
+    """What a function that takes a callback calls it with, for callers that await it."""
+    answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+    ask(*asked, partial(_settle, answer))
+    return await answer
+
+
+def _settle(future: asyncio.Future[_Answer], answer: _Answer) -> None:
+    if not future.done():  # its caller may have been cancelled
+        future.set_result(answer)
+
+
+# The event loop itself keeps no task from being collected.
+_running: set[asyncio.Task[None]] = set()
+
+
+def call_back(work: Coroutine[Any, Any, _Answer], on_answer: Callable[[_Answer], None]) -> None:
+    """Call `on_answer` with the result of a coroutine that does not raise; it runs in a task."""
+
+    async def run() -> None:
+        on_answer(await work)
+
+    task = asyncio.get_running_loop().create_task(run())
+    _running.add(task)
+    task.add_done_callback(_running.discard)
 
 
 def content_key(source: str, recipients: str, message: str) -> str:

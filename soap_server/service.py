@@ -67,20 +67,16 @@ class Exchange:
     async def answer(
         self, call: Awaitable[_Answer], without: Callable[[Reply], _Answer]
     ) -> _Answer:
-        """What the backend answers, as `answered` has it; its Retry-After is kept."""
-        answer = await answered(call, without)
+        """What the backend answers, and if it fails, which it is not to do, what stands for code
+        30. What goes beside the result is kept."""
+        try:
+            answer = await call
+        except Exception as error:
+            log_failure("backend failed", error)
+            answer = without(Reply(Code.INTERNAL))
         reply = answer if isinstance(answer, Reply) else answer.reply
         self.retry_after, self.note = reply.retry_after, reply.note
         return answer
-
-
-async def answered(call: Awaitable[_Answer], without: Callable[[Reply], _Answer]) -> _Answer:
-    """What the backend answers; if it fails, which it is not to do, what stands for code 30."""
-    try:
-        return await call
-    except Exception as error:
-        log_failure("backend failed", error)
-        return without(Reply(Code.INTERNAL))
 
 
 def operation(*parameters: Any, result: Any) -> Any:
@@ -103,17 +99,9 @@ class SmsService(Service):  # type: ignore[misc]
     async def sendSms(context: Any, recipients: str, message: str, apikey: str) -> Reply:
         """recipients: phone numbers separated by commas; message: text; apikey: account key."""
         exchange: Exchange = context.udc
-        return await exchange.answer(
-            exchange.backend.sendsms(
-                Submission(
-                    recipients,
-                    message,
-                    exchange.key(apikey),
-                    idempotency_key=exchange.idempotency(recipients, message),
-                )
-            ),
-            itself,
-        )
+        key, repeat = exchange.key(apikey), exchange.idempotency(recipients, message)
+        submission = Submission(recipients, message, key, repeat)
+        return await exchange.answer(exchange.backend.sendsms(submission), itself)
 
     @operation(String, String, result=SendSmsResult)  # type: ignore[untyped-decorator]
     async def resendSms(context: Any, apikey: str, id: str) -> Reply:

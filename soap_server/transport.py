@@ -2,7 +2,7 @@
 
 import asyncio
 import binascii
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from spyne import Application, MethodContext
 from spyne.server import ServerBase
 
 import wsdl
-from sms_gateway.backend import Backend, Reply, SendSoon, Submission, never_soon
+from sms_gateway.backend import Backend, Reply, Submission, awaited, call_back
 from sms_gateway.codes import Code
 
 from . import compat, decode, faults, versions
@@ -20,7 +20,7 @@ from .envelope_templates import RESULT, EnvelopeTemplate, EnvelopeTemplates, Rea
 from .failures import log, log_failure
 from .faults import SoapFault
 from .protocol import HardenedSoap, fault
-from .service import NAME, Exchange, SmsService, answered, itself
+from .service import NAME, Exchange, SmsService
 from .types import NAMESPACE
 
 Scope = MutableMapping[str, Any]
@@ -30,6 +30,7 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 #: Status, headers and body.
 Response = tuple[int, Headers, bytes]
+OnResponse = Callable[[Response], None]
 
 ENDPOINT = "/sendsms/soap/"
 WSDL = "/sendsms/wsdl/sendSmsNow.wsdl"
@@ -68,18 +69,15 @@ class SoapApp:
         backend: Backend,
         public_url: str,
         *,
-        send_soon: SendSoon = never_soon,
         max_body: int = MAX_BODY,
         body_timeout: float = 60,
     ) -> None:
-        """`public_url` is what clients see before the paths, "https://sms.example.com", and
-        `send_soon` is the backend's, if it has one.
+        """`public_url` is what clients see before the paths, "https://sms.example.com".
 
         `max_body` is in bytes, packed and unpacked; `body_timeout`, in seconds, is for the whole of
         a request's body to arrive.
         """
         self._backend = backend
-        self._send_soon = send_soon
         self._wsdl = wsdl.document(public_url.rstrip("/") + ENDPOINT)
         self._max_body = max_body
         self._body_timeout = body_timeout
@@ -116,53 +114,40 @@ class SoapApp:
         query: bytes,
         headers: Mapping[bytes, bytes],
         body: bytes,
-        then: Callable[[Response], None],
-    ) -> Coroutine[Any, Any, Response] | None:
-        """Answer a POST with this body, which is not larger than `max_body`.
+        on_response: OnResponse,
+    ) -> None:
+        """Answer a POST with this body, which is not larger than `max_body`: the one entry, of
+        every server.
 
-        `then` is called with the response, at once or later, or a coroutine for it is returned. The
-        headers' names are in small letters; of several of a name the last counts. The query, which
-        other short ways ask for, makes no difference.
+        `on_response` is called once, now or later. The headers' names are in small letters; of
+        several of a name the last counts. The query makes no difference.
         """
-        call = self._plain_call(headers, body)
-        if call is None:
-            return self.by_spyne(headers, body)
-        template, submission = call
-        if self._send_soon(submission, partial(_filled, headers, template, then)):
-            return None
-        return self._answer_quickly(headers, *call)
+        if not self.by_template(headers, body, on_response):
+            call_back(self.by_spyne(headers, body), on_response)
 
-    def quick(
-        self, headers: Mapping[bytes, bytes], body: bytes
-    ) -> Coroutine[Any, Any, Response] | None:
-        """The response to a plain call of `sendSms`; None when it is not, or may not be one."""
-        call = self._plain_call(headers, body)
-        return None if call is None else self._answer_quickly(headers, *call)
-
-    def _plain_call(
-        self, headers: Mapping[bytes, bytes], body: bytes
-    ) -> tuple[EnvelopeTemplate, Submission] | None:
+    def by_template(
+        self, headers: Mapping[bytes, bytes], body: bytes, on_response: OnResponse
+    ) -> bool:
+        """Do the same with a call of `sendSms` whose envelope has a known template; False for
+        every other request, of which spyne makes what there is to make."""
         if b"content-encoding" in headers or not is_plain(headers.get(b"content-type", b"")):
-            return None
+            return False
         read = self._templates.read(body)
         if read is None:
-            return None
+            return False
         template, recipients, message, apikey = read
         key = apikey.strip() or _basic_password(headers).strip()
-        repeat = _idempotency_key(headers)
-        return template, Submission(recipients, message, key, idempotency_key=repeat)
-
-    async def _answer_quickly(
-        self,
-        headers: Mapping[bytes, bytes],
-        template: EnvelopeTemplate,
-        submission: Submission,
-    ) -> Response:
-        reply = self._backend.sendsms(submission)
-        return _reported(headers, template, await answered(reply, itself))
+        submission = Submission(recipients, message, key, _idempotency_key(headers))
+        on_reply = partial(_report, on_response, headers, template)
+        try:
+            self._backend.submit(submission, on_reply)
+        except Exception as error:  # which it is not to do
+            log_failure("backend failed", error)
+            on_reply(Reply(Code.INTERNAL))
+        return True
 
     async def by_spyne(self, headers: Mapping[bytes, bytes], body: bytes) -> Response:
-        """The same whatever it is."""
+        """The response to any POST, as spyne reads it."""
         exchange = Exchange(
             backend=self._backend,
             content_type=headers.get(b"content-type", b"").decode("latin-1"),
@@ -210,7 +195,7 @@ class SoapApp:
             # What is left of the body is not the next request.
             closing = {**headers, b"connection": b"close"}
             return _response(closing, 500, version.media_type.encode(), answer)
-        return await (self.quick(headers, body) or self.by_spyne(headers, body))
+        return await awaited(self.answer, b"", headers, body)
 
     async def _body(self, receive: Receive) -> bytes:
         """The whole body. Raises SoapFault when it is too large, too slow, in too many pieces or
@@ -325,13 +310,13 @@ def _reported(headers: Mapping[bytes, bytes], template: EnvelopeTemplate, reply:
     return _response(headers, 200, template.media_type, answer, *_beside(reply))
 
 
-def _filled(
+def _report(
+    on_response: OnResponse,
     headers: Mapping[bytes, bytes],
     template: EnvelopeTemplate,
-    then: Callable[[Response], None],
     reply: Reply,
 ) -> None:
-    then(_reported(headers, template, reply))
+    on_response(_reported(headers, template, reply))
 
 
 def _asks_for_wsdl(query: bytes) -> bool:

@@ -1,11 +1,23 @@
-"""A Backend that answers in time."""
+"""A Backend that answers in time.
+
+Each submission is answered once, by the backend or by the clock:
+
+ submit ──► waiting ──the backend replies──► replied
+               │
+               └──────its time is over─────► replied with code 6 ──the backend replies──► (dropped)
+
+One timer serves all submissions. They wait in the order in which their times will be over, so the
+timer is always that of the first.
+"""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 
-from ..backend import Backend, Inbox, MessageStatus, Reply, SendSoon, Submission, never_soon
+from ..backend import Backend, Inbox, MessageStatus, OnReply, Reply, Submission, awaited
 from ..codes import Code
 
 _Answer = TypeVar("_Answer")
@@ -14,29 +26,49 @@ _Answer = TypeVar("_Answer")
 class Deadline:
     """Answers for a backend that takes too long: code 6, and the outcome is not known."""
 
-    def __init__(
-        self, backend: Backend, limit: timedelta, *, send_soon: SendSoon = never_soon
-    ) -> None:
+    def __init__(self, backend: Backend, limit: timedelta) -> None:
         self._backend = backend
-        self._send_soon = send_soon
         self._seconds = limit.total_seconds()
         self._loop: asyncio.AbstractEventLoop | None = None
-        # One timer for all: those of `asyncio.timeout` cost as much as checking a request does.
-        self._calls: _Calls = {}
+        self._numbers = count()
+        #: By their numbers, those that wait for a reply, and when their time is over by the loop's
+        #: clock.
+        self._waiting: dict[int, tuple[OnReply, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def sendsms(self, submission: Submission) -> Coroutine[None, None, Reply]:
-        """See `Backend.sendsms`."""
-        return self._within(self._backend.sendsms(submission), _TOO_LATE)
+    def submit(self, submission: Submission, on_reply: OnReply) -> None:
+        """See `Backend.submit`."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        number = next(self._numbers)
+        ends = loop.time() + self._seconds
+        self._waiting[number] = on_reply, ends
+        if self._timer is None:
+            self._timer = loop.call_at(ends, self._end)
+        self._backend.submit(submission, partial(self._reply, number))
 
-    def sendsms_soon(self, submission: Submission, then: Callable[[Reply], None]) -> bool:
-        """See `SendSoon`."""
-        call = _Promise(then, self._calls)
-        self._begin(call)
-        if self._send_soon(submission, call.keep):
-            return True
-        del self._calls[call]
-        return False
+    def _reply(self, number: int, reply: Reply) -> None:
+        waiting = self._waiting.pop(number, None)
+        if waiting is not None:
+            on_reply, _ = waiting
+            on_reply(reply)
+
+    def _end(self) -> None:
+        """Answer those whose time is over."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        while self._waiting:
+            number, (_, ends) = next(iter(self._waiting.items()))
+            if ends > now:
+                self._timer = loop.call_at(ends, self._end)
+                break
+            self._reply(number, _TOO_LATE)
+
+    async def sendsms(self, submission: Submission) -> Reply:
+        """See `Backend.sendsms`."""
+        return await awaited(self.submit, submission)
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
         """See `Backend.resendsms`."""
@@ -58,79 +90,12 @@ class Deadline:
         deleted = self._backend.deletesms(apikey, id=id, before=before)
         return await self._within(deleted, _TOO_LATE)
 
-    async def _within(self, work: Coroutine[None, None, _Answer], too_late: _Answer) -> _Answer:
-        task = asyncio.current_task()
-        assert task is not None
-        call = _Wait(task)
-        self._begin(call)
+    async def _within(self, work: Coroutine[Any, Any, _Answer], too_late: _Answer) -> _Answer:
         try:
-            return await work
-        except asyncio.CancelledError:
-            # Somebody else may want the task to end, too.
-            if not call.ended or task.cancelling() > call.cancelling + 1:
-                raise
+            async with asyncio.timeout(self._seconds):
+                return await work
+        except TimeoutError:
             return too_late
-        finally:
-            self._calls.pop(call, None)
-            if call.ended:
-                task.uncancel()
 
-    def _begin(self, call: "_Wait | _Promise") -> None:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        self._calls[call] = ends = self._loop.time() + self._seconds
-        if self._timer is None:
-            self._timer = self._loop.call_at(ends, self._end)
-
-    def _end(self) -> None:
-        """End the calls whose time is over; they stand in the order in which that comes."""
-        self._timer = None
-        now = asyncio.get_running_loop().time()
-        while self._calls:
-            call, ends = next(iter(self._calls.items()))
-            if ends > now:
-                self._timer = asyncio.get_running_loop().call_at(ends, self._end)
-                break
-            del self._calls[call]
-            call.end()
-
-
-class _Wait:
-    """A task that waits for its answer."""
-
-    __slots__ = ("cancelling", "ended", "task")
-
-    def __init__(self, task: asyncio.Task[Any]) -> None:
-        self.task = task
-        #: How often the task had been cancelled before.
-        self.cancelling = task.cancelling()
-        self.ended = False
-
-    def end(self) -> None:
-        self.ended = True
-        self.task.cancel()
-
-
-class _Promise:
-    """A reply that somebody is to be called with."""
-
-    __slots__ = ("calls", "then")
-
-    def __init__(self, then: Callable[[Reply], None], calls: "_Calls") -> None:
-        self.then = then
-        self.calls = calls
-
-    def keep(self, reply: Reply) -> None:
-        """The reply is here, and too late when the call has ended."""
-        if self in self.calls:
-            del self.calls[self]
-            self.then(reply)
-
-    def end(self) -> None:
-        self.then(_TOO_LATE)
-
-
-#: The calls that are under way, and when their time is over, by the loop's clock.
-_Calls = dict[_Wait | _Promise, float]
 
 _TOO_LATE = Reply(Code.TIMED_OUT)

@@ -17,10 +17,13 @@ from ..backend import (
     Inbox,
     MailChoices,
     MessageStatus,
+    OnReply,
     ReceivedMessage,
     Reply,
     Step,
     Submission,
+    awaited,
+    call_back,
 )
 from ..codes import Code
 from ..log import error_facts
@@ -86,8 +89,6 @@ class Gateway:
         self._clock = clock
         self._accounts: dict[_Credential, Account] = {}
         self._commits: GroupCommit[Request, Reply | None] | None = None
-        #: Those that `sendsms_soon` has left to `sendsms` at last.
-        self._anew: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begin to accept on the running loop."""
@@ -100,47 +101,66 @@ class Gateway:
         if self._commits is not None:
             await self._commits.aclose()
 
+    def submit(self, submission: Submission, on_reply: OnReply) -> None:
+        """See `Backend.submit`."""
+        if submission.apikey:
+            self._submit((_account_of_key, submission.apikey), submission, on_reply)
+        else:
+            on_reply(Reply(Code.KEY_MISSING))
+
     async def sendsms(self, submission: Submission) -> Reply:
         """See `Backend.sendsms`."""
-        try:
-            return await self._send(_by_key(submission.apikey), submission)
-        except Exception as error:
-            return _failure(error)
+        return await awaited(self.submit, submission)
 
-    def sendsms_soon(self, submission: Submission, then: Callable[[Reply], None]) -> bool:
-        """See `SendSoon`: by an account in memory, unless that may be the reason for a refusal."""
-        account = self._accounts.get((_account_of_key, submission.apikey))
-        if account is None:
-            return False
+    def _submit(self, credential: _Credential, submission: Submission, on_reply: OnReply) -> None:
+        """Submit by the account in memory; by what is stored when there is none, or when what is in
+        memory may be the reason for a refusal."""
         assert self._commits is not None, "start() comes first"
-        try:
-            request = self._rules.check(account, submission)
-            self._commits.put(request, partial(self._tell, submission, then))
-        except RefusedError:
-            return False
-        except Exception as error:
-            then(_failure(error))
-        return True
+        account = self._accounts.get(credential)
+        if account is not None:
+            done = partial(self._on_result, credential, submission, on_reply)
+            try:
+                self._commits.put(self._rules.check(account, submission), done)
+                return
+            except RefusedError:
+                pass
+            except Exception as error:
+                on_reply(_failure(error))
+                return
+        call_back(self._submit_anew(credential, submission), on_reply)
 
-    def _tell(
+    def _on_result(
         self,
+        credential: _Credential,
         submission: Submission,
-        then: Callable[[Reply], None],
+        on_reply: OnReply,
         result: Reply | Exception | None,
     ) -> None:
-        """Tell what became of a message that was sent soon."""
         if isinstance(result, Reply):
-            then(result)
+            on_reply(result)
         elif result is not None:
-            then(_failure(result))
-        else:
-            # The copy in memory is out of date, so that nothing was done.
-            task = asyncio.get_running_loop().create_task(self._send_anew(submission, then))
-            self._anew.add(task)
-            task.add_done_callback(self._anew.discard)
+            on_reply(_failure(result))
+        else:  # the account in memory is out of date, so that nothing was done
+            call_back(self._submit_anew(credential, submission), on_reply)
 
-    async def _send_anew(self, submission: Submission, then: Callable[[Reply], None]) -> None:
-        then(await self.sendsms(submission))
+    async def _submit_anew(self, credential: _Credential, submission: Submission) -> Reply:
+        """Submit by the account as it is stored, as often as it changes meanwhile."""
+        assert self._commits is not None, "start() comes first"
+        try:
+            async with asyncio.timeout(None if self._patience == math.inf else self._patience):
+                while True:
+                    account = await self._load(credential)
+                    try:
+                        request = self._rules.check(account, submission)
+                    except RefusedError as refused:
+                        return await self._refusal(account, submission, refused)
+                    reply = await self._commits.submit(request)
+                    if reply is not None:
+                        return reply
+        except TimeoutError:
+            return Reply(Code.TIMED_OUT)
+        except Exception as error:
+            return _failure(error)
 
     async def knows(self, address: str) -> MailChoices | None:
         """See `MailBackend.knows`."""
@@ -161,9 +181,9 @@ class Gateway:
             account = await self._load(credential)
             if not _may_write(mail_from, account.mail_senders):
                 raise RefusedError(Code.NOT_SENT, "This sender may not write to this address")
-            return await self._send(credential, submission)
         except Exception as error:
             return _failure(error)
+        return await awaited(self._submit, credential, submission)
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
         """See `Backend.resendsms`."""
@@ -341,25 +361,6 @@ class Gateway:
         if total:
             self._store.scrub()
         return total
-
-    async def _send(self, credential: _Credential, submission: Submission) -> Reply:
-        assert self._commits is not None, "start() comes first"
-        account = self._accounts.get(credential)
-        while True:
-            fresh = account is None
-            if account is None:
-                account = await self._load(credential)
-            try:
-                request = self._rules.check(account, submission)
-            except RefusedError as refused:
-                if fresh:
-                    return await self._refusal(account, submission, refused)
-            else:
-                reply = await self._commits.submit(request)
-                if reply is not None:
-                    return reply
-            # The copy in memory is out of date, or may be the reason for a refusal.
-            account = None
 
     async def _load(self, credential: _Credential) -> Account:
         statement, value = credential

@@ -6,7 +6,7 @@ import soap_server
 
 from ..remote.http_backend import HttpBackend
 from ..settings import Settings, SettingsError, masked
-from ..web.app import go_on, shortened
+from ..web.app import by_request_line, go_on
 from ..web.express import Application
 from .limits import limits_of
 
@@ -15,7 +15,7 @@ def soap_app(settings: Settings, backend: str) -> ASGIApp:
     """The SOAP face in front of a remote gateway, `backend` being its URL; SettingsError for a
     wrong one."""
     remote = _remote(settings, backend)
-    soap = soap_server.SoapApp(remote, settings.external_url(), send_soon=remote.sendsms_soon)
+    soap = soap_server.SoapApp(remote, settings.external_url())
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -24,8 +24,8 @@ def soap_app(settings: Settings, backend: str) -> ASGIApp:
         if scope["type"] == "lifespan":  # which lasts as long as the server
             await remote.aclose()
 
-    ways = shortened({("POST", path): soap.answer for path in soap_server.PATHS})
-    return Application(app, ways, soap.unreadable, limits_of(settings))
+    entries = by_request_line({("POST", path): soap.answer for path in soap_server.PATHS})
+    return Application(app, entries, soap.unreadable, limits_of(settings))
 
 
 def check_backend(settings: Settings, backend: str) -> None:

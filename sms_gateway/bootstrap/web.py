@@ -37,15 +37,14 @@ def web_app(settings: Settings) -> ASGIApp:
         pending = await asyncio.to_thread(pending_migration, store)
         return None if pending is None else "the database is not at the schema of this version"
 
-    backend = Deadline(accepting, settings.backend_timeout, send_soon=accepting.sendsms_soon)
-    soap = soap_server.SoapApp(backend, settings.external_url(), send_soon=backend.sendsms_soon)
+    backend = Deadline(accepting, settings.backend_timeout)
+    soap = soap_server.SoapApp(backend, settings.external_url())
     return create_app(
         backend,
-        send_soon=backend.sendsms_soon,
         public_url=settings.external_url(),
         soap=soap,
         soap_paths=soap_server.PATHS,
-        soap_quick=soap.answer,
+        soap_entry=soap.answer,
         soap_unreadable=soap.unreadable,
         readiness=readiness,
         lifespan=lifespan,

@@ -1,19 +1,20 @@
 """Calls that wait at the same time share one request, as messages share one commit."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from math import inf
 from typing import Any, NamedTuple
 
-from ..backend import Reply, Submission
+from ..backend import OnReply, Reply, Submission
 from ..codes import Code
 
 #: A JSON list of calls, as the server's `Accept-Post` names it.
 MEDIA_TYPE = "application/vnd.sendsmsnow.calls+json"
 #: The most calls of one request.
 MOST_CALLS = 100
-#: The most bytes of one request: what the short way of our own web server takes.
+#: The most bytes of one request: what goes express at our own web server.
 MOST_BYTES = 64 * 1024
 #: Seconds that a call waits for the request before it, which may have got stuck.
 PATIENCE = 0.05
@@ -44,6 +45,10 @@ class Call(NamedTuple):
         )
 
 
+#: A call that waits for company, and who is called with its reply.
+_Waiting = tuple[Call, OnReply]
+
+
 class BatchedCalls:
     """Sends calls, one after the other or many in one request.
 
@@ -68,27 +73,23 @@ class BatchedCalls:
         self._latest: object = None
         #: When nobody waits for it any more, by the loop's clock.
         self._waited_for = 0.0
-        self._waiting: dict[_Place, Call] = {}
+        self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def send(self, call: Call) -> Reply:
-        """The reply to a call; what shares a request has its reply when the first of them is to
-        have it."""
-        if self.may_share():
-            reply = await self._in_company(call)
-            if reply is not None:
-                return reply
-        return await self._by_itself(call)
-
-    def share(self, call: Call, then: Callable[[Reply], None]) -> None:
-        """Send a call in company, while that `may_share`, and call `then` with the reply."""
-        self._join(_Promise(self, call, then), call)
-
-    def may_share(self) -> bool:
-        """Whether a request is under way that is worth waiting for, and the next may be shared."""
-        return self.is_possible and self._latest is not None and self.now() < self._waited_for
+    def submit(self, call: Call, on_reply: OnReply) -> None:
+        """Send a call, and call `on_reply` with its reply; what shares a request has its reply when
+        the first of them is to have it."""
+        # A request is under way that is worth waiting for, and the next may be shared.
+        if self.is_possible and self._latest is not None and self.now() < self._waited_for:
+            self._waiting.append((call, on_reply))
+            if len(self._waiting) >= MOST_CALLS:
+                self._send_next()
+            elif self._timer is None:
+                self._set_timer()
+        else:
+            self._begin(self._send_alone(self._sent(), call, on_reply))
 
     def now(self) -> float:
         """The time by the loop's clock."""
@@ -97,44 +98,32 @@ class BatchedCalls:
             self._loop = asyncio.get_running_loop()
         return self._loop.time()
 
-    def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do work in a task that `aclose` ends."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _by_itself(self, call: Call) -> Reply:
-        latest = self._sent()
-        try:
-            return await self._alone(call)
-        finally:
-            self._answered(latest)
-
     async def aclose(self) -> None:
-        """Give up what is under way; it is answered with code 6, as it may have arrived."""
+        """Give up what is under way, which is answered with code 6, as it may have arrived; and
+        what waits, which is answered with code 30."""
+        while self._waiting:
+            _, on_reply = self._waiting.popleft()
+            on_reply(Reply(Code.INTERNAL))
+        await asyncio.sleep(0)  # a task that is cancelled before it began would answer nobody
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _in_company(self, call: Call) -> Reply | None:
-        place: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
-        self._join(place, call)
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send_alone(self, latest: object, call: Call, on_reply: OnReply) -> None:
+        reply = Reply(Code.TIMED_OUT)
         try:
-            return await place
+            reply = await self._alone(call)
         finally:
-            self._waiting.pop(place, None)
+            self._answered(latest)
+            on_reply(reply)
 
-    def _join(self, place: "_Place", call: Call) -> None:
-        self._waiting[place] = call
-        if len(self._waiting) >= MOST_CALLS:
-            self._send_next()
-        elif self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(self._waited_for, self._send_next)
-
-    async def tell(self, call: Call, then: Callable[[Reply], None]) -> None:
-        """Send a call by itself, and call `then` with the reply."""
-        then(await self._by_itself(call))
+    def _set_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_at(self._waited_for, self._send_next)
 
     def _sent(self) -> object:
         self._latest = latest = object()
@@ -151,72 +140,47 @@ class BatchedCalls:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        places, body, deadline = self._take()
-        if len(places) == 1:
-            places[0].set_result(None)
-        elif places:
-            self.begin(self._send(self._sent(), places, body, deadline))
+        taken, body, deadline = self._take()
+        if len(taken) == 1:
+            ((call, on_reply),) = taken
+            self._begin(self._send_alone(self._sent(), call, on_reply))
+        elif taken:
+            self._begin(self._send_together(self._sent(), taken, body, deadline))
         if self._waiting:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(self._waited_for, self._send_next)
+            self._set_timer()
 
-    def _take(self) -> "tuple[list[_Place], bytes, float]":
+    def _take(self) -> tuple[list[_Waiting], bytes, float]:
         """The calls of the next request, its body, and the first one's deadline."""
-        places: list[_Place] = []
+        taken: list[_Waiting] = []
         written: list[str] = []
         size, deadline, now = 1, inf, self.now()
-        while self._waiting and len(places) < MOST_CALLS:
-            place, call = next(iter(self._waiting.items()))
+        while self._waiting and len(taken) < MOST_CALLS:
+            call, on_reply = self._waiting[0]
             text = call.as_json()
             size += len(text) + 1
-            if places and size > MOST_BYTES:
+            if taken and size > MOST_BYTES:
                 break
-            del self._waiting[place]
-            if place.done():  # by a caller that has given up
-                continue
+            self._waiting.popleft()
             if call.deadline <= now:
-                place.set_result(Reply(Code.INTERNAL))  # nothing of it was written
+                on_reply(Reply(Code.INTERNAL))  # nothing of it was written
             else:
-                places.append(place)
+                taken.append((call, on_reply))
                 written.append(text)
                 deadline = min(deadline, call.deadline)
-        return places, f"[{','.join(written)}]".encode("ascii"), deadline
+        return taken, f"[{','.join(written)}]".encode("ascii"), deadline
 
-    async def _send(
-        self, latest: object, places: "Sequence[_Place]", body: bytes, deadline: float
+    async def _send_together(
+        self, latest: object, taken: Sequence[_Waiting], body: bytes, deadline: float
     ) -> None:
-        replies: Sequence[Reply | None] = [Reply(Code.TIMED_OUT)] * len(places)
+        replies: Sequence[Reply | None] = [Reply(Code.TIMED_OUT)] * len(taken)
         try:
-            replies = await self._together(len(places), body, deadline)
+            replies = await self._together(len(taken), body, deadline)
         finally:
-            for place, reply in zip(places, replies, strict=True):
-                if not place.done():
-                    place.set_result(reply)
+            for (call, on_reply), reply in zip(taken, replies, strict=True):
+                if reply is not None:
+                    on_reply(reply)
+                else:
+                    self._begin(self._send_alone(self._sent(), call, on_reply))
             for _ in range(ROUNDS):
                 await asyncio.sleep(0)
             self._answered(latest)
-
-
-class _Promise:
-    """The place of a call for whose reply nobody waits in a task."""
-
-    __slots__ = ("call", "calls", "then")
-
-    def __init__(self, calls: BatchedCalls, call: Call, then: Callable[[Reply], None]) -> None:
-        self.calls = calls
-        self.call = call
-        self.then = then
-
-    def done(self) -> bool:
-        """Nobody gives it up."""
-        return False
-
-    def set_result(self, reply: Reply | None) -> None:
-        if reply is not None:
-            self.then(reply)
-        else:
-            self.calls.begin(self.calls.tell(self.call, self.then))
-
-
-#: Takes the reply to a call, or None: it is to be sent by itself.
-_Place = asyncio.Future[Reply | None] | _Promise

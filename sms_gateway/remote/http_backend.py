@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from .. import __version__
-from ..backend import ID_KEY, Inbox, MessageStatus, Reply, Submission
+from ..backend import ID_KEY, Inbox, MessageStatus, OnReply, Reply, Submission, awaited
 from ..codes import Code
 from ..errors import GatewayError
 from ..moments import iso, now
@@ -89,16 +89,13 @@ class HttpBackend:
         self._doubt = 0.0
         self._calls = BatchedCalls(self._alone, self._together)
 
+    def submit(self, submission: Submission, on_reply: OnReply) -> None:
+        """See `Backend.submit`."""
+        self._calls.submit(self._call(submission), on_reply)
+
     async def sendsms(self, submission: Submission) -> Reply:
         """See `Backend.sendsms`."""
-        return await self._calls.send(self._call(submission))
-
-    def sendsms_soon(self, submission: Submission, then: Callable[[Reply], None]) -> bool:
-        """See `SendSoon`: in company."""
-        if not self._calls.may_share():
-            return False
-        self._calls.share(self._call(submission), then)
-        return True
+        return await awaited(self.submit, submission)
 
     def _call(self, submission: Submission) -> Call:
         # Whatever the first one came to, the key keeps a second from sending again.

@@ -1,27 +1,36 @@
-"""The worker with the short way for what `express` can read, and the plain way for all else."""
+"""The worker whose connections read plain requests themselves, and leave all others to gunicorn.
 
-import asyncio
-from collections.abc import Coroutine, Mapping
+The states of a connection:
+
+ idle ──a plain request, whole──► answering ──written──────────────────────────► idle | closed
+  │ │                                 └──written, its client does not read──► unread ──it has──┘
+  │ └──the head of one──► begun ──its body, in one piece──► answering
+  │                         └──a piece of it, or a second without──► plain
+  └──anything else──► plain ──gunicorn has answered it──► idle | closed
+
+What comes while it is answering waits (`_behind`), and is read when it is idle again.
+"""
+
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from gunicorn.asgi import protocol
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from ..web import api, express
 from ..web.incident import report
-from .asgi_worker import Connection, Worker
+from .asgi_connection import Connection
+from .asgi_worker import Worker
 
 
 class ExpressConnection(Connection):
-    """A connection whose requests go the short way, one after the other, when they can."""
+    """A connection whose requests go express, one after the other, when they can."""
 
     def __init__(self, worker: "ExpressWorker") -> None:
         super().__init__(worker)
+        self._entries = worker.entries
         #: The head of the request that is being answered.
         self._taken: express.Head | None = None
-        #: What answers it, where that takes a task.
-        self._answering: asyncio.Task[None] | None = None
         #: Whether it is answered but for what its client has not read yet.
         self._unread = False
         #: What came behind it.
@@ -38,14 +47,14 @@ class ExpressConnection(Connection):
         super().resume_writing()
         if self._unread:
             self._unread = False
-            self._end()
+            self._end(closing=self._is_last())
 
     def data_received(self, data: bytes) -> None:
         if self._taken is not None:
             self._behind += data
             self._flow_control.pause_reading()
         elif self._current_request is not None or self._head or not self._take(data):
-            # Of a request that goes the plain way, or is to.
+            # Of a request that gunicorn reads, or is to.
             self._leave(data)
 
     def unfinished_since(self) -> float:
@@ -55,29 +64,27 @@ class ExpressConnection(Connection):
         return self._begun or super()._begins()
 
     def _take(self, data: bytes) -> bool:
-        """Whether a request goes the short way, with these bytes for its beginning or its end."""
+        """Whether a request goes express, with these bytes for its beginning or its end."""
         request = express.read(self._begun + data)
         if request is None:
             return False
         head, body, missing = request
-        quick: express.Quick | None = self.worker.quick.get(head.what)
-        if quick is None or (missing and self._begun):
+        entry = self._entries.get(head.what)
+        if entry is None or (missing and self._begun):
             return False
         self.busy = True
         if missing:
-            # Many clients send their body by itself; what comes in more pieces is no short way.
+            # Many clients send their body by itself; what comes in more pieces is gunicorn's.
             self._begun, self._begun_at = data, self.worker.loop.time()
             return True
         self._begun = b""
-        self._cancel_keepalive_timer()
+        if self._keepalive_handle:
+            self._cancel_keepalive_timer()
         self._taken = head
         try:
-            coming = quick(head.query, head.headers, body, self._answer)
+            entry(head.query, head.headers, body, self._answer)
         except Exception as error:
-            self._answer(_failed(error, head))
-        else:
-            if coming is not None:
-                self._answering = self.worker.loop.create_task(self._await(coming, head))
+            self._answer(api.failed(report(error), head.query, head.headers))
         return True
 
     def _leave(self, data: bytes) -> None:
@@ -87,40 +94,32 @@ class ExpressConnection(Connection):
         super().data_received(data)
 
     def wait_no_longer(self) -> None:
-        """Leave a request whose body does not come to the plain way, which knows how to wait."""
+        """Leave a request whose body does not come to gunicorn, which knows how to wait."""
         if self._begun:
             self._leave(b"")
 
-    async def _await(
-        self, coming: Coroutine[Any, Any, express.Response], head: express.Head
-    ) -> None:
-        try:
-            response = await coming
-        except Exception as error:
-            response = _failed(error, head)
-        self._answer(response)
-
     def _answer(self, response: express.Response) -> None:
+        closing = self._is_last()
         if not self._closed:
-            self._safe_write(_written(response, self._is_last()))
+            self._safe_write(_written(response, closing=closing))
             if self._flow_control.write_paused:
                 self._unread = True
                 return
-        self._end()
+        self._end(closing=closing)
 
     def _is_last(self) -> bool:
         """Whether the connection is closed behind this request."""
         return not (self.worker.alive and self._keepalive)
 
-    def _end(self) -> None:
+    def _end(self, *, closing: bool) -> None:
         """The request is answered."""
-        self._taken = self._answering = None
+        self._taken = None
         self.busy = False
         self.idle_since = self.worker.loop.time()
-        self.worker.answered(self)
+        self._admission.answered(self)
         if self._closed:
             return
-        if self._is_last():
+        if closing:
             self._close_transport()
         elif self._behind:
             behind, self._behind = self._behind, b""
@@ -133,23 +132,19 @@ class ExpressWorker(Worker):
 
     connection = ExpressConnection
 
-    def load_wsgi(self) -> Any:
+    def load_wsgi(self) -> None:
         super().load_wsgi()
-        #: The application's short ways.
-        self.quick: Mapping[bytes, express.Quick] = getattr(self.asgi, "quick", {})
+        #: The application's entries, by what a request line begins with.
+        self.entries: Mapping[bytes, express.Entry] = getattr(self.asgi, "express", {})
 
     def notify(self) -> None:
         """See `Worker.notify`; once a second, it is also the end of a wait for bodies."""
         super().notify()
-        for connection in list(self.connections):
+        for connection in list(self.admission.connections):
             connection.wait_no_longer()
 
 
-def _failed(error: Exception, head: express.Head) -> express.Response:
-    return api.failed(report(error), head.query, head.headers)
-
-
-def _written(response: express.Response, closing: bool) -> bytes:
+def _written(response: express.Response, *, closing: bool) -> bytes:
     """A response as gunicorn writes it."""
     status, headers, body = response
     end = b"Connection: close\r\n\r\n" if closing else b"\r\n"

@@ -1,4 +1,19 @@
-"""Group commit: concurrent work of one process shares one durable transaction."""
+"""Group commit: concurrent work of one process shares one durable transaction.
+
+The states of an item, which is told its result once:
+
+ put ──► waiting ──nothing more comes──► written here ──committed──► told
+            │                                 └──it failed──► written by the thread
+            └──the thread is free──► written by the thread ──committed──► told
+                                        ├──waited too long──► told OverdueError
+                                        ├──it failed──► written alone ──committed, or failed──► told
+                                        └──connection lost──► looked up ──known──► told
+                                                                 └──not known──► told
+                                                                    OutcomeUnknownError
+
+"Here" is the event loop's own thread: on SQLite, while its disk is quick. Nothing is written here
+while the thread writes, and what comes meanwhile waits for the thread's next transaction.
+"""
 
 import asyncio
 import logging

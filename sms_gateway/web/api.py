@@ -1,21 +1,19 @@
 """The HTTP API: unpack the parameters, call the backend, pack its answer."""
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
-from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..backend import Backend, Reply, SendSoon, Submission, never_soon
+from ..backend import Backend, OnReply, Reply, Submission, awaited, call_back
 from ..codes import Code
 from ..moments import read_iso
 from ..remote.batching import MEDIA_TYPE
 from . import params
-from .express import Quick, Response, send_response
+from .express import Entry, OnResponse, Response, send_response
 from .incident import report
 from .render import Answer, many, not_sent, response, wants_json
 
@@ -33,10 +31,6 @@ _ACCEPT_POST = ((
 _OF_NAMES = frozenset({Code.NOT_SENT, Code.KEY_MISSING, Code.ID_MISSING})
 
 
-def _sendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Reply]:
-    return backend.sendsms(_submission(fields, key))
-
-
 def _submission(fields: Fields, key: str) -> Submission:
     get = fields.get
     return Submission(
@@ -50,11 +44,11 @@ def _submission(fields: Fields, key: str) -> Submission:
     )
 
 
-def _resendsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
+def _resendsms(backend: Backend, fields: Fields) -> Awaitable[Answer]:
     return backend.resendsms(fields.get("apikey", ""), fields.get("id", ""))
 
 
-def _getsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
+def _getsms(backend: Backend, fields: Fields) -> Awaitable[Answer]:
     return backend.getsms(
         fields.get("apikey", ""),
         after=_number(fields.get("after") or "0"),
@@ -62,11 +56,11 @@ def _getsms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
     )
 
 
-def _status(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
+def _status(backend: Backend, fields: Fields) -> Awaitable[Answer]:
     return backend.status(fields.get("apikey", ""), fields.get("id", ""))
 
 
-def _deletesms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
+def _deletesms(backend: Backend, fields: Fields) -> Awaitable[Answer]:
     before = fields.get("before")
     return backend.deletesms(
         fields.get("apikey", ""),
@@ -77,20 +71,19 @@ def _deletesms(backend: Backend, fields: Fields, key: str) -> Awaitable[Answer]:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a path does with the parameters by name and the idempotency key (may be empty)."""
+    """What a path does with the parameters by name."""
 
-    call: Callable[[Backend, Fields, str], Awaitable[Answer]]
+    #: None: it submits a message; then one request may carry many calls, too.
+    ask: Callable[[Backend, Fields], Awaitable[Answer]] | None
     #: HEAD and whatever else promises to change nothing must not send a message.
     methods: tuple[str, ...] = ("GET", "POST")
     #: The only parameters it may come with; None lets others pass unread.
     only: frozenset[str] | None = None
-    #: Whether it sends a message; then one request may carry many calls, too.
-    sends: bool = False
 
 
 #: All paths of the API.
 OPERATIONS = {
-    "/sendsms/": Operation(_sendsms, sends=True),
+    "/sendsms/": Operation(None),
     "/resendsms/": Operation(_resendsms),
     "/getsms/": Operation(_getsms),
     "/status/": Operation(_status),
@@ -101,18 +94,18 @@ OPERATIONS = {
 }
 
 
-def operations(backend: Backend) -> dict[str, ASGIApp]:
-    """The API's endpoints by path; each path is also reached without its trailing slash."""
-    return {path: partial(_serve, backend, operation) for path, operation in OPERATIONS.items()}
-
-
-def quick(backend: Backend, send_soon: SendSoon) -> dict[tuple[str, str], Quick]:
-    """The short ways to the same endpoints, by method and path."""
+def entries(backend: Backend) -> dict[tuple[str, str], Entry]:
+    """The entries of the API, by method and path."""
     return {
-        (method, path): partial(_answer_soon, backend, send_soon, operation, method)
+        (method, path): partial(_answer, backend, operation, method)
         for path, operation in OPERATIONS.items()
         for method in operation.methods
     }
+
+
+def endpoints(backend: Backend) -> dict[str, ASGIApp]:
+    """ASGI around the same entries, by path."""
+    return {path: partial(_serve, backend, operation) for path, operation in OPERATIONS.items()}
 
 
 async def _serve(
@@ -129,115 +122,65 @@ async def _serve(
     except params.UnusableError as error:
         answer = _unusable(error, query, headers)
     else:
-        answer = await _answer(backend, operation, method, query, headers, body)
+        answer = await awaited(_answer, backend, operation, method, query, headers, body)
     await send_response(send, answer)
 
 
-async def _answer(
+def _answer(
     backend: Backend,
     operation: Operation,
     method: str,
     query: bytes,
     headers: Mapping[bytes, bytes],
     body: bytes,
-) -> Response:
-    if _is_post_of_calls(operation, method, headers):
-        return await _answer_many(backend, never_soon, query, headers, body)
+    on_response: OnResponse,
+) -> None:
+    """Answer a request: the `Entry` of an operation and a method."""
+    takes_calls = method == "POST" and operation.ask is None
     try:
-        fields, key = _read(operation, method, query, headers, body)
+        if takes_calls and _media_type(headers) == _CALLS:
+            _answer_many(backend, headers, body, on_response)
+            return
+        fields = params.read(method, query, headers, body)
+        key = _idempotency_key(headers)
+        if operation.only is not None:
+            _check_names(operation.only, fields)
     except params.UnusableError as error:
-        return _unusable(error, query, headers)
-    return await _called(backend, operation, method, headers, fields, key)
+        on_response(_unusable(error, query, headers))
+        return
+    if operation.ask is None:
+        on_reply = partial(_respond, on_response, takes_calls, headers, fields)
+        backend.submit(_submission(fields, key), on_reply)
+    else:
+        call_back(_asked(operation.ask(backend, fields), query, headers, fields), on_response)
 
 
-def _answer_soon(
-    backend: Backend,
-    send_soon: SendSoon,
-    operation: Operation,
-    method: str,
-    query: bytes,
-    headers: Mapping[bytes, bytes],
-    body: bytes,
-    then: Callable[[Response], None],
-) -> Coroutine[Any, Any, Response] | None:
-    """The same as `Quick` has it."""
-    if _is_post_of_calls(operation, method, headers):
-        return _answer_many(backend, send_soon, query, headers, body)
-    if not operation.sends:
-        return _answer(backend, operation, method, query, headers, body)
-    try:
-        fields, key = _read(operation, method, query, headers, body)
-    except params.UnusableError as error:
-        then(_unusable(error, query, headers))
-        return None
-    submission = _submission(fields, key)
-    if send_soon(submission, partial(_tell, then, operation, method, headers, fields)):
-        return None
-    return _sent(backend, operation, method, headers, fields, submission)
-
-
-def _tell(
-    then: Callable[[Response], None],
-    operation: Operation,
-    method: str,
+def _respond(
+    on_response: OnResponse,
+    takes_calls: bool,
     headers: Mapping[bytes, bytes],
     fields: Fields,
     answer: Answer,
 ) -> None:
-    then(_packed(operation, method, headers, fields, answer))
+    on_response(_packed(answer, headers, fields, takes_calls=takes_calls))
 
 
-def _is_post_of_calls(operation: Operation, method: str, headers: Mapping[bytes, bytes]) -> bool:
-    return operation.sends and method == "POST" and _media_type(headers) == _CALLS
-
-
-def _read(
-    operation: Operation,
-    method: str,
-    query: bytes,
-    headers: Mapping[bytes, bytes],
-    body: bytes,
-) -> tuple[Fields, str]:
-    """The parameters and the idempotency key. Raises UnusableError."""
-    fields = params.read(method, query, headers, body)
-    key = _idempotency_key(headers)
-    if operation.only is not None and not fields.keys() <= operation.only:
-        known = ", ".join(sorted(operation.only))
-        why = f"Only these parameters are understood here: {known}"
-        raise params.UnusableError(400, _naming(why, fields))
-    return fields, key
-
-
-async def _sent(
-    backend: Backend,
-    operation: Operation,
-    method: str,
-    headers: Mapping[bytes, bytes],
-    fields: Fields,
-    submission: Submission,
+async def _asked(
+    coming: Awaitable[Answer], query: bytes, headers: Mapping[bytes, bytes], fields: Fields
 ) -> Response:
-    return _packed(operation, method, headers, fields, await backend.sendsms(submission))
-
-
-async def _called(
-    backend: Backend,
-    operation: Operation,
-    method: str,
-    headers: Mapping[bytes, bytes],
-    fields: Fields,
-    key: str,
-) -> Response:
-    return _packed(operation, method, headers, fields, await operation.call(backend, fields, key))
+    try:
+        return _packed(await coming, headers, fields)
+    except Exception as error:
+        return failed(report(error), query, headers)
 
 
 def _packed(
-    operation: Operation,
-    method: str,
+    answer: Answer,
     headers: Mapping[bytes, bytes],
     fields: Fields,
-    answer: Answer,
+    *,
+    takes_calls: bool = False,
 ) -> Response:
-    takes_calls = operation.sends and method == "POST"
     reply = answer if isinstance(answer, Reply) else answer.reply
     if reply.error:  # most are not
         answer = _with_names(reply, fields)
@@ -248,58 +191,46 @@ def _packed(
     )
 
 
-async def _answer_many(
-    backend: Backend,
-    send_soon: SendSoon,
-    query: bytes,
-    headers: Mapping[bytes, bytes],
-    body: bytes,
-) -> Response:
-    """The answer to many calls in one request, each of which is treated as if it came alone."""
-    try:
-        params.check_encoding(headers)
-        calls = params.parse_calls(body)
-    except params.UnusableError as error:
-        return _unusable(error, query, headers)
-    replies = _Replies(len(calls))
+def _check_names(known: frozenset[str], fields: Fields) -> None:
+    """Raises UnusableError when there are other parameters."""
+    if not fields.keys() <= known:
+        why = f"Only these parameters are understood here: {', '.join(sorted(known))}"
+        raise params.UnusableError(400, _naming(why, fields))
+
+
+def _answer_many(
+    backend: Backend, headers: Mapping[bytes, bytes], body: bytes, on_response: OnResponse
+) -> None:
+    """Answer many calls in one request, each of which is treated as if it came alone.
+
+    Raises UnusableError when it is none of such.
+    """
+    params.check_encoding(headers)
+    calls = params.parse_calls(body)
+    replies: dict[int, Reply] = {}
+
+    def on_reply(number: int, reply: Reply) -> None:
+        replies[number] = reply
+        if len(replies) == len(calls):
+            on_response(many(replies[number] for number in range(len(calls))))
+
+    if not calls:
+        on_response(many(()))
     for number, call in enumerate(calls):
-        tell = partial(replies.tell, number)
-        try:
-            fields, key = _call(call)
-        except params.UnusableError as error:
-            tell(not_sent(error.why))
-            continue
-        submission = _submission(fields, key)
-        if not send_soon(submission, tell):
-            replies.wait_for(_told(backend, submission, tell))
-    return many(await replies.all())
+        _submit_call(backend, call, partial(on_reply, number))
 
 
-class _Replies:
-    """The replies to many calls, as they come."""
-
-    def __init__(self, count: int) -> None:
-        self._replies = [Reply(Code.INTERNAL)] * count
-        self._missing = count
-        self._complete = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def tell(self, number: int, reply: Reply) -> None:
-        """This is the reply to a call."""
-        self._replies[number] = reply
-        self._missing -= 1
-        if not self._missing:
-            self._complete.set()
-
-    def wait_for(self, outbox: Coroutine[Any, Any, None]) -> None:
-        """What takes a task to be told."""
-        self._tasks.append(asyncio.get_running_loop().create_task(outbox))
-
-    async def all(self) -> Sequence[Reply]:
-        """All of them."""
-        if self._missing:
-            await self._complete.wait()
-        return self._replies
+def _submit_call(backend: Backend, call: object, on_reply: OnReply) -> None:
+    """Submit one of many calls."""
+    try:
+        fields, key = _call(call)
+    except params.UnusableError as error:
+        on_reply(not_sent(error.why))
+        return
+    try:
+        backend.submit(_submission(fields, key), on_reply)
+    except Exception as error:  # its neighbours are answered all the same
+        on_reply(_unforeseen(report(error)))
 
 
 def _call(call: object) -> tuple[Fields, str]:
@@ -310,13 +241,6 @@ def _call(call: object) -> tuple[Fields, str]:
     fields["apikey"] = fields.get("apikey", "").strip()
     key = fields.get("idempotency_key")
     return fields, "" if key is None else _checked(key)
-
-
-async def _told(backend: Backend, submission: Submission, tell: Callable[[Reply], None]) -> None:
-    try:
-        tell(await backend.sendsms(submission))
-    except Exception as error:
-        tell(_unforeseen(report(error)))
 
 
 def _with_names(reply: Reply, fields: Fields) -> Reply:

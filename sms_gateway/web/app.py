@@ -14,11 +14,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..backend import Backend, SendSoon, never_soon
+from ..backend import Backend
 from ..codes import Code
 from . import api
 from .crowd import DEFAULT_LIMITS, Limits
-from .express import Application, Quick, Unreadable, send_response
+from .express import Application, Entry, Unreadable, send_response
 from .express import Response as Answered
 from .incident import report
 from .pages import Pages, PageServices
@@ -39,11 +39,10 @@ async def _always_ready() -> str | None:
 def create_app(
     backend: Backend,
     *,
-    send_soon: SendSoon = never_soon,
     public_url: str,
     soap: ASGIApp | None = None,
     soap_paths: Iterable[str] = (),
-    soap_quick: Quick | None = None,
+    soap_entry: Entry | None = None,
     soap_unreadable: Unreadable | None = None,
     readiness: Readiness = _always_ready,
     lifespan: Lifespan = nullcontext,
@@ -52,10 +51,10 @@ def create_app(
     proxies: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> Application:
-    """The application in front of one backend, whose `send_soon` this is, if it has one.
+    """The application in front of one backend.
 
     `soap` answers on each of `soap_paths`, with or without a trailing slash, and sees every
-    request method and header as it came; `soap_quick` is its short way for POST, and
+    request method and header as it came; `soap_entry` is what it does with a POST, and
     `soap_unreadable` what it says of requests that cannot be read. `public_url`
     is how clients reach the server, and `mail_domain` what mail goes to; `proxies` are the networks
     of those that are believed when they say whom a request comes from; `limits` are for what
@@ -64,11 +63,11 @@ def create_app(
     """
     pages = Pages(backend, public_url, desk=desk, mail_domain=mail_domain, proxies=proxies)
     hot: dict[str, ASGIApp] = {}
-    endpoints, ways = api.operations(backend), api.quick(backend, send_soon)
+    endpoints, entries = api.endpoints(backend), api.entries(backend)
     if soap is not None:
         endpoints |= dict.fromkeys(soap_paths, soap)
-    if soap_quick is not None:
-        ways |= {("POST", path): soap_quick for path in soap_paths}
+    if soap_entry is not None:
+        entries |= {("POST", path): soap_entry for path in soap_paths}
     for path, endpoint in endpoints.items():
         bare = path.rstrip("/")
         hot[bare] = hot[f"{bare}/"] = endpoint
@@ -129,14 +128,14 @@ def create_app(
         answer = soap_unreadable if soap_unreadable and is_soap else api.unreadable
         return answer(status, why, path, query, headers)
 
-    return Application(app, shortened(ways), unreadable, limits)
+    return Application(app, by_request_line(entries), unreadable, limits)
 
 
-def shortened(ways: Mapping[tuple[str, str], Quick]) -> dict[bytes, Quick]:
-    """Short ways by what a request line begins with, with and without a trailing slash."""
+def by_request_line(entries: Mapping[tuple[str, str], Entry]) -> dict[bytes, Entry]:
+    """Entries by what a request line begins with, with and without a trailing slash."""
     return {
-        f"{method} {path.rstrip('/')}{slash}".encode(): way
-        for (method, path), way in ways.items()
+        f"{method} {path.rstrip('/')}{slash}".encode(): entry
+        for (method, path), entry in entries.items()
         for slash in ("", "/")
     }
 

@@ -1,16 +1,16 @@
-"""A short way for the requests that carry the traffic.
+"""Express: the requests that carry the traffic are read here, without ASGI in between.
 
-A request that came whole, in the one plain form that nearly every client writes, is read here and
-answered without ASGI in between; whatever differs from that form in the least is left to gunicorn's
-parser. What is read here that parser would read alike, so the two cannot disagree on where a
-request ends (RFC 9112, section 11.2).
+A request goes express when it came whole, in the one plain form that nearly every client writes;
+whatever differs from that form in the least is left to gunicorn's parser. What is read here that
+parser would read alike, so the two cannot disagree on where a request ends (RFC 9112, section
+11.2). Both lead to the same `Entry`.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,12 +19,10 @@ from .crowd import DEFAULT_LIMITS, Limits
 Headers = tuple[tuple[bytes, bytes], ...]
 #: Status, headers and body.
 Response = tuple[int, Headers, bytes]
-#: Answers a request of this query, these headers (by their names in lower case) and this body. It
-#: calls what it is given with the response, at once or later, or returns a coroutine for it.
-Quick = Callable[
-    [bytes, Mapping[bytes, bytes], bytes, Callable[[Response], None]],
-    Coroutine[Any, Any, Response] | None,
-]
+#: Is called with the response to a request: once, now or later.
+OnResponse = Callable[[Response], None]
+#: Answers a request of this query, these headers (by their names in lower case) and this body.
+Entry = Callable[[bytes, Mapping[bytes, bytes], bytes, OnResponse], None]
 #: The answer to a request that is no HTTP as it should be: its status, why (in our words), and as
 #: far as they could be told, its path, query and headers by their names in lower case.
 Unreadable = Callable[[int, str, bytes, bytes, Mapping[bytes, bytes]], Response]
@@ -32,11 +30,11 @@ Unreadable = Callable[[int, str, bytes, bytes, Mapping[bytes, bytes]], Response]
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An ASGI application, some of whose requests have a short way."""
+    """An ASGI application, some of whose requests may go express."""
 
     asgi: ASGIApp
     #: By method and path with a blank between, such as b"GET /sendsms/".
-    quick: Mapping[bytes, Quick] = field(default_factory=dict)
+    express: Mapping[bytes, Entry] = field(default_factory=dict)
     #: What is said of a request that cannot be read.
     unreadable: Unreadable | None = None
     #: What strangers may take of a process.

@@ -1,4 +1,4 @@
-"""By the short way the faces answer what they answer by the plain way, byte for byte."""
+"""By express the faces answer what they answer by the plain way, byte for byte."""
 
 import re
 from collections.abc import Iterator
@@ -103,8 +103,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
 
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 def test_an_answer_is_the_same_by_both_ways(servers, request_):
-    short, plain = (answer(server, request_) for server in servers)
-    assert short == plain
+    express_answer, plain = (answer(server, request_) for server in servers)
+    assert express_answer == plain
 
 
 def answer(server: Server, request_: bytes) -> bytes:

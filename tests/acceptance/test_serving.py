@@ -9,9 +9,9 @@ from support.http import ask, read_all, send_bytes
 from support.serving import Server, serve
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-#: The same by the short way.
-QUICK = b"GET /sendsms/?apikey=good HTTP/1.1\r\nHost: x\r\n\r\n"
-either = pytest.mark.parametrize("request_", [REQUEST, QUICK], ids=["plain", "short"])
+#: The same by express.
+EXPRESS = b"GET /sendsms/?apikey=good HTTP/1.1\r\nHost: x\r\n\r\n"
+either = pytest.mark.parametrize("request_", [REQUEST, EXPRESS], ids=["plain", "express"])
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from sqlalchemy import select
 from support import odd_remote, running
 from support.odd_remote import Answer, Asked, Remote, cut, reset, says, silence
 from support.serving import Server, serve
-from support.soon import Soon
 
 from sms_gateway.backend import Reply, Submission
 from sms_gateway.codes import Code
@@ -22,9 +21,6 @@ from sms_gateway.remote import batching
 from sms_gateway.remote.batching import MEDIA_TYPE, MOST_BYTES, MOST_CALLS
 from sms_gateway.remote.http_backend import HttpBackend
 from sms_gateway.store import Store, tables
-
-#: The backend, by one way or the other.
-Way = HttpBackend | Soon
 
 FAILED, UNKNOWN = Reply(Code.INTERNAL), Reply(Code.TIMED_OUT)
 #: The reply to what is sent alone, and the three to what is sent together.
@@ -51,19 +47,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "PATIENCE", 600.0)
 
 
-@pytest.fixture(autouse=True, params=["awaited", "soon"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How calls are sent: what is sent soon differs where it is in company only."""
-    if request.param == "soon":
-        monkeypatch.setitem(globals(), "_on_its_way", Soon)
-
-
-def _on_its_way(backend: HttpBackend) -> Way:
-    return backend
-
-
-def backend_at(url: str, timeout: float = 60) -> AbstractAsyncContextManager[Way]:
-    return aclosing(_on_its_way(HttpBackend(url, timeout=timeout)))
+def backend_at(url: str, timeout: float = 60) -> AbstractAsyncContextManager[HttpBackend]:
+    return aclosing(HttpBackend(url, timeout=timeout))
 
 
 @contextmanager
@@ -74,7 +59,7 @@ def answering(*answers: Answer, usual: Answer = KNOWS) -> Iterator[Remote]:
         yield remote
 
 
-async def together(backend: Way, count: int = 3) -> list[Reply]:
+async def together(backend: HttpBackend, count: int = 3) -> list[Reply]:
     """The replies to so many messages that share a request, if they may."""
     # They wait for the first one.
     first, *others = await asyncio.gather(
@@ -116,13 +101,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 
 @pytest.fixture
-async def backend(server: Server) -> AsyncIterator[Way]:
+async def backend(server: Server) -> AsyncIterator[HttpBackend]:
     async with backend_at(server.url) as backend:
         await backend.sendsms(Submission("1", "m", "good"))
         yield backend
 
 
-async def test_each_of_many_gets_its_own_reply(backend: Way) -> None:
+async def test_each_of_many_gets_its_own_reply(backend: HttpBackend) -> None:
     counts = [number % 4 + 1 for number in range(500)]
     replies = await asyncio.gather(
         *(backend.sendsms(Submission(",".join("1" * count), "m", "good")) for count in counts)
@@ -131,7 +116,7 @@ async def test_each_of_many_gets_its_own_reply(backend: Way) -> None:
     assert len({reply.id for reply in replies}) == len(counts)
 
 
-async def test_what_is_refused_or_fails_leaves_its_neighbours_alone(backend: Way) -> None:
+async def test_what_is_refused_or_fails_leaves_its_neighbours_alone(backend: HttpBackend) -> None:
     asked = ["good", "fails", "busy", *(f"code-{code}" for code in Code if code), "", "good"]
     # The first of all is sent alone, while the others wait.
     _, first, failed, busy, *refused, keyless, last = await asyncio.gather(
@@ -145,7 +130,7 @@ async def test_what_is_refused_or_fails_leaves_its_neighbours_alone(backend: Way
 
 
 @pytest.mark.parametrize("text", ["Zoë €", "a&b=c+d%20;", '\r\n\t"\\', "😀", "", "<é>", "\x00"])
-async def test_every_character_comes_through(backend: Way, text: str) -> None:
+async def test_every_character_comes_through(backend: HttpBackend, text: str) -> None:
     replies = await asyncio.gather(
         *(
             backend.sendsms(Submission("1", text, "echo", idempotency_key=f"k{number}"))
@@ -157,7 +142,7 @@ async def test_every_character_comes_through(backend: Way, text: str) -> None:
     ]
 
 
-async def test_a_key_that_no_header_can_carry_works_in_company_too(backend: Way) -> None:
+async def test_a_key_that_no_header_can_carry_works_in_company_too(backend: HttpBackend) -> None:
     first = await backend.sendsms(Submission("1", "m", "good", idempotency_key="two words"))
     replies = await asyncio.gather(
         *(
@@ -234,7 +219,7 @@ async def test_a_gateway_that_is_killed_in_between_accepts_each_message_once(
         key = gateway.create_key("--rate", "none")
         replies: dict[str, Reply] = {}
 
-        async def send(backend: Way, first: int) -> None:
+        async def send(backend: HttpBackend, first: int) -> None:
             for number in range(first, 600, 30):
                 text = f"text {number}"
                 replies[text] = await backend.sendsms(Submission("+32494000000", text, key))
@@ -425,12 +410,11 @@ def held(until: threading.Event, answer: Answer) -> Answer:
     return answer_then
 
 
-# Who is called back does not give up.
-@pytest.mark.parametrize("way", ["awaited"], indirect=True)
 @pytest.mark.usefixtures("patient")
-async def test_who_gives_up_takes_nobody_along() -> None:
-    go_on = threading.Event()
-    with answering(held(go_on, KNOWS), held(go_on, http(REPLIES))) as remote:
+async def test_a_caller_that_gives_up_takes_nobody_along_and_its_own_call_is_sent() -> None:
+    go_on, may_answer = threading.Event(), threading.Event()
+    four = [result(ALONE), *REPLIES]
+    with answering(held(go_on, KNOWS), held(may_answer, http(four))) as remote:
         async with backend_at(remote.url) as backend:
             await backend.sendsms(Submission("1", "m", "k"))
             tasks = [
@@ -438,19 +422,21 @@ async def test_who_gives_up_takes_nobody_along() -> None:
                 for number in range(5)
             ]
             await until(lambda: len(remote.asked) == 2)
-            # One that waits, which is not sent at all, and the one under way.
+            # One that waits, and the one under way.
             for given_up in (tasks[1], tasks[0]):
                 given_up.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await given_up
+            go_on.set()
             await until(lambda: len(remote.asked) == 3)
             # One that is under way with others.
             tasks[3].cancel()
             with pytest.raises(asyncio.CancelledError):
                 await tasks[3]
-            go_on.set()
+            may_answer.set()
             assert [await tasks[2], await tasks[4]] == [OF_THREE[0], OF_THREE[2]]
-    assert [call["message"] for call in calls_in(remote.asked[2])] == ["text 2", "text 3", "text 4"]
+    sent = [call["message"] for call in calls_in(remote.asked[2])]
+    assert sent == ["text 1", "text 2", "text 3", "text 4"]
 
 
 @pytest.mark.usefixtures("patient")
@@ -462,6 +448,26 @@ async def test_what_is_under_way_when_it_is_closed_is_code_6() -> None:
             await until(lambda: len(remote.asked) == 3)
             await backend.aclose()
             assert await sending == [UNKNOWN] * 3
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_waits_when_it_is_closed_is_told_that_nothing_was_accepted() -> None:
+    with answering(silence) as remote:
+        async with backend_at(remote.url) as backend:
+            await backend.sendsms(Submission("1", "m", "k"))
+            sending = [
+                asyncio.create_task(backend.sendsms(Submission("1", f"text {number}", "k")))
+                for number in range(3)
+            ]
+            await until(lambda: len(remote.asked) == 2)
+            await backend.aclose()
+            assert await asyncio.gather(*sending) == [UNKNOWN, FAILED, FAILED]
+            # Nor does one that has hardly begun wait for ever.
+            last = asyncio.create_task(backend.sendsms(Submission("1", "last", "k")))
+            await asyncio.sleep(0)
+            await backend.aclose()
+            assert await last == UNKNOWN
+    assert len(remote.asked) <= 3
 
 
 @pytest.mark.usefixtures("patient")

@@ -78,7 +78,7 @@ class Faces:
         return status, answer
 
     def compare(self, body: bytes, content_type: str) -> None:
-        """AssertionError when the short way of the SOAP face does not lead to the same."""
+        """AssertionError when the template of an envelope does not lead to what spyne leads to."""
         headers = {b"content-type": content_type.encode("latin-1")}
         self._loop.run_until_complete(self._both_ways.ask(body, headers))
 
@@ -97,7 +97,7 @@ class Faces:
 
 
 def ask_soap(faces: Faces, body: bytes, content_type: str = "text/xml") -> None:
-    """Whatever the body is, the answer is a result or a Fault of the client, on either way."""
+    """Whatever the body is, the answer is a result or a Fault of the client, by either."""
     faces.compare(body, content_type)
     status, answer = faces.post(SOAP, body, {"Content-Type": content_type})
     if status == 500:

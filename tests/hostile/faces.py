@@ -30,15 +30,13 @@ def application(
     )
     backend = RecordingBackend(Path(journal))
     url = "http://localhost:8000"
-    soon = backend.sendsms_soon
-    soap = SoapApp(backend, url, send_soon=soon, body_timeout=body_timeout)
+    soap = SoapApp(backend, url, body_timeout=body_timeout)
     return create_app(
         backend,
-        send_soon=soon,
         public_url=url,
         soap=soap,
         soap_paths=PATHS,
-        soap_quick=soap.answer,
+        soap_entry=soap.answer,
         soap_unreadable=soap.unreadable,
         limits=limits,
     )

@@ -1,4 +1,4 @@
-"""Hostile HTTP by the short way and against each of gunicorn's parsers: hidden requests, and very
+"""Hostile HTTP by express and against each of gunicorn's parsers: hidden requests, and very
 slow clients."""
 
 import importlib.util
@@ -17,7 +17,7 @@ from .cases import FAULT, FORM, GOOD, GOOD_FORM, SECRETS, SOAP, Case, chunked, r
 IDLE, BODY = 1, 1
 
 
-@pytest.fixture(scope="module", params=["short way", "python", "fast"])
+@pytest.fixture(scope="module", params=["express", "python", "fast"])
 def parser(request: pytest.FixtureRequest) -> str:
     if request.param == "fast" and not importlib.util.find_spec("gunicorn_h1c"):
         # In CI neither: of the version that gunicorn 27 asks for none is published.
@@ -33,7 +33,7 @@ def journal(parser: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(parser: str, journal: Path) -> Iterator[Server]:
     app = f"hostile.faces:application({str(journal)!r}, {BODY})"
-    worker, parser = ("express", "auto") if parser == "short way" else ("asgi", parser)
+    worker, parser = ("express", "auto") if parser == "express" else ("asgi", parser)
     options = ["--http-parser", parser, "--keep-alive", str(IDLE)]
     with serve(app, worker=worker, options=options) as running:
         yield running

@@ -1,4 +1,4 @@
-"""What the short way reads, each of gunicorn's parsers reads alike: where requests end is no matter
+"""What express reads, each of gunicorn's parsers reads alike: where requests end is no matter
 of opinion."""
 
 import importlib.util
@@ -13,7 +13,7 @@ from gunicorn.asgi.parser import CallbackRequest, PythonProtocol
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sms_gateway.serving import asgi_worker
+from sms_gateway.serving import asgi_connection
 from sms_gateway.web import express
 
 from . import connections, documents, forms
@@ -44,12 +44,12 @@ def parsers() -> Iterator[type[Any]]:
 
 
 def reads_alike(data: bytes) -> bool:
-    """Whether the short way reads this; AssertionError where a parser reads something else."""
+    """Whether express reads this; AssertionError where a parser reads something else."""
     read = express.read(data)
     if read is None:
         return False
     head, body, missing = read
-    assert asgi_worker._HEAD.match(data)
+    assert asgi_connection._HEAD.match(data)
     for parser_class in parsers():
         pieces: list[bytes] = []
         parser = parser_class(
@@ -76,7 +76,7 @@ def reads_alike(data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("data", PLAIN)
-def test_a_plain_request_goes_the_short_way(data: bytes) -> None:
+def test_a_plain_request_goes_express(data: bytes) -> None:
     assert reads_alike(data)
 
 
@@ -89,7 +89,7 @@ def test_nothing_is_read_before_the_head_is_complete(data: bytes) -> None:
         assert reads_alike(data[:length])
 
 
-def test_what_real_stacks_send_on_connections_that_they_keep_goes_the_short_way() -> None:
+def test_what_real_stacks_send_on_connections_that_they_keep_goes_express() -> None:
     taken = {path.stem for path in RECORDED if reads_alike(path.read_bytes())}
     kept = {
         path.stem

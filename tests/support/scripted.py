@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sms_gateway.backend import Reply, Submission
+from sms_gateway.backend import OnReply, Reply, Submission, awaited
 from sms_gateway.codes import Code
 from sms_gateway.web.app import create_app
 
@@ -26,6 +26,13 @@ class ScriptedBackend(OnlySends):
         self._replies: dict[str, Reply] = {}
 
     async def sendsms(self, submission: Submission) -> Reply:
+        return await awaited(self.submit, submission)
+
+    def submit(self, submission: Submission, on_reply: OnReply) -> None:
+        """See `Backend.submit`."""
+        on_reply(self._reply(submission))
+
+    def _reply(self, submission: Submission) -> Reply:
         recipients, message, apikey = submission[:3]
         idempotency_key = submission.idempotency_key
         if apikey == "echo":

@@ -1,7 +1,7 @@
 """The SOAP face with a backend that records what it is given; in this process or under gunicorn."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,16 @@ from sms_gateway.backend import (
     DeliveryStatus,
     Inbox,
     MessageStatus,
+    OnReply,
     ReceivedMessage,
     Reply,
     Step,
     Submission,
+    awaited,
+    call_back,
 )
 from sms_gateway.codes import Code
-from sms_gateway.web.app import shortened
+from sms_gateway.web.app import by_request_line
 from sms_gateway.web.express import Application
 from soap_server import SoapApp
 
@@ -63,20 +66,20 @@ class RecordingBackend:
 
     def __init__(self, journal: Path | None = None) -> None:
         self.calls: list[Submission] = []
-        self._last_was_soon = False
+        self._last_was_at_once = False
         self._journal = journal
 
-    async def sendsms(self, submission: Submission) -> Reply:
-        return self._send(submission)
+    def submit(self, submission: Submission, on_reply: OnReply) -> None:
+        """See `Backend.submit`; replies at once and later in turn."""
+        reply = self._send(submission)
+        self._last_was_at_once = not self._last_was_at_once
+        if self._last_was_at_once:
+            on_reply(reply)
+        else:
+            call_back(_later(reply), on_reply)
 
-    def sendsms_soon(self, submission: Submission, then: Callable[[Reply], None]) -> bool:
-        """See `SendSoon`; what fails is left to `sendsms`, and so is every other thing."""
-        if submission.apikey == "fails":
-            return False
-        self._last_was_soon = not self._last_was_soon
-        if self._last_was_soon:
-            then(self._send(submission))
-        return self._last_was_soon
+    async def sendsms(self, submission: Submission) -> Reply:
+        return await awaited(self.submit, submission)
 
     def _send(self, submission: Submission) -> Reply:
         self.calls.append(submission)
@@ -131,12 +134,16 @@ class RecordingBackend:
         return Reply(Code.SENT, len(numbers), ID)
 
 
+async def _later(reply: Reply) -> Reply:
+    return reply
+
+
 def app(journal: str, public_url: str) -> Application:
     """For gunicorn: the calls go to a file, as they are made in another process."""
     backend = RecordingBackend(Path(journal))
-    soap = SoapApp(backend, public_url, send_soon=backend.sendsms_soon)
-    ways = shortened({("POST", ENDPOINT): soap.answer})
-    return Application(soap, ways, soap.unreadable)
+    soap = SoapApp(backend, public_url)
+    entries = by_request_line({("POST", ENDPOINT): soap.answer})
+    return Application(soap, entries, soap.unreadable)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,18 @@
 """An application that says by which way a request came, and what it was given."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from sms_gateway.web.express import Application, Response, send_response
+from sms_gateway.backend import call_back
+from sms_gateway.web.express import Application, OnResponse, Response, send_response
 
 #: The bytes of a large answer: more than the kernel takes of what nobody reads.
 LARGE = 32 * 1024 * 1024
 
 
-def application(gate: str, soon: bool) -> Application:
-    """The short way answers `soon` after it was asked, or with a coroutine.
-
-    An answer to `?seen` has all that has happened: what began by which way, what was done.
+def application(gate: str) -> Application:
+    """An answer to `?seen` has all that has happened: what began by which way, what was done.
 
     Requests for `?wait` are answered when the file `gate` exists, and those for `?large` at length.
     """
@@ -30,19 +28,11 @@ def application(gate: str, soon: bool) -> Application:
             text = text.ljust(LARGE)
         return 200, ((b"content-length", b"%d" % len(text)),), text
 
-    def short(
-        query: bytes,
-        headers: Mapping[bytes, bytes],
-        body: bytes,
-        then: Callable[[Response], None],
-    ) -> Coroutine[Any, Any, Response] | None:
-        seen.append(f"{query.decode()} short")
-        coming = answer("short", query, body)
-        if not soon:
-            return coming
-        task = asyncio.get_running_loop().create_task(coming)
-        task.add_done_callback(lambda task: then(task.result()))
-        return None
+    def express(
+        query: bytes, headers: Mapping[bytes, bytes], body: bytes, on_response: OnResponse
+    ) -> None:
+        seen.append(f"{query.decode()} express")
+        call_back(answer("express", query, body), on_response)
 
     async def plain(scope, receive, send):
         if scope["type"] == "lifespan":
@@ -59,4 +49,4 @@ def application(gate: str, soon: bool) -> Application:
             more = message.get("more_body", False)
         await send_response(send, await answer("plain", query, body))
 
-    return Application(plain, {b"GET /sendsms/": short, b"POST /sendsms/": short})
+    return Application(plain, {b"GET /sendsms/": express, b"POST /sendsms/": express})

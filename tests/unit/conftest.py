@@ -6,7 +6,6 @@ import pytest
 from support.accepting import ROUTES
 from support.books import Books
 from support.clock import Clock
-from support.soon import Soon
 
 from sms_gateway.accept.gateway import Gateway
 from sms_gateway.store import Store
@@ -22,11 +21,9 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["awaited", "soon"])
-async def gateway(
-    request: pytest.FixtureRequest, store: Store, clock: Clock
-) -> AsyncIterator[Gateway | Soon]:
+@pytest.fixture
+async def gateway(store: Store, clock: Clock) -> AsyncIterator[Gateway]:
     started = Gateway(store, ROUTES, max_parts=3, clock=clock)
     await started.start()
-    yield Soon(started) if request.param == "soon" else started
+    yield started
     await started.aclose()

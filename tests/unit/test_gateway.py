@@ -1,16 +1,15 @@
 """The rules of accepting: codes in their order, limits, and what is stored."""
 
 import asyncio
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 from support import accounts as support
-from support.accepting import BELGIAN, BRITISH, FOUR, FRENCH, ROUTES, change, rows
+from support.accepting import BELGIAN, BRITISH, FOUR, FRENCH, ITALIAN, ROUTES, change, rows
 from support.clock import Clock
-from support.soon import Soon
 
 from sms_gateway.accept import gateway as gateway_module
 from sms_gateway.accept.gateway import Gateway
@@ -201,12 +200,9 @@ async def test_a_test_key_goes_to_the_sandbox_wherever_the_number_is(
         assert connection.execute(select(tables.delivery.c.route)).scalar_one() == "test"
 
 
-@pytest.mark.parametrize("way", [lambda gateway: gateway, Soon], ids=["awaited", "soon"])
-async def test_a_full_queue_answers_at_once_and_says_when_to_come_back(
-    store: Store, way: Callable[[Gateway], Gateway | Soon]
-) -> None:
+async def test_a_full_queue_answers_at_once_and_says_when_to_come_back(store: Store) -> None:
     key, _ = support.create(store, rate=None)
-    gateway = way(Gateway(store, ROUTES, queue_limit=5))
+    gateway = Gateway(store, ROUTES, queue_limit=5)
     await gateway.start()
     assert (
         await gateway.sendsms(Submission(BELGIAN, "so that the key is known", key))
@@ -247,19 +243,61 @@ async def test_whose_key_is_known_is_answered_without_a_task(store: Store) -> No
     key, _ = support.create(store, rate=None)
     gateway = Gateway(store, ROUTES)
     await gateway.start()
-    replies: list[Reply] = []
+    replies: asyncio.Queue[Reply] = asyncio.Queue()
 
-    def sent_soon(recipients: str) -> bool:
-        return gateway.sendsms_soon(Submission(recipients, "hi", key), replies.append)
+    def tasks_of(recipients: str) -> int:
+        before = len(asyncio.all_tasks())
+        gateway.submit(Submission(recipients, "hi", key), replies.put_nowait)
+        return len(asyncio.all_tasks()) - before
 
-    assert not sent_soon(BELGIAN)
-    assert (await gateway.sendsms(Submission(BELGIAN, "hi", key))).error is Code.SENT
-    assert sent_soon(BELGIAN)
+    assert tasks_of(BELGIAN) == 1
+    assert (await replies.get()).error is Code.SENT
+    assert tasks_of(BELGIAN) == 0
+    assert (await replies.get()).error is Code.SENT
     # What is refused is looked at again, by what is stored of its account.
-    assert not sent_soon(BRITISH)
+    assert tasks_of(BRITISH) == 1
+    assert (await replies.get()).error is Code.UNREACHABLE
     await gateway.aclose()
-    assert [reply.error for reply in replies] == [Code.SENT]
     assert rows(store)[0] == 2
+
+
+async def test_an_account_that_changes_while_its_message_waits_is_read_again(store: Store) -> None:
+    key, _ = support.create(store, rate=None)
+    gateway = Gateway(store, ROUTES)
+    await gateway.start()
+    replies: asyncio.Queue[Reply] = asyncio.Queue()
+    gateway.submit(Submission(BELGIAN, "known from here on", key), replies.put_nowait)
+    assert (await replies.get()).error is Code.SENT
+    change(store, countries=frozenset({"BE"}))
+    gateway.submit(Submission(BELGIAN, "two", key), replies.put_nowait)
+    gateway.submit(Submission(ITALIAN, "three", key), replies.put_nowait)
+    assert {(await replies.get()).error for _ in range(2)} == {Code.SENT, Code.UNREACHABLE}
+    change(store, enabled=False)
+    gateway.submit(Submission(BELGIAN, "four", key), replies.put_nowait)
+    assert (await replies.get()).error is Code.KEY_DISABLED
+    await gateway.aclose()
+    assert replies.empty()  # each is answered once
+    assert rows(store)[0] == 2
+
+
+async def test_what_nobody_waits_for_is_not_begun_when_its_account_comes_late(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, _ = support.create(store, rate=None)
+    gateway = Gateway(store, ROUTES, patience=0.05)
+    await gateway.start()
+    read = gateway_module.account_statements.by_key
+
+    def slow(*asked: Any) -> Any:
+        time.sleep(0.3)
+        return read(*asked)
+
+    monkeypatch.setattr(gateway_module.account_statements, "by_key", slow)
+    reply = await gateway.sendsms(Submission(BELGIAN, "hi", key))
+    assert reply.error is Code.TIMED_OUT
+    await asyncio.sleep(0.5)
+    await gateway.aclose()
+    assert rows(store)[0] == 0
 
 
 async def test_what_memory_keeps_of_accounts_is_bounded(

@@ -45,7 +45,7 @@ def headers(each: envelopes.Envelope) -> dict[bytes, bytes]:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-async def test_what_a_stack_sends_takes_the_short_way(both, name):
+async def test_what_a_stack_sends_has_a_template(both, name):
     each = RECORDED[name]
     assert await both.ask(each.body, headers(each)) is (name not in BY_SPYNE)
 
@@ -93,7 +93,7 @@ FORMS = [
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("start", ["", "\ufeff", " \r\n", '<?xml version="1.0"?>\n'])
-async def test_a_form_takes_the_short_way_however_it_is_written(both, form, start):
+async def test_a_form_has_a_template_however_it_is_written(both, form, start):
     declared = re.sub(r"^<\?xml.*?\?>", "", form)
     assert await both.ask((start + declared).encode())
 
@@ -258,7 +258,7 @@ async def test_every_reply_is_written_as_by_spyne(both, apikey, namespace):
     assert await both.ask(envelope(CALL.replace("secret", apikey), namespace=namespace).encode())
 
 
-async def test_a_long_text_takes_the_short_way(both):
+async def test_a_long_text_has_a_template(both):
     assert await both.ask(envelope(CALL.replace("Hello", "x" * 200_000)).encode())
 
 

@@ -1,4 +1,4 @@
-"""The short way over sockets: which requests take it, and one after the other on a connection."""
+"""Express over sockets: which requests go so, and one after the other on a connection."""
 
 import contextlib
 import select
@@ -21,17 +21,9 @@ POST = b"POST /sendsms/?%b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
 PATIENCE = 60
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["soon", "awaited"])
-def soon(request: pytest.FixtureRequest) -> bool:
-    """How the short way answers."""
-    return request.param
-
-
 @contextlib.contextmanager
-def served(
-    gate: Path, soon: bool, *options: str, certfile: str = "", keyfile: str = ""
-) -> Iterator[Server]:
-    app = f"support.two_ways:application({str(gate)!r}, {soon})"
+def served(gate: Path, *options: str, certfile: str = "", keyfile: str = "") -> Iterator[Server]:
+    app = f"support.two_ways:application({str(gate)!r})"
     with serve(app, options=options, certfile=certfile, keyfile=keyfile) as running:
         try:
             yield running
@@ -40,8 +32,8 @@ def served(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, soon: bool) -> Iterator[Server]:
-    with served(tmp_path_factory.mktemp("open") / "gate", soon) as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with served(tmp_path_factory.mktemp("open") / "gate") as running:
         yield running
 
 
@@ -51,9 +43,9 @@ def gate(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def gated(gate: Path, soon: bool) -> Iterator[Server]:
+def gated(gate: Path) -> Iterator[Server]:
     """A server of a test's own, whose gate is shut."""
-    with served(gate, soon) as running:
+    with served(gate) as running:
         yield running
 
 
@@ -80,27 +72,27 @@ def is_read(server: Server) -> None:
 
 
 @pytest.mark.parametrize("request_", [GET % b"x", POST % (b"x", 3, b"a=b"), POST % (b"", 0, b"")])
-def test_plain_requests_take_the_short_way_one_after_the_other(server, request_):
+def test_plain_requests_go_express_one_after_the_other(server, request_):
     with send_bytes(server, b"") as connection:
         for _ in range(3):
             connection.sendall(request_)
-            assert answer(connection).startswith("short: ")
+            assert answer(connection).startswith("express: ")
 
 
 def test_a_body_may_come_by_itself(server):
     ways: list[str] = []
     with send_bytes(server, b"") as connection:
-        # One that is late takes the plain way, and on a machine that stands still each may be.
-        while "short: a=b" not in ways and len(ways) < 20:
+        # One that is late goes the plain way, and on a machine that stands still each may be.
+        while "express: a=b" not in ways and len(ways) < 20:
             connection.sendall(POST % (b"", 3, b""))
             is_read(server)
             connection.sendall(b"a=b")
             ways.append(answer(connection))
-    assert ways[-1] == "short: a=b"
-    assert {*ways} <= {"short: a=b", "plain: a=b"}
+    assert ways[-1] == "express: a=b"
+    assert {*ways} <= {"express: a=b", "plain: a=b"}
 
 
-def test_a_body_in_more_pieces_takes_the_plain_way(server):
+def test_a_body_in_more_pieces_goes_the_plain_way(server):
     with send_bytes(server, POST % (b"", 3, b"")) as connection:
         for piece in (b"a", b"="):
             is_read(server)
@@ -111,10 +103,10 @@ def test_a_body_in_more_pieces_takes_the_plain_way(server):
         # The connection is as good as before, once gunicorn is done with it.
         is_read(server)
         connection.sendall(GET % b"x")
-        assert answer(connection) == "short: "
+        assert answer(connection) == "express: "
 
 
-def test_a_body_that_is_late_takes_the_plain_way(server):
+def test_a_body_that_is_late_goes_the_plain_way(server):
     with send_bytes(server, POST % (b"late", 3, b"")) as connection:
         until_seen(server, "late plain")
         connection.sendall(b"a=b")
@@ -133,17 +125,17 @@ OTHER = {
 
 
 @pytest.mark.parametrize("request_", OTHER.values(), ids=OTHER)
-def test_other_requests_take_the_plain_way_and_leave_the_short_one_open(server, request_):
+def test_other_requests_go_the_plain_way_and_leave_express_open(server, request_):
     with send_bytes(server, b"") as connection:
         for _ in range(2):
             connection.sendall(request_)
             assert answer(connection).startswith("plain: ")
             is_read(server)
             connection.sendall(GET % b"x")
-            assert answer(connection) == "short: "
+            assert answer(connection) == "express: "
 
 
-def test_a_request_in_two_pieces_takes_the_plain_way(server):
+def test_a_request_in_two_pieces_goes_the_plain_way(server):
     with send_bytes(server, (GET % b"x")[:10]) as connection:
         is_read(server)
         connection.sendall((GET % b"x")[10:])
@@ -158,30 +150,30 @@ def test_of_requests_in_one_piece_the_first_is_answered_and_the_end_tells_of_the
 
 def test_a_request_that_comes_during_another_is_answered_in_its_turn(gated, gate):
     with send_bytes(gated, GET % b"wait") as connection:
-        until_seen(gated, "wait short")
+        until_seen(gated, "wait express")
         connection.sendall(POST % (b"second", 1, b"2"))
         is_read(gated)
         assert "second" not in ask(gated, "/sendsms/?seen").body.decode()
         gate.touch()
-        assert answer(connection) == "short: "
-        assert answer(connection) == "short: 2"
+        assert answer(connection) == "express: "
+        assert answer(connection) == "express: 2"
         connection.sendall(GET % b"third")
-        assert answer(connection) == "short: "
+        assert answer(connection) == "express: "
 
 
 def test_what_is_no_request_is_refused_in_its_turn(gated, gate):
     with send_bytes(gated, GET % b"wait") as connection:
-        until_seen(gated, "wait short")
+        until_seen(gated, "wait express")
         connection.sendall(b"no request\r\n\r\n")
         is_read(gated)
         gate.touch()
-        assert answer(connection) == "short: "
+        assert answer(connection) == "express: "
         assert read_all(connection).startswith(b"HTTP/1.1 400 ")
 
 
 def test_no_more_is_read_while_a_request_is_answered(gated, gate):
     with send_bytes(gated, GET % b"wait") as connection:
-        until_seen(gated, "wait short")
+        until_seen(gated, "wait express")
         connection.setblocking(False)
         sent = 0
         # A server that goes on reading would go on making room.
@@ -189,12 +181,12 @@ def test_no_more_is_read_while_a_request_is_answered(gated, gate):
             sent += connection.send(b"x" * 65536)
             assert sent < 2**28
         gate.touch()
-        assert answer(connection) == "short: "
+        assert answer(connection) == "express: "
 
 
 def test_a_client_that_is_gone_before_its_answer_leaves_no_trace(gated, gate):
     gone = send_bytes(gated, GET % b"wait")
-    until_seen(gated, "wait short")
+    until_seen(gated, "wait express")
     gone.close()
     is_read(gated)
     gate.touch()
@@ -210,12 +202,12 @@ def test_a_client_that_does_not_read_its_answer_is_asked_nothing_more(server):
         is_read(server)
         assert "unread" not in ask(server, "/sendsms/?seen").body.decode()
         assert len(answer(connection)) == LARGE
-        assert answer(connection) == "short: "
+        assert answer(connection) == "express: "
 
 
-@pytest.mark.parametrize("path", [b"sendsms", b"status"], ids=["short", "plain"])
-def test_a_client_that_does_not_read_its_answer_is_let_go(gate, soon, path):
-    with served(gate, soon, "--keep-alive", "1") as server:
+@pytest.mark.parametrize("path", [b"sendsms", b"status"], ids=["express", "plain"])
+def test_a_client_that_does_not_read_its_answer_is_let_go(gate, path):
+    with served(gate, "--keep-alive", "1") as server:
         (process,) = descendants(server.process.pid)
         before = sockets(process)
         with send_bytes(server, (GET % b"large").replace(b"sendsms", path)) as deaf:
@@ -236,22 +228,22 @@ def sockets(process: int) -> int:
     return count
 
 
-def test_a_stop_waits_for_what_is_being_answered_and_closes_its_connection(gate, soon):
-    with served(gate, soon, "--graceful-timeout", "60") as server:
+def test_a_stop_waits_for_what_is_being_answered_and_closes_its_connection(gate):
+    with served(gate, "--graceful-timeout", "60") as server:
         connection, idle = send_bytes(server, GET % b"wait"), send_bytes(server, GET % b"x")
-        assert answer(idle) == "short: "
-        until_seen(server, "wait short")
+        assert answer(idle) == "express: "
+        until_seen(server, "wait express")
         server.process.terminate()
         assert read_all(idle) == b""  # from here on it is stopping
         gate.touch()
-        assert read_all(connection).endswith(b"\r\nConnection: close\r\n\r\nshort: ")
+        assert read_all(connection).endswith(b"\r\nConnection: close\r\n\r\nexpress: ")
         assert server.process.wait(PATIENCE) == 0
 
 
-def test_a_stop_waits_for_the_body_of_a_request_that_has_begun(gate, soon):
-    with served(gate, soon, "--graceful-timeout", "60") as server:
+def test_a_stop_waits_for_the_body_of_a_request_that_has_begun(gate):
+    with served(gate, "--graceful-timeout", "60") as server:
         idle = send_bytes(server, GET % b"x")
-        assert answer(idle) == "short: "
+        assert answer(idle) == "express: "
         connection = send_bytes(server, POST % (b"", 3, b""))
         is_read(server)
         server.process.terminate()
@@ -261,15 +253,15 @@ def test_a_stop_waits_for_the_body_of_a_request_that_has_begun(gate, soon):
         assert server.process.wait(PATIENCE) == 0
 
 
-def test_without_keep_alive_each_connection_is_closed_after_its_answer(gate, soon):
-    with served(gate, soon, "--keep-alive", "0") as server:
+def test_without_keep_alive_each_connection_is_closed_after_its_answer(gate):
+    with served(gate, "--keep-alive", "0") as server:
         sent = read_all(send_bytes(server, GET % b"x"))
-        assert sent.endswith(b"\r\nConnection: close\r\n\r\nshort: ")
+        assert sent.endswith(b"\r\nConnection: close\r\n\r\nexpress: ")
 
 
-def test_the_short_way_is_open_over_tls(gate, soon, tmp_path):
+def test_requests_go_express_over_tls(gate, tmp_path):
     cert, key = certificates.self_signed(tmp_path, "localhost")
-    with served(gate, soon, certfile=str(cert), keyfile=str(key)) as server:
+    with served(gate, certfile=str(cert), keyfile=str(key)) as server:
         context = ssl.create_default_context(cafile=cert)
         with (
             socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as tcp,
@@ -277,4 +269,4 @@ def test_the_short_way_is_open_over_tls(gate, soon, tmp_path):
         ):
             for _ in range(3):
                 connection.sendall(POST % (b"", 3, b"a=b"))
-                assert answer(connection) == "short: a=b"
+                assert answer(connection) == "express: a=b"
