@@ -142,7 +142,7 @@ class Backend(Protocol):
     async def sendsms(self, submission: Submission) -> Reply:
         """The reply to `submit`, for callers that await it. A caller that is cancelled does not
         take its submission back."""
-        ...
+        return await awaited(self.submit, submission)
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
         """Resend a message to the recipients it did not reach; `sent` counts them.

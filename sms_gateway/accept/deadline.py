@@ -17,13 +17,13 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
-from ..backend import Backend, Inbox, MessageStatus, OnReply, Reply, Submission, awaited
+from ..backend import Backend, Inbox, MessageStatus, OnReply, Reply, Submission
 from ..codes import Code
 
 _Answer = TypeVar("_Answer")
 
 
-class Deadline:
+class Deadline(Backend):
     """Answers for a backend that takes too long: code 6, and the outcome is not known."""
 
     def __init__(self, backend: Backend, limit: timedelta) -> None:
@@ -65,10 +65,6 @@ class Deadline:
                 self._timer = loop.call_at(ends, self._end)
                 break
             self._reply(number, _TOO_LATE)
-
-    async def sendsms(self, submission: Submission) -> Reply:
-        """See `Backend.sendsms`."""
-        return await awaited(self.submit, submission)
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
         """See `Backend.resendsms`."""

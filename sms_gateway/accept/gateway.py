@@ -18,6 +18,7 @@ from ..backend import (
     MailChoices,
     MessageStatus,
     OnReply,
+    PageBackend,
     ReceivedMessage,
     Reply,
     Step,
@@ -59,7 +60,7 @@ _YEAR_10000 = 253_402_300_800_000
 _Credential = tuple[Callable[[Connection, Any], Account | None], str | int]
 
 
-class Gateway:
+class Gateway(PageBackend):
     """The Backend in process. Use `start` on the running loop first, and `aclose` at the end."""
 
     def __init__(
@@ -107,10 +108,6 @@ class Gateway:
             self._submit((_account_of_key, submission.apikey), submission, on_reply)
         else:
             on_reply(Reply(Code.KEY_MISSING))
-
-    async def sendsms(self, submission: Submission) -> Reply:
-        """See `Backend.sendsms`."""
-        return await awaited(self.submit, submission)
 
     def _submit(self, credential: _Credential, submission: Submission, on_reply: OnReply) -> None:
         """Submit by the account in memory; by what is stored when there is none, or when what is in

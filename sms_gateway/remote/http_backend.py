@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from .. import __version__
-from ..backend import ID_KEY, Inbox, MessageStatus, OnReply, Reply, Submission, awaited
+from ..backend import ID_KEY, Backend, Inbox, MessageStatus, OnReply, Reply, Submission
 from ..codes import Code
 from ..errors import GatewayError
 from ..moments import iso, now
@@ -52,7 +52,7 @@ class NotTakenError(GatewayError):
         super().__init__(f"HTTP status {status}")
 
 
-class HttpBackend:
+class HttpBackend(Backend):
     """Posts to the paths of another server and reads its answers, XML or JSON.
 
     What may be said twice is repeated once when its connection fails: a message, which carries an
@@ -92,10 +92,6 @@ class HttpBackend:
     def submit(self, submission: Submission, on_reply: OnReply) -> None:
         """See `Backend.submit`."""
         self._calls.submit(self._call(submission), on_reply)
-
-    async def sendsms(self, submission: Submission) -> Reply:
-        """See `Backend.sendsms`."""
-        return await awaited(self.submit, submission)
 
     def _call(self, submission: Submission) -> Call:
         # Whatever the first one came to, the key keeps a second from sending again.

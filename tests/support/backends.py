@@ -1,6 +1,6 @@
 """What several of the backends of tests have in common."""
 
-from sms_gateway.backend import Inbox, MessageStatus, Reply
+from sms_gateway.backend import Backend, Inbox, MessageStatus, Reply
 from sms_gateway.codes import Code
 
 
@@ -9,7 +9,7 @@ def code(number: int) -> Code:
     return next(each for each in Code if each == number)
 
 
-class OnlySends:
+class OnlySends(Backend):
     """The operations of a `Backend` besides sending, where a test is about sending alone: there is
     no message and nothing came in."""
 

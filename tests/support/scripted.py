@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sms_gateway.backend import OnReply, Reply, Submission, awaited
+from sms_gateway.backend import OnReply, Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.web.app import create_app
 
@@ -24,9 +24,6 @@ class ScriptedBackend(OnlySends):
     def __init__(self) -> None:
         self._count = 0
         self._replies: dict[str, Reply] = {}
-
-    async def sendsms(self, submission: Submission) -> Reply:
-        return await awaited(self.submit, submission)
 
     def submit(self, submission: Submission, on_reply: OnReply) -> None:
         """See `Backend.submit`."""

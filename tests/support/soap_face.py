@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sms_gateway.backend import (
+    Backend,
     DeliveryStatus,
     Inbox,
     MessageStatus,
@@ -15,7 +16,6 @@ from sms_gateway.backend import (
     Reply,
     Step,
     Submission,
-    awaited,
     call_back,
 )
 from sms_gateway.codes import Code
@@ -57,7 +57,7 @@ STATUS = MessageStatus(
 )
 
 
-class RecordingBackend:
+class RecordingBackend(Backend):
     """Checks what every gateway checks first, then takes the message.
 
     An API key `code-N` is answered with code N, `busy` with 30 and seven seconds to wait, `odd`
@@ -77,9 +77,6 @@ class RecordingBackend:
             on_reply(reply)
         else:
             call_back(_later(reply), on_reply)
-
-    async def sendsms(self, submission: Submission) -> Reply:
-        return await awaited(self.submit, submission)
 
     def _send(self, submission: Submission) -> Reply:
         self.calls.append(submission)

@@ -2,19 +2,19 @@
 
 import asyncio
 from datetime import timedelta
-from typing import cast
 
 import pytest
+from support.backends import OnlySends
 
 from sms_gateway.accept.deadline import Deadline
-from sms_gateway.backend import Backend, MessageStatus, OnReply, Reply, Submission
+from sms_gateway.backend import MessageStatus, OnReply, Reply, Submission
 from sms_gateway.codes import Code
 
 HELLO = Submission("32494000000", "Hello", "key", idempotency_key="once")
 SENT, TOO_LATE = Reply(Code.SENT, 1, "0" * 32), Reply(Code.TIMED_OUT)
 
 
-class Slow:
+class Slow(OnlySends):
     """A backend that keeps what it is to call with the reply."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ def slow() -> Slow:
 
 @pytest.fixture
 def backend(slow: Slow) -> Deadline:
-    return Deadline(cast(Backend, slow), timedelta(milliseconds=10))
+    return Deadline(slow, timedelta(milliseconds=10))
 
 
 async def test_a_backend_that_does_not_answer_in_time_is_answered_for_with_code_6(
