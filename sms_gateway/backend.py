@@ -249,11 +249,23 @@ def _settle(future: asyncio.Future[_Answer], answer: _Answer) -> None:
 _running: set[asyncio.Task[None]] = set()
 
 
-def call_back(work: Coroutine[Any, Any, _Answer], on_answer: Callable[[_Answer], None]) -> None:
-    """Call `on_answer` with the result of a coroutine that does not raise; it runs in a task."""
+def call_back(
+    work: Coroutine[Any, Any, _Answer],
+    on_answer: Callable[[_Answer], None],
+    on_failure: Callable[[Exception], None] | None = None,
+) -> None:
+    """Call `on_answer` with the result of a coroutine, which runs in a task; `on_failure` with what
+    it raises, if it may."""
 
     async def run() -> None:
-        on_answer(await work)
+        try:
+            answer = await work
+        except Exception as error:
+            if on_failure is None:
+                raise
+            on_failure(error)
+        else:
+            on_answer(answer)
 
     task = asyncio.get_running_loop().create_task(run())
     _running.add(task)

@@ -6,6 +6,7 @@ longest. A client that is not served is told so (503, or 408) before its connect
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -48,7 +49,7 @@ class Admission:
         self._unreadable = unreadable
         self._clock = clock
         #: Those that are idle are in the order in which they became so.
-        self.connections: dict[Connection, None] = {}
+        self.connections: OrderedDict[Connection, None] = OrderedDict()
         #: Who is being told that they are not served; those that came first are first.
         self.refused: dict[RefusedConnection, None] = {}
         self._full_until = -inf
@@ -81,8 +82,7 @@ class Admission:
     def answered(self, connection: "Connection") -> None:
         """Take note that a connection is idle again."""
         if connection in self.connections:
-            del self.connections[connection]
-            self.connections[connection] = None
+            self.connections.move_to_end(connection)
 
     def _make_room(self) -> bool:
         """Whether there is room for one more connection, at the expense of the one that is idle

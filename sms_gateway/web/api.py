@@ -1,10 +1,11 @@
 """The HTTP API: unpack the parameters, call the backend, pack its answer."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -44,11 +45,11 @@ def _submission(fields: Fields, key: str) -> Submission:
     )
 
 
-def _resendsms(backend: Backend, fields: Fields) -> Awaitable[Answer]:
+def _resendsms(backend: Backend, fields: Fields) -> Coroutine[Any, Any, Answer]:
     return backend.resendsms(fields.get("apikey", ""), fields.get("id", ""))
 
 
-def _getsms(backend: Backend, fields: Fields) -> Awaitable[Answer]:
+def _getsms(backend: Backend, fields: Fields) -> Coroutine[Any, Any, Answer]:
     return backend.getsms(
         fields.get("apikey", ""),
         after=_number(fields.get("after") or "0"),
@@ -56,11 +57,11 @@ def _getsms(backend: Backend, fields: Fields) -> Awaitable[Answer]:
     )
 
 
-def _status(backend: Backend, fields: Fields) -> Awaitable[Answer]:
+def _status(backend: Backend, fields: Fields) -> Coroutine[Any, Any, Answer]:
     return backend.status(fields.get("apikey", ""), fields.get("id", ""))
 
 
-def _deletesms(backend: Backend, fields: Fields) -> Awaitable[Answer]:
+def _deletesms(backend: Backend, fields: Fields) -> Coroutine[Any, Any, Answer]:
     before = fields.get("before")
     return backend.deletesms(
         fields.get("apikey", ""),
@@ -74,7 +75,7 @@ class Operation:
     """What a path does with the parameters by name."""
 
     #: None: it submits a message; then one request may carry many calls, too.
-    ask: Callable[[Backend, Fields], Awaitable[Answer]] | None
+    ask: Callable[[Backend, Fields], Coroutine[Any, Any, Answer]] | None
     #: HEAD and whatever else promises to change nothing must not send a message.
     methods: tuple[str, ...] = ("GET", "POST")
     #: The only parameters it may come with; None lets others pass unread.
@@ -142,17 +143,18 @@ def _answer(
             _answer_many(backend, headers, body, on_response)
             return
         fields = params.read(method, query, headers, body)
-        key = _idempotency_key(headers)
+        key = _idempotency_key(headers) if b"idempotency-key" in headers else ""
         if operation.only is not None:
             _check_names(operation.only, fields)
     except params.UnusableError as error:
         on_response(_unusable(error, query, headers))
         return
+    on_answer = partial(_respond, on_response, takes_calls, headers, fields)
     if operation.ask is None:
-        on_reply = partial(_respond, on_response, takes_calls, headers, fields)
-        backend.submit(_submission(fields, key), on_reply)
+        backend.submit(_submission(fields, key), on_answer)
     else:
-        call_back(_asked(operation.ask(backend, fields), query, headers, fields), on_response)
+        on_failure = partial(_fail, on_response, query, headers)
+        call_back(operation.ask(backend, fields), on_answer, on_failure)
 
 
 def _respond(
@@ -162,33 +164,17 @@ def _respond(
     fields: Fields,
     answer: Answer,
 ) -> None:
-    on_response(_packed(answer, headers, fields, takes_calls=takes_calls))
-
-
-async def _asked(
-    coming: Awaitable[Answer], query: bytes, headers: Mapping[bytes, bytes], fields: Fields
-) -> Response:
-    try:
-        return _packed(await coming, headers, fields)
-    except Exception as error:
-        return failed(report(error), query, headers)
-
-
-def _packed(
-    answer: Answer,
-    headers: Mapping[bytes, bytes],
-    fields: Fields,
-    *,
-    takes_calls: bool = False,
-) -> Response:
     reply = answer if isinstance(answer, Reply) else answer.reply
     if reply.error:  # most are not
         answer = _with_names(reply, fields)
-    return response(
-        answer,
-        wants_json(headers, fields.get("format", "")),
-        headers=_ACCEPT_POST if takes_calls else (),
-    )
+    json = wants_json(headers, fields.get("format", ""))
+    on_response(response(answer, json, headers=_ACCEPT_POST if takes_calls else ()))
+
+
+def _fail(
+    on_response: OnResponse, query: bytes, headers: Mapping[bytes, bytes], error: Exception
+) -> None:
+    on_response(failed(report(error), query, headers))
 
 
 def _check_names(known: frozenset[str], fields: Fields) -> None:
@@ -296,8 +282,8 @@ def _json_asked_for(query: bytes, headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
-    key = headers.get(b"idempotency-key")
-    return "" if key is None else _checked(key.decode("latin-1"))
+    """The key in these headers, which have one."""
+    return _checked(headers[b"idempotency-key"].decode("latin-1"))
 
 
 def _checked(key: str) -> str:
