@@ -1,11 +1,18 @@
 """Upstreams and routes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..routing.routes import Routes
 from ..settings import TEST_UPSTREAM, SecretUrl, Settings, SettingsError
 from ..upstream import Upstream, smpp_options
+from ..upstream.push import TakesPushes
+
+if TYPE_CHECKING:
+    from ..upstream.http import Provider, PushingProvider
 
 
 def check(settings: Settings) -> None:
@@ -20,22 +27,50 @@ def upstreams(settings: Settings) -> dict[str, Upstream]:
     return {name: _upstream(name, url) for name, url in urls.items()}
 
 
+def pushing(settings: Settings) -> "dict[str, PushingProvider]":
+    """The providers that push receipts and messages to us, by the names of their upstreams: those
+    with a `push_secret`. SettingsError for a wrong upstream; nothing is opened."""
+    found: dict[str, PushingProvider] = {}
+    for name, url in settings.upstream_urls().items():
+        with _explained(name, url):
+            provider = _provider(url.get_secret_value())
+        if isinstance(provider, TakesPushes) and provider.options.push_secret:
+            found[name] = provider
+    return found
+
+
 def _upstream(name: str, url: SecretUrl) -> Upstream:
     text = url.get_secret_value()
     # Imported where somebody has such a carrier.
-    try:
-        match urlsplit(text).scheme:
-            case "sandbox":
-                from ..upstream.sandbox import SandboxUpstream
+    with _explained(name, url):
+        if urlsplit(text).scheme == "sandbox":
+            from ..upstream.sandbox import SandboxUpstream
 
-                return SandboxUpstream.from_url(name, text)
-            case "http" | "https":
-                from ..upstream import relay, relay_options
+            return SandboxUpstream.from_url(name, text)
+        provider = _provider(text)
+        if provider is not None:
+            from ..upstream.http import HttpUpstream
 
-                return relay.RelayUpstream(name, relay_options.options_from_url(text))
+            return HttpUpstream(name, provider)
         from ..upstream.smpp import SmppUpstream
 
         return SmppUpstream(name, smpp_options.options_from_url(text))
+
+
+def _provider(url: str) -> "Provider | None":
+    """The provider of a way out by HTTP; None for ways out of another kind. ValueError."""
+    match urlsplit(url).scheme:
+        case "http" | "https":
+            from ..upstream import relay
+
+            return relay.provider(url)
+    return None
+
+
+@contextmanager
+def _explained(name: str, url: SecretUrl) -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         setting = "upstream" if name == "default" else f"upstreams.{name}"
         raise SettingsError(f"{setting} = {str(url)!r} is wrong; {error}") from None

@@ -8,7 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -55,6 +55,8 @@ class Answer:
     body: bytes
     #: The header of this name: the media types that may be posted there.
     accept_post: str = ""
+    #: All headers, by their names in lower case.
+    headers: Mapping[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
 
 def read_reply(answer: Answer) -> Reply:

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import logging
 import re
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
@@ -59,20 +58,9 @@ class HttpBackend(Backend):
     idempotency key, and what only reads.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: float,
-        connect_timeout: float | None = None,
-        keep_connections: bool = True,
-        tls: ssl.SSLContext | None = None,
-        tls_name: str = "",
-    ) -> None:
+    def __init__(self, url: str, *, timeout: float) -> None:
         """`url` is the server's, with or without the path /sendsms/; ValueError for what is no
-        http or https URL. `timeout`: seconds until code 6, the repetition included;
-        `connect_timeout`: how many of them a connection may take. Without `keep_connections` each
-        request has its own. `tls`, `tls_name`: see `Client`.
+        http or https URL. `timeout`: seconds until code 6, the repetition included.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -80,11 +68,8 @@ class HttpBackend(Backend):
         if parts.query or parts.fragment or parts.username or parts.password:
             raise ValueError("may have no query, fragment or credentials")
         base = parts._replace(path=parts.path.rstrip("/").removesuffix("/sendsms"))
-        self._client = Client(
-            base, _HEADERS, connect_timeout=connect_timeout, tls=tls, tls_name=tls_name
-        )
+        self._client = Client(base, _HEADERS, connect_timeout=None)
         self._timeout = timeout
-        self._keep_connections = keep_connections
         #: The latest deadline of calls that were written once, and cut, before they go alone.
         self._doubt = 0.0
         self._calls = BatchedCalls(self._alone, self._together)
@@ -100,7 +85,7 @@ class HttpBackend(Backend):
         return Call(submission, key, self._deadline())
 
     async def _alone(self, call: Call) -> Reply:
-        form, headers = _parameters(call.submission), {"Idempotency-Key": call.key}
+        form, headers = parameters(call.submission), {"Idempotency-Key": call.key}
 
         async def ask() -> Reply:
             answer, cut = await self._post("/sendsms/", _form(form), headers)
@@ -129,20 +114,6 @@ class HttpBackend(Backend):
                 return [None] * count
 
         return await self._in_time(ask(), deadline, lambda reply: [reply] * count, writes=True)
-
-    async def sendsms_once(self, submission: Submission) -> Reply:
-        """As `sendsms`, but asked once; what happened to the request is raised.
-
-        UnreachedError: nothing was written. NotTakenError: the server did not understand it. After
-        CutOffError, TimeoutError and InvalidAnswerError nobody knows.
-        """
-        form = _form(_parameters(submission))
-        headers = {"Idempotency-Key": _header_safe(submission.idempotency_key)}
-        async with asyncio.timeout(self._timeout):
-            answer = await self._client.post(
-                "/sendsms/", form, headers, _LONGEST_REPLY, keep=self._keep_connections
-            )
-        return _read(answer, read_reply)
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
         """See `Backend.resendsms`."""
@@ -216,9 +187,8 @@ class HttpBackend(Backend):
     ) -> tuple[Answer, bool]:
         """The answer, and whether it is that to a repetition of what may have been done."""
         # A kept connection may be about to close, and nobody could tell afterwards.
-        keep = repeat and self._keep_connections
         post = partial(
-            self._client.post, path, body, headers, longest, keep=keep, media_type=media_type
+            self._client.post, path, body, headers, longest, keep=repeat, media_type=media_type
         )
         try:
             return await post(), False
@@ -317,7 +287,7 @@ def _moment(milliseconds: int) -> str:
         return str(milliseconds)
 
 
-def _parameters(submission: Submission) -> dict[str, str]:
+def parameters(submission: Submission) -> dict[str, str]:
     """What of a submission goes into a form."""
     form = {
         "recipients": submission.recipients,

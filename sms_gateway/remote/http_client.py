@@ -1,4 +1,4 @@
-"""A client that posts to one server, on connections that it keeps: HTTP/1.1 (RFC 9112).
+"""A client of one server, on connections that it keeps: HTTP/1.1 (RFC 9112).
 
 It does no more than that takes, in a fifth of the time of a client for everything.
 """
@@ -29,6 +29,9 @@ _HEAD = re.compile(
     rb"([01]) ([1-5][0-9]{2})(?: [^\r\n\0]*+)?"
     rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\r\n\0]*+)*)"
 )
+# What a path and a header of a request may hold: nothing that begins another line.
+_PATH = re.compile(r"[!-~]+")
+_FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: [\t -~]*+\r\n)*+")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 # A chunk's size; extensions mean nothing (section 7.1.1).
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*+(?:;.*)?", re.DOTALL)
@@ -40,6 +43,10 @@ class UnreachedError(GatewayError):
     def __init__(self, trouble: Trouble) -> None:
         super().__init__(str(trouble))
         self.trouble = trouble
+
+
+class UnwritableError(GatewayError):
+    """HTTP cannot carry the path or a header of a request: nothing was written."""
 
 
 class CutOffError(GatewayError):
@@ -91,20 +98,36 @@ class Client:
         keep: bool,
         media_type: str = FORM,
     ) -> Answer:
-        """The answer to a body of this type; its own is no longer than `longest`, in bytes.
+        """The answer to a body of this type; see `send`."""
+        more = {"Content-Type": media_type, **headers}
+        return await self.send("POST", path, body, more, longest, keep=keep)
 
-        Unless it may `keep` the connection this is a new one and closed afterwards. Raises
-        UnreachedError, CutOffError, and InvalidAnswerError for what is no HTTP; it waits as long as
-        it takes.
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        longest: int,
+        *,
+        keep: bool,
+    ) -> Answer:
+        """The answer to a request; its body is no longer than `longest`, in bytes.
+
+        `path` goes behind the client's own, as it is. Unless the request may `keep` the connection
+        this is a new one and closed afterwards. Raises UnwritableError, UnreachedError,
+        CutOffError, and InvalidAnswerError for what is no HTTP; it waits as long as it takes.
         """
-        more = f"Content-Type: {media_type}\r\n"
-        more += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        is_one_each = more.count("\n") == len(headers)
+        if not (is_one_each and _FIELDS.fullmatch(more) and _PATH.fullmatch(path)):
+            raise UnwritableError
         if not keep:
             more += "Connection: close\r\n"
-        request = (
-            f"POST {self._path}{path} HTTP/1.1\r\n{self._headers}{more}"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        ).encode("ascii") + body
+        if body or method != "GET":
+            more += f"Content-Length: {len(body)}\r\n"
+        head = f"{method} {self._path}{path} HTTP/1.1\r\n{self._headers}{more}\r\n"
+        request = head.encode("ascii") + body
         async with self._room:
             connection = (keep and self._kept()) or await self._opened()
             try:
@@ -185,7 +208,8 @@ class _Connection(asyncio.Protocol):
         retry_after = fields["retry-after"].decode("latin-1") if "retry-after" in fields else None
         body = await self._body(status, fields, longest)
         self._is_asked, self._idle_since = False, self._loop.time()
-        return Answer(status, retry_after, body, fields.get("accept-post", b"").decode("latin-1"))
+        accept_post = fields.get("accept-post", b"").decode("latin-1")
+        return Answer(status, retry_after, body, accept_post, fields)
 
     async def _head(self) -> tuple[int, Mapping[str, bytes]]:
         """The status and the fields of an answer."""

@@ -93,6 +93,9 @@ class Incoming:
     #: The receipt that the text may be, by its form alone. It is one where its id is that of a
     #: part which this upstream took for the number that the message came from.
     receipt: Receipt | None = None
+    #: The carrier's id of the message, where it may hand the message over again under this id:
+    #: for a day it is stored once. Empty where carriers have none.
+    id: str = ""
 
 
 #: The parts of a long text for which a carrier sends receipts: each of them, the first or the last

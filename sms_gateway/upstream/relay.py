@@ -1,28 +1,28 @@
 """A way out over HTTP: another server that speaks /sendsms/, the original service or a gateway.
 
-The whole text goes as one request, which the other end cuts into parts as it likes; so all parts
-of a delivery are answered at once and alike.
+The other end cuts a text into parts as it likes. What became of a message it is asked at /status/,
+or it says so itself, by its callbacks to our address.
 """
 
-import asyncio
 import hashlib
-import logging
-import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from ..backend import Reply, Submission
+from ..backend import Submission
 from ..codes import Code
-from ..network.client_tls import client_context
-from ..remote.answers import InvalidAnswerError
-from ..remote.http_backend import HttpBackend, NotTakenError
-from ..remote.http_client import CutOffError, UnreachedError
-from . import Answer, Delivery, Outcome, Sink, pending_parts
-from .pace import Pace
-from .relay_options import RelayOptions
-from .relay_receipts import ReceiptPoll
+from ..remote.answers import Answer, InvalidAnswerError, read_reply, read_status
+from ..remote.http_backend import parameters
+from ..sms.message import State
+from . import Delivery, Incoming, Outcome
+from .http import Judgement, Request, form_request, message_id
+from .http_poll import NoReceiptError
+from .push import Heard, Push, receipt
+from .relay_options import RelayOptions, options_from_url
+from .webhook import verify
 
-log = logging.getLogger(__name__)
+_ACCEPT = {"Accept": "application/json, text/xml;q=0.9"}
+#: Our ids have 32 digits; the store keeps them without leading zeros.
+_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,218 +55,98 @@ MEANINGS = {
 }
 
 
-class RelayUpstream:
-    """A server that speaks /sendsms/, as an `Upstream`."""
+class Relay:
+    """A server that speaks /sendsms/, as a `Provider`."""
 
-    def __init__(self, name: str, options: RelayOptions) -> None:
-        """Opens nothing but the files of certificates; ValueError when there are none in them,
-        and for a URL that is none."""
-        self.name = name
-        self._options = options
-        files = options.cafile, options.certfile, options.keyfile
-        self._backend = HttpBackend(
-            options.url,
-            timeout=options.response_timeout,
-            connect_timeout=options.connect_timeout,
-            # On a connection that was just closed at the other end a request is lost, and nobody
-            # knows whether it is: where it cannot be repeated each gets a connection of its own.
-            keep_connections=options.idempotent,
-            tls=client_context(*files) if options.url.startswith("https:") else None,
-            tls_name=options.tls_name,
+    def __init__(self, options: RelayOptions) -> None:
+        base = options.url.rstrip("/").removesuffix("/sendsms")
+        self.options = replace(options, url=base)
+        #: It is asked about each part; a callback is about the whole.
+        self.receipts_of: Literal["first", "each"] = "first" if options.push_secret else "each"
+
+    def request(self, delivery: Delivery) -> Request:
+        """See `Provider.request`."""
+        sender = delivery.sender if self.options.sender else ""
+        submission = Submission(
+            delivery.recipient, delivery.text, self.options.apikey, sender=sender
         )
-        self._pace = Pace(options.rate)
-        self._sink: Sink | None = None
-        self._is_running = False
-        self._unanswered = 0
-        self._requests: set[asyncio.Task[None]] = set()
-        self._freed = asyncio.Event()
-        # While it is away nothing is tried, and then one request at a time until one is answered.
-        self._away_until: float | None = None
-        self._delay = options.reconnect_delay
-        self._trouble = ""
-        self._poll = ReceiptPoll(
-            name, self._backend, options.apikey, interval=options.poll_interval
-        )
+        key = idempotency_key(delivery)
+        fields = parameters(submission)
+        return form_request("/sendsms/", fields, {**_ACCEPT, "Idempotency-Key": key})
 
-    # What the worker calls.
-
-    def is_bound(self) -> bool:
-        """See `Upstream.is_bound`. When it may be tried again it counts as bound."""
-        away = self._away_until is not None and self._now() < self._away_until
-        return self._is_running and not away
-
-    def trouble(self) -> str:
-        """See `TellsTrouble.trouble`."""
-        return self._trouble
-
-    def free(self) -> int:
-        """See `Upstream.free`."""
-        if not self._is_running:
-            return 0
-        if self._away_until is not None:
-            return int(self._now() >= self._away_until and not self._unanswered)
-        room = self._options.window - self._unanswered
-        return max(0, int(min(room, self._pace.free(self._now()))))
-
-    async def ready(self) -> None:
-        """See `Upstream.ready`."""
-        while not self.free():
-            self._freed.clear()
-            try:
-                async with asyncio.timeout(self._until_free()):
-                    await self._freed.wait()
-            except TimeoutError:
-                pass
-
-    def submit(self, delivery: Delivery) -> None:
-        """See `Upstream.submit`. The sink hears of it later, never before this returns."""
-        loop = asyncio.get_running_loop()
-        if not self._is_running:
-            loop.call_soon(self._answer, delivery, Outcome.NOT_WRITTEN, "stopped")
-            return
-        if delivery.accepted:
-            # The whole would reach the recipient a second time in part.
-            reason = "another carrier has taken a part of it and has to take the rest"
-            loop.call_soon(self._answer, delivery, Outcome.RETRY, reason)
-            return
-        parts = len(pending_parts(delivery))
-        self._unanswered += parts
-        self._pace.written(parts, self._now())
-        request = loop.create_task(self._relay(delivery, parts))
-        self._requests.add(request)
-        request.add_done_callback(self._requests.discard)
-
-    async def run(self, sink: Sink) -> None:
-        """See `Upstream.run`."""
-        self._sink = sink
-        self._is_running = True
-        self._freed.set()
+    def judge(self, answer: Answer) -> Judgement:
+        """See `Provider.judge`. A redirect or an error of HTTP's own says that nothing was
+        accepted, until somebody has put it right."""
         try:
-            await self._poll.run(sink)
-        finally:
-            self._is_running = False
-            requests = set(self._requests)
-            if requests:
-                _, requests = await asyncio.wait(requests, timeout=self._options.stop_timeout)
-            for request in requests:
-                request.cancel()
-            if requests:
-                await asyncio.wait(requests)
-            await self._backend.aclose()
-
-    def ask_for(self, smsc_ids: Sequence[tuple[str, str, int]]) -> None:
-        """See `AsksForReceipts.ask_for`."""
-        if self._options.receipts:
-            self._poll.resume(smsc_ids)
-
-    # One request.
-
-    async def _relay(self, delivery: Delivery, parts: int) -> None:
-        outcome, reason, smsc_id = Outcome.UNANSWERED, "stopped", ""
-        try:
-            outcome, reason, smsc_id = await self._ask(delivery)
-        finally:
-            self._unanswered -= parts
-            if outcome is Outcome.UNANSWERED and self._options.idempotent:
-                # Whatever the first one came to, the key keeps the next from sending again.
-                outcome = Outcome.RETRY
-            self._answer(delivery, outcome, reason, smsc_id)
-        if outcome is Outcome.ACCEPTED and self._options.receipts:
-            self._poll.add(smsc_id, delivery)
-
-    async def _ask(self, delivery: Delivery) -> tuple[Outcome, str, str]:
-        try:
-            reply = await self._backend.sendsms_once(
-                Submission(
-                    delivery.recipient,
-                    delivery.text,
-                    self._options.apikey,
-                    idempotency_key=idempotency_key(delivery),
-                    sender=delivery.sender if self._options.sender else "",
-                )
-            )
-        except UnreachedError as error:
-            self._be_away(f"not reached: {error}")
-            return Outcome.NOT_WRITTEN, "not reached", ""
-        except NotTakenError as error:
-            self._be_locked_out(str(error))
-            return Outcome.RETRY, str(error), ""
-        except TimeoutError:
-            return Outcome.UNANSWERED, "no answer", ""
-        except InvalidAnswerError as error:
-            self._be_back()
-            return Outcome.UNANSWERED, f"odd answer: {error}", ""
-        except CutOffError:
-            return Outcome.UNANSWERED, "cut off", ""
-        return self._judge(reply)
-
-    def _judge(self, reply: Reply) -> tuple[Outcome, str, str]:
+            reply = read_reply(answer)
+        except InvalidAnswerError:
+            if not 300 <= answer.status < 500:
+                raise
+            reason = f"HTTP status {answer.status}"
+            return Judgement(outcome=Outcome.RETRY, reason=reason, is_locked_out=True)
         code, meaning = reply.error, MEANINGS[reply.error]
-        if meaning.is_locked_out:
-            self._be_locked_out(f"code {code:d} {code.sentence}")
-        else:
-            self._be_back()
-        if code is Code.TOO_FAST and self._pace.slow_down(self._now()):
-            facts = {"upstream": self.name, "status": f"{code:d}", "rate": self._pace.rate}
-            log.warning("slowed down", extra=facts)
-        reason = "" if code is Code.SENT else f"{code:d} {code.sentence}"
-        return meaning.outcome, reason, reply.id
+        return Judgement(
+            outcome=meaning.outcome,
+            ids=(reply.id,),
+            reason="" if code is Code.SENT else f"{code:d} {code.sentence}",
+            is_throttled=code is Code.TOO_FAST,
+            is_locked_out=meaning.is_locked_out,
+        )
 
-    def _answer(self, delivery: Delivery, outcome: Outcome, reason: str, smsc_id: str = "") -> None:
-        assert self._sink is not None
-        for number in pending_parts(delivery):
-            self._sink.answered(
-                Answer(
-                    delivery_id=delivery.id,
-                    attempt=delivery.attempt,
-                    part=number,
-                    outcome=outcome,
-                    smsc_id=part_id(smsc_id, number) if smsc_id else "",
-                    reason=reason,
-                )
+    def hear(self, push: Push) -> Heard:
+        """See `TakesPushes.hear`: a callback as docs/callbacks.md has it."""
+        if self.options.callback_secret:
+            verify(push, self.options.callback_key())
+        event = push.json()
+        kind, data = event["type"], event["data"]
+        if kind == "message.received":
+            incoming = Incoming(
+                sender=data["from"], recipient=data["to"], text=data["message"], id=f"{data['id']}"
             )
-        self._freed.set()
-
-    # Whether the other end is there.
-
-    def _be_away(self, why: str) -> None:
-        log.warning("cannot connect", extra={"upstream": self.name, "why": why})
-        self._trouble = why
-        spread = random.uniform(0.8, 1.2)  # noqa: S311 - not all gateways at once
-        self._away_until = self._now() + self._delay * spread
-        self._delay = min(self._delay * 2, self._options.reconnect_delay_max)
-
-    def _be_locked_out(self, why: str) -> None:
-        # Nothing is lost, and nothing goes, until somebody changes a setting.
-        delay = self._options.locked_out_delay
-        facts = {"upstream": self.name, "why": why, "next_try_in": delay}
-        log.error("relay refused", extra=facts)
-        self._trouble = f"relay refused: {why}"
-        self._away_until = self._now() + delay
-
-    def _be_back(self) -> None:
-        self._away_until = None
-        self._trouble = ""
-        self._delay = self._options.reconnect_delay
-
-    def _until_free(self) -> float | None:
-        """Seconds until time alone makes it free; None while an answer has to."""
-        if not self._is_running or self._unanswered >= self._options.window:
-            return None
-        if self._away_until is not None:
-            wait = None if self._unanswered else self._away_until - self._now()
-        else:
-            wait = self._pace.delay(self._now())
-        return wait if wait is None else max(0.001, wait)
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+            return Heard(messages=[incoming])
+        state = _STATES.get(kind)
+        return Heard(receipts=[receipt(data["id"], state, data["recipient"])] if state else [])
 
 
-def part_id(smsc_id: str, number: int) -> str:
-    """The name of a part: the message's id at the other end, and the number of any but the
-    first."""
-    return smsc_id if number == 1 else f"{smsc_id}.{number}"
+#: By the type of an event. An account is also told that a message is uncertain, which may change.
+_STATES = {
+    f"delivery.{state}": state
+    for state in (
+        State.SUBMITTED,
+        State.DELIVERED,
+        State.UNDELIVERABLE,
+        State.EXPIRED,
+        State.FAILED,
+        State.UNKNOWN,
+    )
+}
+
+
+class AskedRelay(Relay):
+    """The same, of a sendSmsNow, as a provider that `IsAsked`."""
+
+    def question(self, id: str) -> Request:
+        """See `IsAsked.question`."""
+        fields = {"apikey": self.options.apikey, "id": id}
+        return form_request("/status/", fields, _ACCEPT)
+
+    def state(self, answer: Answer, id: str, recipient: str) -> State | None:
+        """See `IsAsked.state`."""
+        status = read_status(answer, id)
+        if status.reply.error is Code.ID_UNKNOWN:
+            raise NoReceiptError
+        states = {each.recipient: State(each.state) for each in status.deliveries}
+        return states.get(recipient)
+
+    def id_of(self, key: str) -> str:
+        """See `IsAsked.id_of`."""
+        return message_id(key).zfill(_DIGITS)
+
+
+def provider(url: str) -> Relay:
+    """The relay that a URL of the settings describes; ValueError as `options_from_url`."""
+    options = options_from_url(url)
+    return AskedRelay(options) if options.receipts else Relay(options)
 
 
 def idempotency_key(delivery: Delivery) -> str:

@@ -43,6 +43,7 @@ SENTENCES = (
     "no answer in time",
     "not reached",
     "cut off",
+    "its request could not be made",
     "connection lost",
     "unbound",
     "unbound by the SMSC",
@@ -124,7 +125,8 @@ SENTENCES = (
     "a status of the operator's own: its documentation says what it means; commonly that "
     "this machine's address is not allowed, or that there are too many binds",
     "ask the operator what it means",
-    # Why the answer of a relay is not believed.
+    # Why the answer of a relay, or of another provider, is not believed.
+    "it could not be read",
     "it reports success with no or too many recipients",
     "it reports success without a count",
     "it reports success without an id",

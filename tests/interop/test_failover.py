@@ -21,8 +21,9 @@ from sms_gateway.deliver.worker import Worker
 from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.message import State
 from sms_gateway.store import Store, history, tables
-from sms_gateway.upstream import Upstream, relay_options
-from sms_gateway.upstream.relay import RelayUpstream
+from sms_gateway.upstream import Upstream
+from sms_gateway.upstream.http import HttpUpstream
+from sms_gateway.upstream.relay import provider
 from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
 
@@ -205,8 +206,8 @@ async def test_weights_divide_a_route_and_the_one_that_is_left_over_takes_all(
 async def test_a_relay_stands_in_for_an_smsc_with_its_receipts(store, first) -> None:
     first.set(bind_status=0x0D)
     async with peer() as other:
-        options = relay_options.options_from_url(f"{other.url}&receipts=1&poll_interval=0.05")
-        relay = RelayUpstream("second", options)
+        relay_url = f"{other.url}&receipts=1&poll_interval=0.05"
+        relay = HttpUpstream("second", provider(relay_url))
         async with sending(store, route(), smpp("first", first), relay) as sent:
             await sent.send("short", "Long enough for three parts. " * 15)
             await sent.until(delivered=2)
@@ -217,8 +218,8 @@ async def test_a_relay_stands_in_for_an_smsc_with_its_receipts(store, first) -> 
 async def test_messages_wait_while_a_relay_refuses_the_key(store) -> None:
     async with peer() as other:
         other.code = 50
-        options = relay_options.options_from_url(f"{other.url}&locked_out_delay=0.2")
-        relay = RelayUpstream("first", options)
+        relay_url = f"{other.url}&locked_out_delay=0.2"
+        relay = HttpUpstream("first", provider(relay_url))
         only = Route(prefix="", upstreams=("first",))
         async with sending(store, only, relay) as sent:
             await sent.send(*(f"message {n}" for n in range(5)))

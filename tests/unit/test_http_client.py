@@ -11,7 +11,13 @@ import pytest
 from support.certificates import self_signed
 
 from sms_gateway.remote.answers import Answer, InvalidAnswerError
-from sms_gateway.remote.http_client import LONGEST_HEAD, Client, CutOffError, UnreachedError
+from sms_gateway.remote.http_client import (
+    LONGEST_HEAD,
+    Client,
+    CutOffError,
+    UnreachedError,
+    UnwritableError,
+)
 
 LONGEST = 1000
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello"
@@ -326,3 +332,34 @@ async def test_what_does_not_complete_a_connection_is_unreached():
 def test_a_name_that_no_host_can_have_is_refused():
     with pytest.raises(ValueError, match="label"):
         Client(urlsplit(f"http://{'é' * 70}.example"), {}, connect_timeout=None)
+
+
+async def test_a_request_may_have_any_method_and_no_body():
+    async with peer(WHOLE, WHOLE) as told, client(f"http://127.0.0.1:{told.port}/v1") as made:
+        got = await made.send("GET", "/a?b=%20", b"", {"Content-Length": "0"}, LONGEST, keep=True)
+        assert got == HELLO
+        assert got.headers["content-length"] == b"5"
+        assert await made.send("DELETE", "/a", b"", {}, LONGEST, keep=True) == HELLO
+        assert told.requests[0].startswith(b"GET /v1/a?b=%20 HTTP/1.1\r\n")
+        assert told.requests[1].startswith(b"DELETE /v1/a HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/a b", {}),
+        ("/é", {}),
+        ("/a HTTP/1.1\r\nX: y", {}),
+        ("/", {"X": "a\r\nY: b"}),
+        ("/", {"X": "a\nb"}),
+        ("/", {"X": "é"}),
+        ("/", {"X: y\r\nZ": "a"}),
+        ("/", {"X Y": "a"}),
+        ("/", {"": "a"}),
+    ],
+)
+async def test_what_http_cannot_carry_is_not_written(path, headers):
+    async with peer() as told, client(f"http://127.0.0.1:{told.port}") as made:
+        with pytest.raises(UnwritableError):
+            await made.send("POST", path, b"", headers, LONGEST, keep=True)
+    assert told.connections == 0

@@ -1,16 +1,21 @@
 """The relay: what becomes of a message that another server answers, or does not."""
 
 import dataclasses
+import json
 import re
+from datetime import UTC, datetime
 
 import pytest
+from standardwebhooks import Webhook
 from support.relay_peer import Peer, peer
 from support.upstreams import RecordingSink, a_delivery, running
 
 from sms_gateway.codes import Code
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import Outcome
-from sms_gateway.upstream.relay import MEANINGS, RelayUpstream, idempotency_key
+from sms_gateway.upstream.http import HttpUpstream
+from sms_gateway.upstream.push import Heard, Push, PushError
+from sms_gateway.upstream.relay import MEANINGS, idempotency_key, provider
 from sms_gateway.upstream.relay_options import options_from_url
 
 LONG = "Long enough for three parts. " * 15
@@ -27,9 +32,9 @@ def sink() -> RecordingSink:
     return RecordingSink()
 
 
-def relay(other: Peer, options: str = "") -> RelayUpstream:
+def relay(other: Peer, options: str = "") -> HttpUpstream:
     quick = "response_timeout=1&reconnect_delay=0.05&locked_out_delay=0.1&stop_timeout=0.1"
-    return RelayUpstream("relay", options_from_url(f"{other.url}&{quick}&{options}"))
+    return HttpUpstream("relay", provider(f"{other.url}&{quick}&{options}"))
 
 
 async def outcome(upstream, sink, text: str) -> tuple[Outcome, str]:
@@ -207,19 +212,19 @@ def test_a_url_says_where_and_with_which_key(url: str, host: str, key: str) -> N
     ("url", "reason"),
     [
         ("https://sms.example.com/", "the apikey is missing"),
-        ("https://me:secret@sms.example.com/", "the key is written"),
-        ("https://h/?apikey=secret&apikey=other", "apikey: given twice"),
-        ("https://h/?apikey=secret&windows=3", "windows: no such parameter; allowed are "),
-        ("https://h/?apikey=secret&window=0", "window=0: allowed is 1 to 10000"),
-        ("https://h/?apikey=secret&idempotent=yes", "idempotent=yes: allowed is 0 or 1"),
-        ("https://h:x/?apikey=secret", "host and port cannot be read"),
-        ("https:///?apikey=secret", "a relay's address begins with"),
+        ("https://me:hush@sms.example.com/", "the key is written"),
+        ("https://h/?apikey=hush&apikey=other", "apikey: given twice"),
+        ("https://h/?apikey=hush&windows=3", "windows: no such parameter; allowed are "),
+        ("https://h/?apikey=hush&window=0", "window=0: allowed is 1 to 10000"),
+        ("https://h/?apikey=hush&idempotent=yes", "idempotent=yes: allowed is 0 or 1"),
+        ("https://h:x/?apikey=hush", "host and port cannot be read"),
+        ("https:///?apikey=hush", "a relay's address begins with"),
     ],
 )
 def test_a_url_that_is_wrong_is_told_without_the_key(url: str, reason: str) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)) as caught:
         options_from_url(url)
-    assert "secret" not in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 async def test_what_is_refused_for_now_to_one_recipient_slows_nobody(other, sink) -> None:
@@ -243,3 +248,109 @@ async def test_a_sender_is_passed_on_where_the_other_end_takes_it(
     (request,) = other.requests
     assert request.get("sender") == sender
     assert "reference" not in request
+
+
+# What the other end pushes.
+
+PUSHING = "push_secret=abcdefghijklmnopqrstuvwxyz"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ID = "0194a22ccde3bf700099a4d513bc849c"
+
+
+def told(kind: str, **data: object) -> bytes:
+    return json.dumps({"type": kind, "timestamp": "2026-11-30T12:00:00Z", "data": data}).encode()
+
+
+def hear(body: bytes, options: str = "", at: int = 0, **headers: str) -> Heard:
+    """What a relay hears in a callback, signed by the library of Standard Webhooks."""
+    signed_at = datetime.now(UTC)
+    given = {
+        "content-type": "application/json",
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(signed_at.timestamp())),
+        "webhook-signature": Webhook(WHSEC).sign("msg_1", signed_at, body.decode()),
+    }
+    url = f"https://h/?apikey=k&{PUSHING}&{options}"
+    relay = provider(url)
+    came_at = 1_000 * (int(signed_at.timestamp()) + at)
+    return relay.hear(Push(url="https://us/", headers=given | headers, body=body, at=came_at))
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        ("delivery.delivered", State.DELIVERED),
+        ("delivery.undeliverable", State.UNDELIVERABLE),
+        ("delivery.expired", State.EXPIRED),
+        ("delivery.failed", State.FAILED),
+        ("delivery.unknown", State.UNKNOWN),
+        ("delivery.submitted", State.SUBMITTED),
+        # That may still change, either way.
+        ("delivery.uncertain", None),
+        ("delivery.cancelled", None),
+        ("key.rotated", None),
+    ],
+)
+def test_a_callback_of_the_other_end_is_a_receipt(kind: str, state: State | None) -> None:
+    heard = hear(told(kind, id=ID, recipient="+32494000000", state=kind[9:], parts=2))
+    assert [receipt.state for receipt in heard.receipts] == ([state] if state else [])
+    for receipt in heard.receipts:
+        assert (receipt.smsc_id, receipt.recipient) == (ID, "32494000000")
+    assert heard.messages == ()
+
+
+def test_a_callback_of_the_other_end_is_a_received_message() -> None:
+    fields = {"id": 7, "from": "+32494000000", "to": "+3228850000", "message": "Grüße"}
+    (message,) = hear(told("message.received", **fields)).messages
+    assert (message.sender, message.recipient) == ("+32494000000", "+3228850000")
+    assert (message.text, message.id) == ("Grüße", "7")
+
+
+@pytest.mark.parametrize(
+    ("at", "headers"),
+    [
+        (0, {"webhook-signature": "v1,AAAA"}),
+        (0, {"webhook-signature": ""}),
+        (0, {"webhook-id": "msg_2"}),
+        (0, {"webhook-timestamp": "1"}),
+        (0, {"webhook-timestamp": "x"}),
+        (301, {}),
+        (-301, {}),
+    ],
+)
+def test_a_callback_with_another_signature_is_refused(at: int, headers: dict[str, str]) -> None:
+    body = told("delivery.delivered", id=ID, recipient="+32494000000")
+    signed = f"callback_secret={WHSEC}"
+    assert hear(body, signed).receipts
+    assert hear(body, signed, at=299).receipts
+    with pytest.raises(PushError) as caught:
+        hear(body, signed, at, **headers)
+    assert caught.value.status == 403
+
+
+def test_one_of_several_signatures_is_enough() -> None:
+    """As while the other end changes its secret."""
+    body = told("delivery.delivered", id=ID, recipient="+32494000000")
+    right = Webhook(WHSEC).sign("msg_1", now := datetime.now(UTC), body.decode())
+    stamp = str(int(now.timestamp()))
+    more = {"webhook-signature": f"v1,AAAA {right}", "webhook-timestamp": stamp}
+    assert hear(body, f"callback_secret={WHSEC}", 0, **more).receipts
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("push_secret=short", "push_secret: allowed are up to 3 secrets"),
+        ("push_secret=" + "x/" * 20, "push_secret: allowed are up to 3 secrets"),
+        ("push_secret=" + ",".join(["x" * 30] * 4), "push_secret: allowed are up to 3 secrets"),
+        (f"{PUSHING}&callback_secret=hush", "callback_secret: allowed is the whsec_"),
+        (f"{PUSHING}&callback_secret=whsec_hush!", "callback_secret: allowed is the whsec_"),
+        (f"callback_secret={WHSEC}", "callback_secret: it goes with push_secret"),
+    ],
+)
+def test_a_secret_that_is_none_is_told_without_it(options: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        options_from_url(f"https://h/?apikey=k&{options}")
+    for hidden in ("hush", "x/x", "short", WHSEC):
+        assert hidden not in str(caught.value)
+    assert "abcdefgh" not in repr(options_from_url(f"https://h/?apikey=k&{PUSHING}"))

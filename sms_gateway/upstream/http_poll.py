@@ -1,19 +1,18 @@
-"""The receipts of a relay: the other end is asked until it knows what became of a message."""
+"""Receipts that have to be asked for: again and again, until the provider knows the end."""
 
 import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..codes import Code
+from ..errors import GatewayError
 from ..moments import now
-from ..remote.http_backend import HttpBackend
 from ..sms.message import TERMINAL, State
-from ..sms.receipt import Receipt
 from . import Delivery, Sink
+from .push import receipt
 
 log = logging.getLogger(__name__)
 
@@ -23,48 +22,58 @@ _LONGEST = 300.0
 _AT_ONCE = 8
 #: How long after its validity a message is given up, milliseconds.
 _AFTERWARDS = 60_000
-#: Our ids have 32 digits; the store keeps them without leading zeros.
-_DIGITS = 32
+
+
+class NoReceiptError(GatewayError):
+    """The provider does not know the message, so that there is nothing to wait for."""
 
 
 @dataclass(slots=True)
 class _Awaited:
-    """A message at the other end."""
+    """A message at the provider."""
 
     id: str
     #: E.164 with the plus sign.
     recipient: str
     #: The names of its parts in the store.
     names: list[str]
-    #: Unix milliseconds.
+    #: Unix time, milliseconds.
     until: int
     pause: float
 
 
 class ReceiptPoll:
-    """Asks /status/ about each message, first often and then rarely."""
+    """Asks about each message, first often and then rarely."""
 
-    def __init__(self, name: str, backend: HttpBackend, apikey: str, *, interval: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        ask: Callable[[str, str], Awaitable[State | None]],
+        id_of: Callable[[str], str],
+        *,
+        interval: float,
+    ) -> None:
+        """`ask` is given a message's id and its recipient; it returns None while nothing is known,
+        and raises NoReceiptError. `id_of` makes the id of the name of a part in the store.
+        `interval`: seconds until a message is asked about first."""
         self._name = name
-        self._backend = backend
-        self._apikey = apikey
+        self._ask_about = ask
+        self._id_of = id_of
         self._interval = interval
         self._agenda: list[tuple[float, int, _Awaited]] = []
         self._order = itertools.count()
         self._added = asyncio.Event()
 
-    def add(self, smsc_id: str, delivery: Delivery) -> None:
-        """Ask about a delivery that was accepted under this id."""
-        numbers = range(1, delivery.parts + 1)
-        names = [smsc_id if n == 1 else f"{smsc_id}.{n}" for n in numbers]
+    def add(self, id: str, names: Sequence[str], delivery: Delivery) -> None:
+        """Ask about a delivery that was accepted under this id, and its parts under these names."""
         until = delivery.expires_at + _AFTERWARDS
-        self._later(_Awaited(smsc_id, delivery.recipient, names, until, self._interval))
+        self._later(_Awaited(id, delivery.recipient, list(names), until, self._interval))
 
     def resume(self, smsc_ids: Sequence[tuple[str, str, int]]) -> None:
         """Ask again about parts: their names in the store, recipients and ends of validity."""
         found: dict[str, _Awaited] = {}
         for name, recipient, expires_at in smsc_ids:
-            id = name.partition(".")[0].zfill(_DIGITS)
+            id = self._id_of(name)
             until = expires_at + _AFTERWARDS
             awaited = found.setdefault(id, _Awaited(id, recipient, [], until, self._interval))
             awaited.names.append(name)
@@ -96,17 +105,16 @@ class ReceiptPoll:
             await asyncio.gather(*asking, return_exceptions=True)
 
     async def _ask(self, sink: Sink, awaited: _Awaited) -> None:
-        status = await self._backend.status(self._apikey, awaited.id)
-        if status.reply.error is Code.ID_UNKNOWN:
+        try:
+            state = await self._ask_about(awaited.id, awaited.recipient)
+        except NoReceiptError:
             # Erased there, or never known: no answer will come.
             log.info("no receipt to be had", extra={"upstream": self._name})
             return
-        states = {d.recipient: State(d.state) for d in status.deliveries}
-        state = states.get(awaited.recipient)
         if state in TERMINAL:
             with suppress(Exception):  # what could not be stored is asked for again
                 for name in awaited.names:
-                    await sink.received_receipt(_receipt(name, awaited.recipient, state))
+                    await sink.received_receipt(receipt(name, state, awaited.recipient))
                 return
         awaited.pause = min(awaited.pause * 2, _LONGEST)
         if now() < awaited.until:
@@ -116,14 +124,3 @@ class ReceiptPoll:
         due = asyncio.get_running_loop().time() + awaited.pause
         heapq.heappush(self._agenda, (due, next(self._order), awaited))
         self._added.set()
-
-
-def _receipt(name: str, recipient: str, state: State) -> Receipt:
-    return Receipt(
-        smsc_id=name,
-        state=state,
-        recipient=recipient.removeprefix("+"),
-        error="",
-        done_at=now(),
-        raw=f"status: {state}",
-    )

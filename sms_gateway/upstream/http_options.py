@@ -1,0 +1,108 @@
+"""What every way out by HTTP can be told, and what stands in the query of its URL."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import parse_qsl
+
+#: The most secrets of an address: the new one and those that a provider may still use.
+MOST_SECRETS = 3
+# 22 characters are 128 random bits (`sendsmsnow upstream new-secret` draws 256).
+_SECRET = re.compile(r"[A-Za-z0-9_-]{22,128}")
+
+_LIMITS: dict[str, tuple[float, float]] = {
+    "window": (1, 10_000),
+    "rate": (0.01, 100_000),
+    "response_timeout": (0.01, 600),
+    "connect_timeout": (0.01, 600),
+    "poll_interval": (0.01, 86_400),
+    "reconnect_delay": (0.01, 3_600),
+    "reconnect_delay_max": (0.01, 3_600),
+    "locked_out_delay": (0.01, 86_400),
+    "stop_timeout": (0, 600),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """A provider's server. Times are in seconds. ValueError for what cannot be."""
+
+    #: http or https, without the options.
+    url: str
+    #: See `SmppOptions`; for https only.
+    cafile: str = ""
+    certfile: str = ""
+    keyfile: str = ""
+    tls_name: str = ""
+    #: The provider knows a repeat of a request, so that an unanswered request may be repeated.
+    idempotent: bool = False
+    #: The secrets in the address that the provider pushes to, the newest first, separated by
+    #: commas; empty: nothing is pushed.
+    push_secret: str = field(default="", repr=False)
+    #: The most parts that wait for an answer at a time.
+    window: int = 10
+    #: The most parts per second; None leaves it to the provider to refuse.
+    rate: float | None = None
+    #: How long an answer may take before nobody knows what became of the message.
+    response_timeout: float = 30
+    connect_timeout: float = 10
+    #: Before the provider is asked what became of a message; doubled each time, up to five minutes.
+    poll_interval: float = 2
+    #: Before a server that could not be reached is tried again; doubled each time.
+    reconnect_delay: float = 1
+    reconnect_delay_max: float = 60
+    #: After a wrong key or path, which only people can put right.
+    locked_out_delay: float = 60
+    #: How long answers are waited for when the gateway stops.
+    stop_timeout: float = 5
+
+    def __post_init__(self) -> None:
+        for name in ("cafile", "certfile", "keyfile", "tls_name"):
+            if getattr(self, name) and not self.url.startswith("https:"):
+                raise ValueError(f"{name}: only https:// has certificates")
+        for name, (least, most) in _LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"{name}={value}: allowed is {least:g} to {most:g}")
+        secrets = self.push_secrets()
+        if len(secrets) > MOST_SECRETS or not all(map(_SECRET.fullmatch, secrets)):
+            raise ValueError(
+                f"push_secret: allowed are up to {MOST_SECRETS} secrets with commas between, each "
+                "of 22 to 128 letters, digits, - and _; sendsmsnow upstream new-secret draws one"
+            )
+
+    def push_secrets(self) -> tuple[str, ...]:
+        """The secrets in the address that the provider pushes to, the newest first."""
+        return tuple(self.push_secret.split(",")) if self.push_secret else ()
+
+
+def from_query(options: type[HttpOptions], query: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in the query of a URL, by name and in their types, and those `given` beside it.
+
+    Raises ValueError, in one line that names the parameter and what is allowed; it never holds a
+    value that may be a secret.
+    """
+    types = {each.name: each.type for each in fields(options) if each.name != "url"}
+    found = dict(given)
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in types:
+            raise ValueError(f"{name}: no such parameter; allowed are {', '.join(types)}")
+        if name in found:
+            raise ValueError(f"{name}: given twice")
+        found[name] = _value(name, types[name], value)
+    return found
+
+
+def _value(name: str, kind: Any, value: str) -> Any:
+    if kind is str:
+        return value
+    if kind is bool:
+        if value not in ("0", "1"):
+            raise ValueError(f"{name}={value}: allowed is 0 or 1")
+        return value == "1"
+    try:
+        return int(value) if kind is int else float(value)
+    except ValueError:
+        told = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name}={value}: allowed is {told}") from None
