@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
@@ -12,11 +13,17 @@ from ..accept.deadline import Deadline
 from ..settings import Settings
 from ..signup.requests import Signup
 from ..signup.sessions import Sessions
+from ..sms.stop_words import StopWords
 from ..store import Store, pending_migration
 from ..web.app import create_app
 from ..web.pages import PageServices
+from ..web.pushes import Door, Pushes
 from .gateway import gateway
 from .limits import limits_of, proxies_of
+from .upstreams import pushing
+
+if TYPE_CHECKING:
+    from ..deliver.arrivals import Arrivals
 
 
 def web_app(settings: Settings) -> ASGIApp:
@@ -24,12 +31,18 @@ def web_app(settings: Settings) -> ASGIApp:
     store = Store(settings.database_url.get_secret_value())
     accepting = gateway(settings, store)
 
+    arrivals, pushes = _pushes(settings, store)
+
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         await accepting.start()
+        if arrivals is not None:
+            await arrivals.start()
         try:
             yield
         finally:
+            if arrivals is not None:
+                await arrivals.aclose()
             await accepting.aclose()
             store.close()
 
@@ -57,6 +70,29 @@ def web_app(settings: Settings) -> ASGIApp:
             region=settings.default_region,
         ),
         mail_domain=settings.mail_domain if settings.mail_bind else None,
+        pushes=pushes,
         proxies=proxies_of(settings),
         limits=limits_of(settings),
     )
+
+
+def _pushes(settings: Settings, store: Store) -> "tuple[Arrivals | None, Pushes | None]":
+    """What stores and what answers the pushes of providers, where there are such."""
+    found = pushing(settings)
+    if not found:
+        return None, None
+    from ..deliver.arrivals import Arrivals
+
+    patience = settings.backend_timeout.total_seconds()
+    arrivals = Arrivals(
+        store,
+        stop_words=StopWords(settings.stop_words, settings.start_words),
+        receipts_of={name: provider.receipts_of for name, provider in found.items()},
+        patience=patience,
+    )
+    doors = {
+        name: Door(secrets=provider.options.push_secrets(), hear=provider.hear)
+        for name, provider in found.items()
+    }
+    url = settings.external_url()
+    return arrivals, Pushes(doors, arrivals.keep, public_url=url, patience=patience)

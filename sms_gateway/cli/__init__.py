@@ -26,6 +26,7 @@ COMMANDS = {
     "number": "numbers",
     "forget": "forget",
     "route": "routes",
+    "upstream": "upstreams",
     "event": "callbacks",
     "stop": "stops",
     "demo": "demo",

@@ -1,13 +1,14 @@
 """Statements about received messages (MO) and the numbers they are sent to."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from .bulk import insert_many
-from .tables import account, incoming_part, number, received
+from .intake import digest
+from .tables import account, idempotency, incoming_part, number, received
 
 # Any constant: it only has to be the same in every process that receives.
 _ADVISORY_LOCK = 7_353_768
@@ -69,6 +70,29 @@ def give_unowned(connection: Connection, recipients: Collection[str], account_id
 def add_received(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Store received messages (columns of the table)."""
     insert_many(connection, received, rows)
+
+
+def offered_before(
+    connection: Connection, offers: Mapping[tuple[str, str], int]
+) -> set[tuple[str, str]]:
+    """Which messages were offered before, and note that all of them are now: by upstream and the
+    carrier's id, each with the time. `take_turns` has to come before. An offer is remembered for as
+    long as a repeat of an accepted request, counted from the last."""
+    # Beside the digests of accounts and their keys, which begin with a number.
+    digests = {digest(f"offer {upstream}\0{id}"): (upstream, id) for upstream, id in offers}
+    known = set(
+        connection.execute(select(idempotency.c.id).where(idempotency.c.id.in_(digests))).scalars()
+    )
+    at = max(offers.values())
+    if known:
+        connection.execute(
+            update(idempotency).where(idempotency.c.id.in_(known)).values(created_at=at)
+        )
+    fresh = sorted(digests.keys() - known)
+    if fresh:
+        blank = {"content_hash": b"", "message_id": "", "sent": 0, "created_at": at}
+        connection.execute(insert(idempotency), [{"id": id, **blank} for id in fresh])
+    return {digests[id] for id in known}
 
 
 def add_part(connection: Connection, row: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..backend import Backend
@@ -22,6 +22,7 @@ from .express import Application, Entry, Unreadable, send_response
 from .express import Response as Answered
 from .incident import report
 from .pages import Pages, PageServices
+from .pushes import PREFIX
 
 #: None when requests can be served, otherwise the reason why not, in words for operators.
 Readiness = Callable[[], Awaitable[str | None]]
@@ -48,6 +49,7 @@ def create_app(
     lifespan: Lifespan = nullcontext,
     desk: PageServices | None = None,
     mail_domain: str | None = None,
+    pushes: ASGIApp | None = None,
     proxies: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> Application:
@@ -58,7 +60,7 @@ def create_app(
     `soap_unreadable` what it says of requests that cannot be read. `public_url`
     is how clients reach the server, and `mail_domain` what mail goes to; `proxies` are the networks
     of those that are believed when they say whom a request comes from; `limits` are for what
-    networks take of a process. Without a `desk` there are
+    networks take of a process; `pushes` answers what providers push. Without a `desk` there are
     no pages that need the store.
     """
     pages = Pages(backend, public_url, desk=desk, mail_domain=mail_domain, proxies=proxies)
@@ -76,6 +78,7 @@ def create_app(
         [
             Route("/healthz", _healthz),
             Route("/readyz", _readyz(readiness)),
+            *([Mount(PREFIX, pushes)] if pushes is not None else []),
             *pages.routes(),
         ],
         redirect_slashes=False,

@@ -6,14 +6,17 @@ named in WAYS.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from support.asgi_server import free_port, serving
 from support.clock import LoopClock
+from support.courier import Courier, CourierOptions
+from support.courier_peer import TOKEN, courier_peer
 from support.relay_peer import peer
 from support.smsc import start_smsc
 from support.upstreams import RecordingSink, a_delivery, eventually, running
@@ -22,9 +25,11 @@ from sms_gateway.sms.message import State
 from sms_gateway.upstream import Delivery, Outcome, SaysReceipts, Upstream, pending_parts
 from sms_gateway.upstream import relay as relay_provider
 from sms_gateway.upstream.http import HttpUpstream
+from sms_gateway.upstream.push import Heard
 from sms_gateway.upstream.sandbox import SandboxUpstream
 from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
+from sms_gateway.web.pushes import Door, Pushes, address
 
 LONG = "Long enough for three parts. " * 15
 WINDOW = 4
@@ -110,7 +115,49 @@ async def relay() -> AsyncIterator[Way]:
         )
 
 
-WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [sandbox, smpp, relay]
+@asynccontextmanager
+async def courier() -> AsyncIterator[Way]:
+    async with courier_peer() as peer, AsyncExitStack() as stack:
+        options = CourierOptions(
+            url=peer.url,
+            token=TOKEN,
+            window=WINDOW,
+            response_timeout=RESPONSE,
+            stop_timeout=0.3,
+            push_secret="s" * 32,
+        )
+        provider = Courier(options)
+        upstream = HttpUpstream("courier", provider)
+
+        async def keep(name: str, heard: Heard) -> None:
+            assert name == "courier"
+            assert upstream._sink is not None
+            for receipt in heard.receipts:
+                await upstream._sink.received_receipt(receipt)
+            for message in heard.messages:
+                await upstream._sink.received_message(message)
+
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        doors = {"courier": Door(secrets=options.push_secrets(), hear=provider.hear)}
+        pushes = Pushes(doors, keep, public_url=url, patience=RESPONSE)
+        await stack.enter_async_context(serving(pushes, port))
+        peer.address = address(url, "courier", options.push_secret)
+        yield Way(
+            upstream=upstream,
+            words={
+                "refuse": "#bad ",
+                "throttle": "#throttle ",
+                "be silent": "#silent ",
+                "report before answering": "#before ",
+                "report twice": "#twice ",
+                "send a message": "#mo ",
+            },
+            in_parts=False,
+        )
+
+
+WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [sandbox, smpp, relay, courier]
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: way.__name__)

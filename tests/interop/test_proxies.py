@@ -1,6 +1,7 @@
 """The proxies of the documents, as they are there, in front of the whole gateway."""
 
 import http.client
+import json
 import os
 import shutil
 import socket
@@ -317,3 +318,26 @@ def test_only_the_configured_proxies_are_believed(
             return asked(connection, *request, **headers)
 
         assert (guesses(ask) == 40) == believed
+
+
+def test_a_push_comes_through_and_its_secret_is_not_in_the_log(kind: str, tmp_path: Path) -> None:
+    secret = "AbCd-_09" * 4
+    upstream = f"http://127.0.0.1:1/?apikey=k&push_secret={secret}"
+    url = databases.fresh_sqlite(tmp_path)
+    message = {"id": 1, "from": "+32494000000", "to": "+3228850000", "message": "Grüße"}
+    body = json.dumps({"type": "message.received", "data": message}).encode()
+    with (
+        running.serve(tmp_path, url, public_url=f"https://{NAME}", upstream=upstream) as started,
+        proxied(kind, tmp_path, started.port) as proxy,
+    ):
+        (address,) = started.run("upstream", "address", "default").split()
+        assert address == f"https://{NAME}/upstream/default/{secret}"
+        path = address.removeprefix(f"https://{NAME}")
+        for asked_for, status in ((path, 200), (path + "x", 404)):
+            answer, _ = proxy.ask("POST", asked_for, body, Content_Type="application/json")
+            assert answer.status == status
+        assert "+3228850000" in started.run("number", "unowned")
+    logs = [file for file in tmp_path.iterdir() if file.suffix == ".log" or file.name == "output"]
+    assert [file.name for file in logs if secret in file.read_text()] == []
+    if kind == "nginx":
+        assert '"POST /upstream/" 200' in (tmp_path / "access.log").read_text()

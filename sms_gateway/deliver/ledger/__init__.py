@@ -71,6 +71,10 @@ class Ledger:
             (Beat, self._tidy),
         )
 
+    def look_for_callbacks(self, connection: Connection) -> None:
+        """See which accounts have a callback by now; a `Beat` does so, too."""
+        self._outbox.look(connection)
+
     def apply(
         self, connection: Connection, events: Sequence[Event]
     ) -> Sequence[list[Delivery] | None]:
@@ -170,7 +174,7 @@ class Ledger:
 
     def _tidy(self, connection: Connection, events: Sequence[Beat]) -> None:
         now = events[-1].now
-        self._outbox.look(connection)
+        self.look_for_callbacks(connection)
         leaving = ",".join(events[-1].leaving)
         if not workers.prolong(
             connection, self._worker, now=now, lease=self._lease, leaving=leaving

@@ -37,6 +37,7 @@ class Receiving:
 
     def take(self, connection: Connection, events: Sequence[MessageCame]) -> None:
         inbox.take_turns(connection)
+        events = _first_offers(connection, events)
         whole = [event for event in events if event.incoming.total == 1]
         self._receive(connection, [(e.upstream, e.incoming, e.now) for e in whole])
         for event in events:
@@ -163,6 +164,22 @@ class Receiving:
         elif stops.add(connection, account_id, recipient, now):
             ended = stops.end_queued(connection, account_id, recipient, now)
             self._outbox.changed(connection, dict.fromkeys(ended, State.FAILED), now)
+
+
+def _first_offers(connection: Connection, events: Sequence[MessageCame]) -> Sequence[MessageCame]:
+    """The messages without those that were offered before under the same id."""
+    named = {(e.upstream, e.incoming.id): e.now for e in events if e.incoming.id}
+    if not named:
+        return events
+    known = inbox.offered_before(connection, named)
+    fresh = []
+    for event in events:
+        name = event.upstream, event.incoming.id
+        if name not in known:
+            fresh.append(event)
+            if event.incoming.id:
+                known.add(name)
+    return fresh
 
 
 def _whole(event: MessageCame) -> inbox.Whole:
