@@ -29,7 +29,7 @@ from ..remote.http_client import FORM, Client, CutOffError, UnreachedError, Unwr
 from ..sms.message import State
 from . import Answer, Delivery, Outcome, ReceiptsOf, Sink, pending_parts
 from .http_options import HttpOptions
-from .http_poll import ReceiptPoll
+from .http_poll import NoReceiptError, ReceiptPoll
 from .pace import Pace
 from .push import TakesPushes
 
@@ -336,8 +336,11 @@ class HttpUpstream:
         try:
             answer = await self._exchange(self.provider.question(id))
             return self.provider.state(answer, id, recipient)
-        except (UnreachedError, CutOffError, TimeoutError, InvalidAnswerError) as error:
-            facts = {"upstream": self.name, "error": type(error).__name__}
+        except NoReceiptError:
+            raise
+        except Exception as error:
+            # It is asked again, later, whatever went wrong.
+            facts = {"upstream": self.name, **error_facts(error)}
             log.info("not told what became of a message", extra=facts)
             return None
 

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
@@ -74,7 +74,6 @@ class Pushes:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         name, _, secret = scope["path"].removeprefix(f"{PREFIX}/").rpartition("/")
-        name = unquote(name)
         if not self._lets_in(name, secret):
             self._tell_of_strangers()
             return _plain(404, "Not Found")

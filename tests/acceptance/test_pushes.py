@@ -20,6 +20,7 @@ from sms_gateway.store import Store, accounts, history, tables
 
 SECRET = "Ab-_" * 8
 OURS = "+32488000001"
+NAME = "north / 100%25 süd?"
 
 
 @contextlib.contextmanager
@@ -132,9 +133,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def gateway(folder: Path) -> Iterator[running.Running]:
     upstream = f"http://127.0.0.1:1/?apikey=k&push_secret={SECRET}"
+    file = folder / "gateway.toml"
+    file.write_text(f'[upstreams]\n"{NAME}" = "{upstream}"\n', "utf-8")
     url = f"sqlite:///{folder}/sms.sqlite3"
-    with running.serve(folder, url, upstream=upstream) as started:
+    with running.serve(folder, url, "--config", str(file), upstream=upstream) as started:
         yield started
+
+
+def test_an_upstream_may_have_any_name(gateway: running.Running, folder: Path) -> None:
+    config = str(folder / "gateway.toml")
+    address = gateway.run("upstream", "address", NAME, "--config", config).strip()
+    assert address.isascii()
+    fields = {"id": 1, "from": "+32494000000", "to": OURS, "message": "Hi"}
+    body = json.dumps({"type": "message.received", "data": fields}).encode()
+    path = address.removeprefix(gateway.url)
+    assert [ask(gateway.port, path, body) for _ in range(2)] == [b"200", b"200"]
+    # Stored once, and as that upstream's.
+    url = f"sqlite:///{folder}/sms.sqlite3"
+    with contextlib.closing(Store(url)) as store, store.read() as connection:
+        (row,) = connection.execute(select(tables.received))
+    assert (row.upstream, row.text) == (NAME, "Hi")
 
 
 @pytest.mark.parametrize(("secret", "status"), [(SECRET, b"408"), ("wrong", b"404")])

@@ -253,3 +253,45 @@ def test_a_relay_between_two_gateways_brings_the_receipts_back(
     with contextlib.closing(Store(there_db)) as theirs, theirs.read() as connection:
         (account,) = accounts.everyone(connection)
     assert account.name == "acme"
+
+
+PUSHING = """
+[upstreams]
+silent = "https://:secret@127.0.0.1:2/"
+"north / süd" = "https://:secret@127.0.0.1:2/?push_secret={new},{old}"
+carrier = "smpp://u:p@127.0.0.1:1"
+"""
+
+
+def test_the_address_of_a_provider_is_shown_with_its_newest_secret(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text('public_url = "https://sms.example.com/gw"\n')
+    new, old = (run("upstream", "new-secret", config=str(file)).stdout.strip() for _ in range(2))
+    assert new != old
+    file.write_text(file.read_text() + PUSHING.format(new=new, old=old), "utf-8")
+    url = f"https://sms.example.com/gw/upstream/north%20%2F%20s%C3%BCd/{new}"
+    assert run("upstream", "address", config=str(file)).stdout == f"north / süd  {url}\n"
+    assert run("upstream", "address", "north / süd", config=str(file)).stdout == f"{url}\n"
+    listed = run("upstream", "address", "--json", config=str(file)).stdout
+    assert json.loads(listed) == {"upstream": "north / süd", "address": url}
+    shown = run("settings", config=str(file)).stdout
+    assert "north / süd" in shown
+    assert new not in shown
+    assert old not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("silent", "its URL has no push_secret"),
+        ("carrier", "its kind takes none"),
+        ("default", "its URL has no push_secret"),
+        ("nobody", "there is no upstream 'nobody'"),
+    ],
+)
+def test_why_nothing_is_pushed_to_an_upstream_is_told(tmp_path: Path, name: str, why: str) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(PUSHING.format(new="x" * 22, old="y" * 22), "utf-8")
+    done = run("upstream", "address", name, config=str(file))
+    assert done.returncode == 1
+    assert why in done.stderr

@@ -33,7 +33,7 @@ async def serving(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
         scope = {
             "type": "http",
             "method": request.method,
-            "path": request.rel_url.raw_path,
+            "path": request.path,
             "query_string": request.rel_url.raw_query_string.encode(),
             "headers": [(name.lower(), value) for name, value in request.raw_headers],
         }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.courier import Courier, CourierOptions
 from support.courier_peer import TOKEN, Peer, courier_peer
-from support.upstreams import RecordingSink, a_delivery, running
+from support.upstreams import RecordingSink, a_delivery, eventually, running
 
 from sms_gateway.remote.answers import Answer, InvalidAnswerError
 from sms_gateway.sms.message import State
@@ -23,6 +23,7 @@ from sms_gateway.upstream.http import (
     part_id,
 )
 from sms_gateway.upstream.http_options import HttpOptions
+from sms_gateway.upstream.http_poll import NoReceiptError
 from sms_gateway.upstream.push import Heard, PushError, checked, receipt
 
 LONG = "Long enough for three parts. " * 15
@@ -202,3 +203,42 @@ def test_options_of_a_provider_are_those_of_all_and_its_own() -> None:
         CourierOptions(url="https://x.example", token="hush", window=0)
     with pytest.raises(ValueError, match="cafile: only https:// has certificates"):
         CourierOptions(url="http://x.example", token="hush", cafile="ca.pem")
+
+
+async def test_who_is_asked_and_stumbles_is_asked_again(peer: Peer, sink: RecordingSink) -> None:
+    """Of a provider that is asked what became of messages."""
+
+    class Asked(Courier):
+        times = 0
+
+        def question(self, id: str) -> Request:
+            return Request(method="GET", path=f"/v1/messages/{id}")
+
+        def state(self, answer: Answer, id: str, recipient: str) -> State | None:
+            self.times += 1
+            if self.times == 1:
+                raise KeyError(recipient)
+            if self.times == 2:
+                return None
+            if id == "nobody":
+                raise NoReceiptError
+            return State.DELIVERED
+
+        def id_of(self, key: str) -> str:
+            return message_id(key)
+
+    provider = Asked(options(peer, poll_interval=0.01))
+    upstream = HttpUpstream("courier", provider)
+    delivery = a_delivery(f"#quiet {LONG}")
+    async with running(upstream, sink):
+        await upstream.ready()
+        upstream.submit(delivery)
+        await sink.until(lambda: len(sink.receipts) == 3)
+        # After a restart the store tells what is owed.
+        upstream.ask_for([("nobody", "+32494000001", delivery.expires_at)])
+        upstream.ask_for([(f"x{n}", "+32494000001", delivery.expires_at) for n in ("", ".2")])
+        await sink.until(lambda: len(sink.receipts) == 5)
+        await eventually(lambda: provider.times == 5)
+    names = [receipt.smsc_id for receipt in sink.receipts]
+    (id,) = {message_id(name) for name in names[:3]}
+    assert names == [id, f"{id}.2", f"{id}.3", "x", "x.2"]
