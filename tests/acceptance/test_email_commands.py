@@ -1,4 +1,4 @@
-"""The commands of the e-mail face: `mail` alone, and what `key` says of addresses and writers."""
+"""The e-mail face as it is run: `mail` alone, in `serve`, and what `key` says of addresses."""
 
 import json
 import logging
@@ -6,18 +6,22 @@ import os
 import re
 import signal
 import smtplib
+import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 from support import accounts, command
 from support.certificates import self_signed
+from support.running import serve, wait_for
 
 from sms_gateway import log
 from sms_gateway.cli import main
-from sms_gateway.store import Store
+from sms_gateway.store import Store, tables
 
 DOMAIN = "sms.example.com"
 MAIL = b"Subject: +32494000000\r\nMessage-ID: <1@example.org>\r\n\r\nHello"
@@ -122,3 +126,43 @@ def test_the_mail_command_takes_mails_with_starttls_and_stops_cleanly(
             # Whoever is still there is told.
             assert smtp.noop()[0] == 421
         assert "ERROR" not in mail.output()
+
+
+def test_the_whole_gateway_delivers_a_mail(tmp_path: Path, database: str, store: Store) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = {"mail_bind": f"127.0.0.1:{port}", "mail_domain": DOMAIN}
+    with serve(tmp_path, database, **settings) as gateway:
+        gateway.create_key("--mail-senders", "@example.org")
+        shown = gateway.run("key", "show", "acme")
+        to = re.findall(rf"^mail       ([0-9]{{16}}@{DOMAIN})$", shown, re.M)[0]
+        assert "mail from  @example.org\n" in shown
+        octets = MAIL
+        # The socket is the supervisor's: nobody is refused while the process is away.
+        gateway.kill("mail")
+        with smtplib.SMTP("127.0.0.1", port, timeout=30) as smtp:
+            assert smtp.sendmail("jean@example.org", [to], octets) == {}
+            with pytest.raises(smtplib.SMTPDataError) as refused:
+                smtp.sendmail("jean@example.com", [to], octets)
+        assert refused.value.smtp_code == 554
+        said: Any = refused.value.smtp_error  # bytes
+        assert said.endswith(b"This sender may not write to this address")
+        wait_for(lambda: delivered(store) == 1, 30)
+        id = stored_id(store)
+        assert "delivered" in gateway.run("message", "show", id)
+        assert set(gateway.children()) == {"web", "worker", "mail"}
+    assert "mail answered" in (tmp_path / "serve.log").read_text("utf-8")
+    assert to.partition("@")[0] not in (tmp_path / "serve.log").read_text("utf-8")
+
+
+def delivered(store: Store) -> int:
+    with store.read() as connection:
+        query = select(func.count()).where(tables.delivery.c.state == "delivered")
+        count: int = connection.execute(query).scalar_one()
+    return count
+
+
+def stored_id(store: Store) -> str:
+    with store.read() as connection:
+        id: str = connection.execute(select(tables.message.c.id)).scalar_one()
+    return id

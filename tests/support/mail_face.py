@@ -13,6 +13,8 @@ from sms_gateway.accept.gateway import Gateway
 from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.store import Store
 
+from .clock import LoopClock
+
 DOMAIN = "sms.example.com"
 ROUTES = Routes(
     [
@@ -25,14 +27,21 @@ ROUTES = Routes(
 class MailFace:
     """A running e-mail face."""
 
-    def __init__(self, port: int, server: MailServer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, port: int, server: MailServer, loop: asyncio.AbstractEventLoop, clock: LoopClock
+    ) -> None:
         self.port = port
         self._server = server
         self._loop = loop
+        self._clock = clock
 
     def connections(self) -> int:
         """How many connections it has."""
         return len(self._server.connections)
+
+    def pass_(self, seconds: float) -> None:
+        """Let so much time pass for its clients."""
+        self._loop.call_soon_threadsafe(self._clock.pass_, seconds)
 
     def stop(self, grace: float = 10) -> "threading.Thread":
         """Ask it to stop; the thread ends when it has."""
@@ -55,6 +64,10 @@ def serve(store: Store, **options: Any) -> Iterator[MailFace]:
     def run(work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
+    async def of_loop() -> LoopClock:
+        return LoopClock()
+
+    clock = run(of_loop())
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     gateway = Gateway(store, ROUTES, default_region="BE")
@@ -62,7 +75,7 @@ def serve(store: Store, **options: Any) -> Iterator[MailFace]:
     try:
         run(gateway.start())
         run(server.start(listener))
-        yield MailFace(port, server, loop)
+        yield MailFace(port, server, loop, clock)
     finally:
         run(server.stop(1))
         run(gateway.aclose())
