@@ -5,6 +5,7 @@ import contextlib
 import math
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
@@ -12,9 +13,29 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from sms_gateway.store import GroupCommit, OverdueError, QueueFullError, Store
+from sms_gateway.store import GroupCommit, OverdueError, QueueFullError, Store, group_commit
 
 Numbers = GroupCommit[int, int]
+
+
+class PatienceClock:
+    """The clock by which items wait, put forward when a test says so."""
+
+    def __init__(self) -> None:
+        self._passed = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._passed
+
+    def pass_(self, seconds: float) -> None:
+        self._passed += seconds
+
+
+@pytest.fixture
+def patience_clock(monkeypatch: pytest.MonkeyPatch) -> PatienceClock:
+    clock = PatienceClock()
+    monkeypatch.setattr(group_commit, "time", clock)
+    return clock
 
 
 @asynccontextmanager
@@ -296,38 +317,44 @@ async def test_a_connection_that_was_lost_is_replaced(store: Store, database: st
 @pytest.mark.parametrize("is_ours", [True, False], ids=["of ours", "of somebody else"])
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_what_nobody_waits_for_any_more_is_not_written(
-    store: Store, database: str, is_ours: bool
+    store: Store, database: str, is_ours: bool, patience_clock: PatienceClock
 ) -> None:
-    async with doubling(store, patience=0.3) as (commits, _):
+    async with doubling(store, patience=60) as (commits, _):
         assert await commits.submit(1) == 2
         with somebody_writes(store, database, is_ours):
             late = [commits.submit(2), commits.submit(3)]
             await asyncio.sleep(0.2)
+            patience_clock.pass_(59)
             in_time = commits.submit(4)
             await asyncio.sleep(0.2)
+            patience_clock.pass_(2)
         results = await asyncio.gather(*late, return_exceptions=True)
         assert [type(result) for result in results] == [OverdueError, OverdueError]
         assert await in_time == 8
     assert stored(store) == [1, 4]
 
 
-async def test_what_takes_too_long_is_undone_where_nobody_waits_any_more(store: Store) -> None:
+async def test_what_takes_too_long_is_undone_where_nobody_waits_any_more(
+    store: Store, patience_clock: PatienceClock
+) -> None:
     """The transaction of `first` stands still, as one that waits for a lock."""
-    go_on = threading.Event()
+    begun, go_on = threading.Event(), threading.Event()
 
     def apply(connection: Connection, items: Sequence[str]) -> Sequence[str]:
         connection.execute(text("INSERT INTO n VALUES (:n)"), [{"n": len(i)} for i in items])
         if "first" in items:
+            begun.set()
             go_on.wait(60)
         return items
 
     with store.write() as connection:
         connection.execute(text("CREATE TABLE n (n integer PRIMARY KEY)"))
-    commits = GroupCommit[str, str](store, apply, limit=100, patience=0.2)
+    commits = GroupCommit[str, str](store, apply, limit=100, patience=60)
     with store.turn():  # on SQLite the first has to wait, so that a thread writes
         late = commits.submit("first")
         await asyncio.sleep(0.05)
-    await asyncio.sleep(0.25)
+    assert await asyncio.to_thread(begun.wait, 60)
+    patience_clock.pass_(61)
     go_on.set()
     with pytest.raises(OverdueError):
         await late

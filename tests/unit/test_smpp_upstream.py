@@ -1,12 +1,14 @@
 """The SMPP upstream against peers that are no SMSC at all."""
 
 import asyncio
+import itertools
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from support.clock import LoopClock
 from support.upstreams import RecordingSink, a_delivery, eventually, running
 
 from sms_gateway.smpp.codec import Decoder, encode
@@ -19,15 +21,17 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Peer:
-    """Something that listens, and how often it was called."""
+    """Something that listens, and how often it was called, and when (by the loop's clock)."""
 
     def __init__(self, talk: Talk) -> None:
         self.connections = self.open = 0
+        self.called_at: list[float] = []
         self.port = 0
         self._talk = talk
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.called_at.append(asyncio.get_running_loop().time())
         self.open += 1
         try:
             with suppress(ConnectionError):
@@ -53,7 +57,13 @@ async def peer(talk: Talk) -> AsyncIterator[Peer]:
         await eventually(lambda: not listening.open)
 
 
-def an_upstream(port: int, *, response_timeout: float = 0.1) -> SmppUpstream:
+def an_upstream(
+    port: int,
+    *,
+    response_timeout: float = 0.1,
+    reconnect_delay: float = 0.02,
+    reconnect_delay_max: float = 0.1,
+) -> SmppUpstream:
     options = SmppOptions(
         host="127.0.0.1",
         port=port,
@@ -62,8 +72,8 @@ def an_upstream(port: int, *, response_timeout: float = 0.1) -> SmppUpstream:
         response_timeout=response_timeout,
         enquire_interval=0.1,
         late_timeout=0.3,
-        reconnect_delay=0.02,
-        reconnect_delay_max=0.1,
+        reconnect_delay=reconnect_delay,
+        reconnect_delay_max=reconnect_delay_max,
         stop_timeout=0.1,
     )
     return SmppUpstream("carrier", options)
@@ -115,18 +125,26 @@ async def make_noise(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 
 
 @pytest.mark.parametrize("talk", [hang_up, bind_and_hang_up, be_silent, speak_http, make_noise])
-async def test_a_peer_that_is_no_smsc_is_called_less_and_less_often(talk: Talk) -> None:
+async def test_a_peer_that_is_no_smsc_is_called_less_and_less_often(
+    loop_clock: LoopClock, talk: Talk
+) -> None:
     sink = RecordingSink()
     async with peer(talk) as listening:
-        upstream = an_upstream(listening.port)
+        upstream = an_upstream(
+            listening.port, response_timeout=10, reconnect_delay=100, reconnect_delay_max=400
+        )
         async with running(upstream, sink):
-            await eventually(lambda: listening.connections >= 3)
-            began, before = asyncio.get_running_loop().time(), listening.connections
-            await asyncio.sleep(0.3)
-            passed = asyncio.get_running_loop().time() - began
-            # Not faster than the longest delay, less its jitter, allows.
-            assert listening.connections - before <= passed / 0.08 + 2
+            for _ in range(1_000):
+                await asyncio.sleep(0.002)
+                if len(listening.called_at) == 5:
+                    break
+                loop_clock.pass_(5)
             assert sink.answers == []
+    pauses = [later - earlier for earlier, later in itertools.pairwise(listening.called_at)]
+    # Each doubles, up to the longest, and varies by a fifth; a silent peer is waited for besides.
+    # A call may come a step of the clock late.
+    for pause, delay in zip(pauses, (100, 200, 400, 400), strict=True):
+        assert delay * 0.8 - 5 <= pause <= delay * 1.2 + 60
 
 
 async def test_parts_for_a_peer_that_is_no_smsc_are_told_apart() -> None:

@@ -1,0 +1,69 @@
+"""The HTTP API in this process, asked as the server asks it: by ASGI, or by the short way."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from starlette.types import Message
+
+from sms_gateway.accept.deadline import Deadline
+from sms_gateway.accept.gateway import Gateway
+from sms_gateway.web.app import create_app
+from sms_gateway.web.express import Response
+
+from .http import Answer
+
+
+class Api:
+    """The API in front of a gateway, put together as `bootstrap` does it."""
+
+    def __init__(self, gateway: Gateway, *, short: bool) -> None:
+        """`short`: requests that have a short way take it."""
+        backend = Deadline(gateway, timedelta(minutes=1), send_soon=gateway.sendsms_soon)
+        self._app = create_app(
+            backend, send_soon=backend.sendsms_soon, public_url="https://sms.example.com"
+        )
+        self._short = short
+
+    async def ask(
+        self,
+        target: str,
+        body: bytes | None = None,
+        *,
+        method: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request; a body makes it a POST."""
+        method = method or ("GET" if body is None else "POST")
+        path, _, query = target.partition("?")
+        given = {name.lower().encode(): each.encode() for name, each in (headers or {}).items()}
+        way = self._app.quick.get(f"{method} {path}".encode()) if self._short else None
+        if way is None:
+            response = await self._by_asgi(method, path, query.encode(), given, body or b"")
+        else:
+            told: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+            response = await (way(query.encode(), given, body or b"", told.set_result) or told)
+        status, names, content = response
+        return Answer(status, {name.decode(): each.decode() for name, each in names}, content)
+
+    async def _by_asgi(
+        self, method: str, path: str, query: bytes, headers: Mapping[bytes, bytes], body: bytes
+    ) -> Response:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query,
+            "headers": list(headers.items()),
+        }
+        await self._app(scope, receive, send)
+        start, content = sent
+        return start["status"], tuple(start["headers"]), content["body"]
