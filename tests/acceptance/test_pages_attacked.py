@@ -22,6 +22,8 @@ from support.running import Running, serve, wait_for
 
 import sms_gateway
 
+pytestmark = pytest.mark.once
+
 EVIL = "<img src=x onerror=alert(1)>\"'</td>"
 
 

@@ -24,6 +24,8 @@ from sms_gateway.store import Store, accounts, intake, queue, tables
 from sms_gateway.words import words
 from sms_gateway.words.reasons import SENTENCES, in_words
 
+pytestmark = pytest.mark.once
+
 #: Unix milliseconds: the 1st of March, 2026; a message each second.
 BEGIN = 1_772_323_200_000
 OLDEST = "+32494000000"

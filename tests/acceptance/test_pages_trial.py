@@ -15,6 +15,8 @@ from support.serving import Server, serve
 
 from sms_gateway.codes import Code
 
+pytestmark = pytest.mark.once
+
 FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
 VOID = {"meta", "link", "input", "wbr", "br"}
 

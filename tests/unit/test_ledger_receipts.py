@@ -99,6 +99,17 @@ def test_the_exact_id_counts_even_if_the_number_is_written_nationally(books: Boo
     assert books.state(id) is State.DELIVERED
 
 
+def test_of_parts_with_one_id_the_first_has_the_first_receipt(books: Books) -> None:
+    id = books.accept(parts=2)
+    (delivery,) = books.claim()
+    books.settle(delivery, Outcome.ACCEPTED, Outcome.ACCEPTED, ids=["AA", "AA"])
+    for parts in ([1], [1, 2]):
+        books.receipt("AA")
+        steps = books.delivery(id).steps
+        assert [step.part for step in steps if step.event == "receipt"] == parts
+    assert books.state(id) is State.DELIVERED
+
+
 def test_the_same_id_at_another_upstream_is_another_message(books: Books) -> None:
     id = submitted(books, "abc")
     books.receipt("abc", upstream="b")
@@ -146,6 +157,7 @@ def test_a_receipt_of_unknown_name_decides_nothing_when_two_are_uncertain(books:
     assert books.early() == 1
 
 
+@pytest.mark.once
 def test_receipts_in_any_order_are_all_joined(books: Books) -> None:
     ids = [books.accept(f"+32494{n:06}") for n in range(300)]
     deliveries = books.claim(parts=1_000)
@@ -258,6 +270,7 @@ def test_an_id_used_again_before_its_answer_is_the_new_owners(books: Books) -> N
     assert books.early() == 0
 
 
+@pytest.mark.once
 def test_a_counter_that_begins_anew_never_delivers_the_old_owners(books: Books) -> None:
     chance = random.Random(3)
     numbers = [f"+3249400{n:04}" for n in range(40)]

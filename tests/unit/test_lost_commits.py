@@ -114,6 +114,7 @@ async def test_a_repeat_after_code_6_is_sent_once(
     assert list(stored(store).values()).count(cut) == 1
 
 
+@pytest.mark.once
 @pytest.mark.long
 async def test_what_is_told_is_true_while_sessions_are_ended_under_load(
     store: Store, database: str

@@ -66,6 +66,7 @@ def test_characters_are_the_septets_of_the_standard_both_ways(text: str, septets
     assert decode_gsm7(septets) == text
 
 
+@pytest.mark.once
 def test_the_whole_basic_plane_agrees_with_two_other_codecs():
     # Both take a raw escape for a character, which it is not.
     for character in map(chr, range(0x10000)):

@@ -181,6 +181,7 @@ pieces = st.one_of(
 )
 
 
+@pytest.mark.once
 @settings(max_examples=500)
 @given(st.sampled_from(FORMS), st.lists(pieces, max_size=4), st.randoms(use_true_random=False))
 @example(FORMS[0], ["&#xD83D;", "&#xDE00;"], random.Random(0))
