@@ -236,6 +236,38 @@ def test_contributing_names_every_place_that_knows_all_reply_codes() -> None:
     assert set(rows("A reply code", CONTRIBUTING)) - {"Place", "---"} == knowing
 
 
+NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+def test_contributing_says_how_many_places_know_all_reply_codes() -> None:
+    places = set(rows("A reply code", CONTRIBUTING)) - {"Place", "---"}
+    assert f"| {NUMBERS[len(places)]} places: [below](#a-reply-code) |" in CONTRIBUTING
+
+
+def test_every_path_that_contributing_names_is_there() -> None:
+    names = {path.name for path in ROOT.iterdir()}
+    spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", CONTRIBUTING)
+    paths = [span for span in spans if " " not in span and span.split("/")[0] in names]
+    assert len(paths) > 40
+    for path in paths:
+        assert list(ROOT.glob(path.rstrip("/"))), path
+
+
+def test_the_loops_that_contributing_times_can_be_run() -> None:
+    tox = (ROOT / "tox.ini").read_text("utf-8")
+    environments = set(re.findall(r"^\[testenv:(\w+)\]", tox, re.M))
+    section = CONTRIBUTING.partition("## How long a loop takes\n")[2].partition("\n## ")[0]
+    loops = re.findall(r"^\| `([^`]+)`.* \| [^|]+ \|$", section, re.M)
+    assert len(loops) >= 6
+    commands = [command for loop in loops for command in loop.split(" && ")]
+    for command in commands:
+        program, *arguments = command.split()
+        if program == "tox":
+            assert set(arguments[1:]) <= environments
+        else:
+            assert program in (".venv/bin/ruff", ".venv/bin/pytest")
+
+
 def knows_all(text: str) -> bool:
     """Whether a text has a line for each code but, maybe, the one that says that all went well."""
     return all(
@@ -249,7 +281,22 @@ def knows_all(text: str) -> bool:
 
 def test_contributing_names_the_files_of_a_new_upstream() -> None:
     places = set(rows("A new upstream", CONTRIBUTING)) - {"Place", "---"}
-    assert len(places) == 7
+    # Whatever knows each kind that there is has to know a new one.
+    upstreams = (ROOT / "sms_gateway/upstream").glob("*.py")
+    kinds = [
+        re.compile(rf"\b{kind}\b")
+        for file in upstreams
+        for kind in re.findall(r"^class (\w+Upstream)\b", file.read_text("utf-8"), re.M)
+    ]
+    assert len(kinds) >= 3
+    sources = [*(ROOT / "sms_gateway").rglob("*.py"), *(ROOT / "tests").glob("*/test_*.py")]
+    knowing = {
+        str(file.relative_to(ROOT))
+        for file in sources
+        if all(kind.search(text) for text in [file.read_text("utf-8")] for kind in kinds)
+    }
+    assert len(knowing) >= 2
+    assert knowing <= places
     for place in places:
         assert (ROOT / place).exists(), place
 

@@ -1,7 +1,11 @@
 """What a release is made with: versions, bounds and the changelog agree with each other."""
 
 import configparser
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,3 +114,36 @@ def test_the_changelog_tells_of_the_newest_schema_and_of_none_that_is_not() -> N
     told = set(re.findall(r"\b0\d{3}\b", CHANGELOG))
     assert SCHEMA in told
     assert max(told) == SCHEMA
+
+
+# -- tests that are run again --
+
+
+def test_what_tox_runs_again_is_shown_with_its_reason() -> None:
+    commands = [section.get("commands", "") for section in ini("tox.ini").values()]
+    again = [command for command in commands if "--reruns" in command]
+    assert again
+    assert all("--rerun-show-tracebacks" in command for command in again)
+
+
+def test_a_test_of_one_process_is_not_run_again_and_any_other_is_shown(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "tests/conftest.py", tmp_path)
+    for suite in ("unit", "contract", "acceptance"):
+        (tmp_path / suite).mkdir()
+        (tmp_path / suite / f"test_{suite}.py").write_text(
+            "runs = []\n\n\ndef test_it() -> None:\n    runs.append(0)\n"
+            f"    assert len(runs) > 1, 'the reason of {suite}'\n"
+        )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-ra", "--reruns", "1", "--rerun-show-tracebacks"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert re.search(r"^=+ 2 failed, 1 passed,.* 1 rerun in", done.stdout, re.M), done.stdout
+    _, again, summary = done.stdout.partition("= rerun test summary info =")
+    assert again
+    assert "RERUN acceptance/test_acceptance.py::test_it\n" in summary
+    assert "AssertionError: the reason of acceptance" in summary
