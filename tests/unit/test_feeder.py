@@ -330,6 +330,23 @@ async def test_a_claim_that_fails_is_tried_again_after_a_second(
     assert states(books, ids) == [State.UNCERTAIN]
 
 
+async def test_what_is_under_way_is_not_claimed_again_when_a_claim_fails(
+    loop_clock: LoopClock, books: Books, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = accept(books, 1, 1)
+    upstream = ByHand(room=1)
+    async with worker(store, upstream):
+        await until(lambda: given(upstream) == ids[:1])
+        with without_journal(store):
+            upstream.room = 1
+            await until(lambda: "claim failed" in caplog.messages)
+        upstream.room = 5
+        loop_clock.pass_(1)
+        await until(lambda: len(upstream.given) > 1)
+        await asyncio.sleep(0.1)
+        assert given(upstream) == ids
+
+
 async def test_a_claim_that_was_committed_all_the_same_is_found(
     loop_clock: LoopClock, books: Books, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
