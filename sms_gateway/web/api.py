@@ -180,7 +180,8 @@ def _fail(
 def _check_names(known: frozenset[str], fields: Fields) -> None:
     """Raises UnusableError when there are other parameters."""
     if not fields.keys() <= known:
-        why = f"Only these parameters are understood here: {', '.join(sorted(known))}"
+        names = ", ".join(sorted(known))
+        why = f"Only these parameters are understood here: {names}"
         raise params.UnusableError(400, _naming(why, fields))
 
 

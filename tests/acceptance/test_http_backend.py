@@ -476,7 +476,7 @@ async def test_every_operation_has_its_path_below_that_of_the_server():
         {"apikey": ["k"], "id": ["i"]},
         {"apikey": ["k"], "after": ["3"], "limit": ["4"]},
         {"apikey": ["k"], "id": ["i"]},
-        {"apikey": ["k"], "before": ["2020-09-14T12:00:00.123+00:00"]},
+        {"apikey": ["k"], "before": ["2020-09-14T12:00:00.123Z"]},
     ]
 
 

@@ -1,4 +1,4 @@
-"""The HTTP API in this process, asked as the server asks it: by ASGI, or by the short way."""
+"""The HTTP API in this process, asked as the server asks it: by ASGI, or express."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,13 +17,11 @@ from .http import Answer
 class Api:
     """The API in front of a gateway, put together as `bootstrap` does it."""
 
-    def __init__(self, gateway: Gateway, *, short: bool) -> None:
-        """`short`: requests that have a short way take it."""
-        backend = Deadline(gateway, timedelta(minutes=1), send_soon=gateway.sendsms_soon)
-        self._app = create_app(
-            backend, send_soon=backend.sendsms_soon, public_url="https://sms.example.com"
-        )
-        self._short = short
+    def __init__(self, gateway: Gateway, *, express: bool) -> None:
+        """`express`: requests that have an entry go express."""
+        backend = Deadline(gateway, timedelta(minutes=1))
+        self._app = create_app(backend, public_url="https://sms.example.com")
+        self._express = express
 
     async def ask(
         self,
@@ -37,12 +35,13 @@ class Api:
         method = method or ("GET" if body is None else "POST")
         path, _, query = target.partition("?")
         given = {name.lower().encode(): each.encode() for name, each in (headers or {}).items()}
-        way = self._app.quick.get(f"{method} {path}".encode()) if self._short else None
-        if way is None:
+        entry = self._app.express.get(f"{method} {path}".encode()) if self._express else None
+        if entry is None:
             response = await self._by_asgi(method, path, query.encode(), given, body or b"")
         else:
             told: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-            response = await (way(query.encode(), given, body or b"", told.set_result) or told)
+            entry(query.encode(), given, body or b"", told.set_result)
+            response = await told
         status, names, content = response
         return Answer(status, {name.decode(): each.decode() for name, each in names}, content)
 

@@ -37,9 +37,9 @@ async def accepting(store: Store, clock: Clock) -> AsyncIterator[Gateway]:
     await gateway.aclose()
 
 
-@pytest.fixture(params=[False, True], ids=["asgi", "short"])
+@pytest.fixture(params=[False, True], ids=["asgi", "express"])
 def api(request: pytest.FixtureRequest, accepting: Gateway) -> Api:
-    return Api(accepting, short=request.param)
+    return Api(accepting, express=request.param)
 
 
 @pytest.fixture
