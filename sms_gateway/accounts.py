@@ -6,6 +6,8 @@ import secrets
 from dataclasses import dataclass
 
 from .allowance import admit
+from .caps import Cap
+from .sms.kinds import Kind
 
 _PERIODS = {"s": 1_000, "min": 60_000, "h": 3_600_000, "day": 86_400_000}
 _RATE = re.compile(r"([1-9][0-9]{0,6})/(s|min|h|day)")
@@ -64,6 +66,12 @@ class Account:
     test: bool
     #: None is no limit.
     rate: Rate | None
+    #: It was handed out to somebody who is known by a mail address only.
+    free: bool = False
+    #: How many parts may be accepted for it; None: nothing is counted for it.
+    caps: tuple[Cap, ...] | None = None
+    #: The kinds of numbers that are open to it beside the usual ones.
+    kinds: frozenset[Kind] = frozenset()
     #: ISO 3166 codes of the countries it may send to; None is all.
     countries: frozenset[str] | None
     #: Who the handset shows; empty leaves it to the route.

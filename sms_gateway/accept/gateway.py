@@ -26,11 +26,13 @@ from ..backend import (
     awaited,
     call_back,
 )
+from ..caps import NO_CAPS, OperatorCaps
 from ..codes import Code
 from ..log import error_facts
 from ..moments import now
 from ..routing.routes import Routes
 from ..sms.address import parse_recipients
+from ..sms.message import State
 from ..store import (
     GroupCommit,
     OutcomeUnknownError,
@@ -44,6 +46,7 @@ from ..store import (
     stops,
 )
 from ..store import accounts as account_statements
+from .caps import Tally
 from .rules import STOPPED, Acceptance, RefusedError, Request, limit_words
 
 log = logging.getLogger(__name__)
@@ -71,6 +74,7 @@ class Gateway(PageBackend):
         default_region: str | None = None,
         max_parts: int = 10,
         validity: int = 48 * 3_600_000,
+        caps: OperatorCaps = NO_CAPS,
         queue_limit: int = 10_000,
         patience: float = math.inf,
         clock: Callable[[], int] = now,
@@ -83,6 +87,7 @@ class Gateway(PageBackend):
             default_region=default_region,
             max_parts=max_parts,
             validity=validity,
+            caps=caps,
             clock=clock,
         )
         self._queue_limit = queue_limit
@@ -323,12 +328,20 @@ class Gateway(PageBackend):
                 (d, self._rules.route(account, parse_recipients(d.recipient, None)[0]))
                 for d in unfinished
             ]
+            # What waits is counted already, and sent once.
+            sent = [(d.recipient, d.parts) for d in unfinished if d.state is not State.QUEUED]
+            tally = Tally(connection, self._rules.caps, {id: (account, sent)}, now)
+            if (refusal := tally.refusal(id)) is not None:
+                tally.write(connection)
+                return refusal
+            tally.add(id)
             if account.rate is not None:
                 _, next_free = current[account.id]
                 charged = account.rate.admit(next_free, now * 1_000, len(unfinished))
                 if charged is None:
                     raise RefusedError(Code.TOO_FAST, limit_words(account))
                 account_statements.charge(connection, {account.id: charged})
+            tally.write(connection)
             resend.queue_again(
                 connection,
                 [

@@ -8,16 +8,19 @@ from sqlalchemy import Connection
 
 from ..accounts import Account, Rate
 from ..backend import Reply, Submission
+from ..caps import OperatorCaps
 from ..codes import MAX_RECIPIENTS, Code
 from ..errors import GatewayError
 from ..routing.routes import SENDER, TEST, Route, Routes
 from ..sms.address import Address, AddressError, TooManyNumbersError, parse_recipients
 from ..sms.encoding import Encoding
 from ..sms.ids import new_id
+from ..sms.kinds import closed_kind, may_be_closed
 from ..sms.segments import Segments, TextError, count, measure, plain
 from ..store import accounts as account_statements
 from ..store import intake, stops
 from . import repeats
+from .caps import Tally
 
 
 class RefusedError(GatewayError):
@@ -50,6 +53,21 @@ class Request(NamedTuple):
     now: int
 
 
+class _Way(NamedTuple):
+    """What the first digits of a number tell."""
+
+    route: Route | None
+    #: Whether it may be of a kind that is closed.
+    may_be_closed: bool
+
+
+#: How many characters of a number tell its way, with the plus sign: `may_be_closed` looks at six
+#: digits.
+_LEADING = 8
+#: Ways that are remembered at a time: a megabyte or two.
+_MOST_WAYS = 16_384
+
+
 class Acceptance:
     """The rules of one gateway: `check` before the transaction, `accept` within it."""
 
@@ -60,6 +78,7 @@ class Acceptance:
         default_region: str | None,
         max_parts: int,
         validity: int,
+        caps: OperatorCaps,
         clock: Callable[[], int],
     ) -> None:
         """`validity` and what `clock` tells are in milliseconds."""
@@ -67,6 +86,8 @@ class Acceptance:
         self._region = default_region
         self._max_parts = max_parts
         self._validity = validity
+        self.caps = caps
+        self._ways: dict[str, _Way] = {}
         self._clock = clock
 
     def check(self, account: Account, submission: Submission) -> Request:
@@ -141,17 +162,32 @@ class Acceptance:
         """The way out for a number; raises RefusedError when the account may not send there."""
         if account.countries is not None and address.country not in account.countries:
             raise RefusedError(Code.UNREACHABLE)
+        if account.free and not self.caps.reach(address.country):
+            raise RefusedError(Code.UNREACHABLE)
         if account.test:
             return TEST
-        route = self._routes.find(address.number)
+        number = address.number
+        way = self._ways.get(number[:_LEADING]) or self._way(number)
+        route = way.route
         if route is None or route.closed:
             raise RefusedError(Code.UNREACHABLE)
+        if way.may_be_closed and (why := closed_words(account, route, number)):
+            raise RefusedError(Code.UNREACHABLE, why)
         return route
+
+    def _way(self, number: str) -> _Way:
+        """The way of a number, remembered by the number's first digits where they tell it."""
+        way = _Way(self._routes.find(number), may_be_closed(number))
+        if self._routes.longest < _LEADING:
+            if len(self._ways) >= _MOST_WAYS:
+                self._ways.clear()
+            self._ways[number[:_LEADING]] = way
+        return way
 
     def accept(self, connection: Connection, requests: Sequence[Request]) -> Sequence[Reply | None]:
         """Accept a batch within one transaction; None for requests with an outdated account."""
         now = self._clock()
-        batch = _Batch(connection, requests, now)
+        batch = _Batch(connection, requests, now, self.caps)
         replies = [batch.reply_to(request) for request in requests]
         if batch.repeats:
             batch.give_way(connection, requests, replies, now)
@@ -204,18 +240,25 @@ class Acceptance:
 class _Batch:
     """Requests that share a transaction: what it knows of them, and what it has decided so far."""
 
-    __slots__ = ("_accepted_before", "_busy_until", "_current", "_named", "_stopped", "accepted",
-                 "repeats")  # fmt: skip
+    __slots__ = ("_accepted_before", "_busy_until", "_current", "_named", "_stopped", "_tally",
+                 "accepted", "repeats")  # fmt: skip
 
-    def __init__(self, connection: Connection, requests: Sequence[Request], now: int) -> None:
+    def __init__(
+        self, connection: Connection, requests: Sequence[Request], now: int, caps: OperatorCaps
+    ) -> None:
         """Read what their replies depend on; the accounts first, as all who lock several do."""
+        # Few keys have caps, and only they pay for them.
+        counted = (
+            requests if caps.is_for_all else [r for r in requests if r.account.caps is not None]
+        )
         #: Version and limiter state of each account.
-        self._current = _current(connection, requests)
+        self._current = _current(connection, requests, counted)
         keys = {r.repeat[0] for r in requests if r.repeat is not None}
         self._accepted_before = intake.accepted_before(connection, keys, now) if keys else {}
         names = {r.message_id for r in requests if r.is_named}
         self._named = intake.accepted_as(connection, names) if names else {}
         self._stopped = _stopped(connection, requests)
+        self._tally = self._counting(connection, counted, now, caps) if counted else None
         #: New limiter states (microseconds), by account.
         self._busy_until: dict[int, int] = {}
         self.accepted: list[Request] = []
@@ -233,9 +276,13 @@ class _Batch:
             return first
         if request.message_id in self._stopped:
             return Reply(Code.NOT_SENT, note=STOPPED)
+        if self._tally is not None and (refusal := self._tally.refusal(id(request))) is not None:
+            return refusal
         if account.rate is not None and not self._admit(request, account.rate, next_free):
             return Reply(Code.TOO_FAST, note=limit_words(account))
         self.accepted.append(request)
+        if self._tally is not None:
+            self._tally.add(id(request))
         if is_repeatable:
             self._remember(request)
         return Reply(Code.SENT, len(request.recipients), request.message_id)
@@ -289,10 +336,35 @@ class _Batch:
             if request.repeat is not None and request.repeat[0] in lost:
                 key, content = request.repeat
                 replies[number] = repeats.reply_again(lost[key], content)
+        if self._tally is not None:
+            for request in self.accepted:
+                if request.repeat is not None and request.repeat[0] in lost:
+                    self._tally.take_back(id(request))
         self.accepted = [r for r in self.accepted if r.repeat is None or r.repeat[0] not in lost]
 
+    def _counting(
+        self, connection: Connection, requests: Sequence[Request], now: int, caps: OperatorCaps
+    ) -> Tally:
+        """The counters of requests that the rate limit does not refuse anyway."""
+        return Tally(
+            connection,
+            caps,
+            {
+                id(r): (r.account, [(address.number, parts) for address, _, parts in r.recipients])
+                for r in requests
+                if r.account.rate is None
+                or r.account.rate.admit(
+                    self._current.get(r.account.id, _GONE)[1], r.now * 1_000, len(r.recipients)
+                )
+                is not None
+            },
+            now,
+        )
+
     def charge(self, connection: Connection) -> None:
-        """Store what the accounts were charged for what was accepted."""
+        """Store what the accounts were charged for what was accepted, and what caps count."""
+        if self._tally is not None:
+            self._tally.write(connection)
         if self._busy_until:
             account_statements.charge(connection, self._busy_until)
 
@@ -302,10 +374,13 @@ _GONE = (None, 0)
 
 
 def _current(
-    connection: Connection, requests: Sequence[Request]
+    connection: Connection, requests: Sequence[Request], counted: Sequence[Request]
 ) -> dict[int, tuple[int | None, int]]:
-    """Version and limiter state of the requests' accounts; those with a limit are locked."""
+    """Version and limiter state of the requests' accounts; those with a limit are locked, and those
+    that are counted."""
     limited = {r.account.id for r in requests if r.account.rate is not None}
+    if counted:
+        limited.update(r.account.id for r in counted)
     unlimited = {r.account.id for r in requests} - limited
     return {
         id: state
@@ -313,6 +388,19 @@ def _current(
         if ids
         for id, state in account_statements.current(connection, ids, lock=lock).items()
     }
+
+
+def closed_words(account: Account | None, route: Route, number: str) -> str:
+    """Why a number is closed for its kind; empty if it is not.
+
+    What a route opens is open to keys that the operator has made, not to free ones.
+    """
+    closed = closed_kind(number)
+    if closed is None or (account is not None and closed in account.kinds):
+        return ""
+    if closed in route.kinds and not (account is not None and account.free):
+        return ""
+    return f"Numbers of this kind are closed: {closed}"
 
 
 #: The note of code 7 for a blocked recipient.

@@ -14,6 +14,7 @@ def gateway(settings: Settings, store: Store) -> Gateway:
         default_region=settings.default_region,
         max_parts=settings.max_parts,
         validity=milliseconds(settings.validity),
+        caps=settings.caps(),
         queue_limit=settings.queue_limit,
         patience=settings.backend_timeout.total_seconds(),
     )

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from ..callbacks.networks import networks
+from ..callbacks.operator import OperatorTeller
 from ..callbacks.sender import Push
 from ..deliver.retention import keep_house
 from ..deliver.worker import Worker
@@ -21,13 +22,18 @@ def make_worker(settings: Settings, store: Store) -> Worker:
     if settings.history_days is not None:
         history = milliseconds(timedelta(days=settings.history_days))
         aside.append(partial(keep_house, store, history))
-    aside.append(Push(store, allowed=networks(settings.callback_allow_private)).run)
+    allowed = networks(settings.callback_allow_private)
+    aside.append(Push(store, allowed=allowed).run)
+    callback = settings.operator_callback
+    url = None if callback is None else callback.get_secret_value()
+    aside.append(OperatorTeller(store, url, allowed=allowed).run)
     if settings.smtp_relay is not None:
         postman = Postman(
             store,
             Relay.from_url(settings.smtp_relay.get_secret_value()),
             sender=settings.mail_from or "",
             public_url=settings.external_url(),
+            fold_plus=settings.free_key_fold_plus,
         )
         aside.append(postman.run)
     return Worker(

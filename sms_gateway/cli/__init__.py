@@ -29,6 +29,7 @@ COMMANDS = {
     "upstream": "upstreams",
     "event": "callbacks",
     "stop": "stops",
+    "cap": "caps",
     "demo": "demo",
 }
 

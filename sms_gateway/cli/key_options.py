@@ -12,8 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from ..accounts import ANY_SENDER, Rate
 from ..routing.routes import SENDER
 from ..settings.values import Hours
+from ..sms.kinds import NAMES, Kind
 from .options import CONFIG
 
+_PERIODS = ("minute", "day", "month")
 # An address, or @ and a domain for all of its addresses.
 _WRITER = re.compile(r"[^\s@,]*@[^\s@,.]+(\.[^\s@,.]+)*")
 #: What --senders takes beside a list of them.
@@ -59,6 +61,22 @@ def limits(command: Callable[..., Any]) -> Callable[..., Any]:
             "--validity", metavar="D", help="How long its messages are worth delivering, or none."
         ),
         click.option("--rate", metavar="R", help="1/min, 20/s, 100/h, 1000/day or none."),
+        *(
+            click.option(
+                f"--parts-per-{period}",
+                metavar="N",
+                help=f"The most parts in a {period} (UTC), or none.",
+            )
+            for period in reversed(_PERIODS)
+        ),
+        click.option(
+            "--kinds",
+            metavar="A,B",
+            help=f"Kinds of numbers that are open to it: {', '.join(NAMES)}; or none.",
+        ),
+        click.option(
+            "--free/--no-free", default=None, help="Whether the settings of free keys hold for it."
+        ),
         click.option("--multi/--no-multi", default=None, help="Up to four numbers in a request."),
         CONFIG,
     ):
@@ -78,6 +96,11 @@ def given(
     mail_body: str | None,
     mail_machines: str | None,
     validity: str | None,
+    kinds: str | None,
+    free: bool | None,
+    parts_per_minute: str | None,
+    parts_per_day: str | None,
+    parts_per_month: str | None,
 ) -> dict[str, Any]:
     """The options that were given, as the store takes them."""
     chosen: dict[str, Any] = {}
@@ -85,6 +108,14 @@ def given(
         chosen["multi"] = multi
     if test is not None:
         chosen["test"] = test
+    if free is not None:
+        chosen["free"] = free
+    if kinds is not None:
+        chosen["kinds"] = _kinds(kinds)
+    parts = zip(_PERIODS, (parts_per_minute, parts_per_day, parts_per_month), strict=True)
+    for period, most in parts:
+        if most is not None:
+            chosen[f"parts_per_{period}"] = _parts(f"--parts-per-{period}", most)
     if rate is not None:
         try:
             chosen["rate"] = Rate.parse(rate)
@@ -109,6 +140,25 @@ def given(
     if senders is not None:
         chosen["senders"] = _senders(senders)
     return chosen
+
+
+def _kinds(text: str) -> frozenset[Kind] | None:
+    names = frozenset(text.lower().replace(",", " ").split())
+    if names == {"none"}:
+        return None
+    if not names or not names <= NAMES.keys():
+        raise click.UsageError(
+            f"--kinds {text!r}: allowed: {', '.join(NAMES)}, with a comma between them; or none"
+        )
+    return frozenset(NAMES[name] for name in names)
+
+
+def _parts(option: str, text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise click.UsageError(f"{option} {text!r}: allowed: 1 to 999999999, or none")
+    return int(text)
 
 
 def _senders(text: str) -> frozenset[str] | None:

@@ -16,7 +16,8 @@ from ..accounts import ANY_SENDER, FREE_RATE, Account, key_hash, new_key
 from ..errors import UnavailableError
 from ..moments import iso, now
 from ..settings.values import show_milliseconds
-from ..signup.requests import hand_out
+from ..signup.requests import hand_out, is_known
+from ..sms.kinds import NAMES
 from ..store import accounts, key_requests
 from .callbacks import callback_options
 from .key_options import given, limits
@@ -135,7 +136,8 @@ def set_key(
     if not options:
         raise click.UsageError(
             "say what to change: --multi, --rate, --validity, --countries, --sender, "
-            "--senders, --mail-senders, --mail-body, --mail-machines, --callback, --test"
+            "--senders, --mail-senders, --mail-body, --mail-machines, --callback, --test, "
+            "--kinds, --parts-per-minute, --parts-per-day, --parts-per-month, --free"
         )
     _change(ctx, config, name, options, as_json)
 
@@ -187,9 +189,10 @@ def approve(ctx: click.Context, /, name: str, config: Path | None) -> None:
             raise UnavailableError(
                 f"nobody waits for a key as {name!r}; sendsmsnow key requests shows all"
             )
-        if accounts.by_name(connection, request.address) is not None:
+        fold_plus = settings_of(ctx, config).free_key_fold_plus
+        if is_known(connection, request.address, fold_plus):
             raise UnavailableError(f"there is a key named {request.address!r} already")
-        made, _ = hand_out(connection, request, now())
+        made, _ = hand_out(connection, request, now(), fold_plus=fold_plus)
     click.echo(made)
 
 
@@ -238,6 +241,9 @@ def _show(
         ("machines", facts["mail_machines"]),
         ("validity", facts["validity"] or "-"),
         ("stops", str(facts["stops"])),
+        ("caps", ",".join(facts["caps"]) or "-"),
+        ("kinds", ",".join(facts["kinds"]) or "-"),
+        ("free", "yes" if facts["free"] else "no"),
         ("callback", facts["callback"] or "-"),
     ]
     if facts["callback_paused_at"]:
@@ -279,6 +285,9 @@ def as_dict(account: Account) -> dict[str, Any]:
         "test": account.test,
         "validity": None if account.validity is None else show_milliseconds(account.validity),
         "stops": account.stops,
+        "caps": [str(cap) for cap in account.caps or ()],
+        "kinds": [name for name, kind in NAMES.items() if kind in account.kinds],
+        "free": account.free,
         "callback": account.callback_url,
         "callback_paused_at": _moment(account.callback_paused_at),
         "callback_paused_reason": account.callback_paused_reason,

@@ -9,14 +9,18 @@ import click
 from sqlalchemy import Connection
 
 from .. import database
+from ..accept.caps import reached
+from ..accept.rules import closed_words
 from ..accounts import Account, key_hash
 from ..bootstrap import upstreams
+from ..caps import OperatorCaps
 from ..errors import UnavailableError
 from ..moments import now
 from ..routing.routes import TEST, Route
 from ..settings import Settings
 from ..settings.values import show_milliseconds
 from ..sms.address import Address
+from ..sms.kinds import NAMES
 from ..sms.readings import Reading, readings
 from ..store import accounts, queue, stops, workers
 from .options import CONFIG, e164, settings_of
@@ -66,7 +70,7 @@ def check(
     with database.opened(settings) as store, store.read() as connection:
         account = _account(connection, name, apikey)
         found = TEST if account is not None and account.test else routes.find(address.number)
-        refusal = _refusal(connection, account, address, found)
+        refusal = _refusal(connection, account, address, found, settings.caps())
         for line in told(connection, settings, reading, account, found):
             click.echo(line)
     if refusal:
@@ -88,7 +92,11 @@ def _account(connection: Connection, name: str | None, apikey: str | None) -> Ac
 
 
 def _refusal(
-    connection: Connection, account: Account | None, address: Address, found: Route | None
+    connection: Connection,
+    account: Account | None,
+    address: Address,
+    found: Route | None,
+    caps: OperatorCaps,
 ) -> str:
     """Why a message would be refused, in the order of the contract; empty if it would not."""
     if account is not None and not account.enabled:
@@ -98,8 +106,15 @@ def _refusal(
         return f"code 99, the key may not send to {address.country}"
     if found is None or found.closed:
         return "code 99, " + ("the route is closed" if found else "no route has this prefix")
+    if account is not None and account.free and not caps.reach(address.country):
+        return f"code 99, free keys may not send to {address.country}"
+    if found is not TEST and (why := closed_words(account, found, address.number)):
+        return f"code 99, {why}"
     if account is not None and stops.blocked(connection, [account.id], [address.number]):
         return f"code 7, {stops.REASON}"
+    if account is not None:
+        why = reached(connection, account, caps, [(address.number, 1)], now())
+        return f"code 100, {why}" if why else ""
     return ""
 
 
@@ -170,6 +185,7 @@ def described(route: Route) -> dict[str, Any]:
         "alphabet": route.alphabet,
         "senders": "" if route.senders == "any" else str(route.senders),
         "sender": route.sender,
+        "kinds": ",".join(name for name, kind in NAMES.items() if kind in route.kinds),
         "quiet": route.quiet and str(route.quiet),
     }
     return {name: value for name, value in facts.items() if value not in ("", None)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ..sms.encoding import DefaultAlphabet
+from ..sms.kinds import Kind
 from ..sms.numbering import countries_of
 from .quiet_hours import QuietHours
 
@@ -54,6 +55,8 @@ class Route:
     senders: Senders = Senders.ANY
     #: Who its messages are from when they have no sender, or one that may not be.
     sender: str = ""
+    #: Kinds of numbers that it opens beside the usual ones.
+    kinds: frozenset[Kind] = frozenset()
     #: When its messages wait.
     quiet: QuietHours | None = None
 
@@ -95,6 +98,11 @@ class Routes:
         self._by_prefix = {route.prefix: route for route in routes}
         # Longest first, so that the first hit is the answer.
         self._lengths = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
+
+    @property
+    def longest(self) -> int:
+        """How many digits the longest prefix has."""
+        return self._lengths[0] if self._lengths else 0
 
     def find(self, number: str) -> Route | None:
         """The route of an E.164 number (with its plus sign), open or closed; None without one."""

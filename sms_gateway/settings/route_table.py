@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from ..routing.quiet_hours import QuietHours
 from ..routing.routes import SENDER, Route, Senders
 from ..sms.encoding import DefaultAlphabet
+from ..sms.kinds import NAMES
 from .values import Allowed, Hours, Prefixes, milliseconds
 
 
@@ -31,6 +32,7 @@ def _sender(sender: str) -> str:
 #: The time zone that is not one: that of the recipient's country.
 RECIPIENT = "recipient"
 
+_Kind = Literal["pager", "personal", "premium", "satellite", "shared-cost", "universal"]
 _Weight = Annotated[int, Field(ge=1, le=1_000)]
 _Rate = Annotated[float, Field(gt=0, le=100_000), Allowed("more than 0, up to 100000")]
 _Window = Annotated[int, Field(ge=1, le=100_000), Allowed("1 to 100000")]
@@ -56,6 +58,7 @@ class RouteTable(BaseModel):
     sender: Annotated[
         str, AfterValidator(_sender), Allowed("up to 15 digits, or up to 11 letters and digits")
     ] = ""
+    kinds: Annotated[tuple[_Kind, ...], Allowed(f"a list of {', '.join(NAMES)}")] = ()
     quiet_hours: Annotated[
         str | None, AfterValidator(_quiet_hours), Allowed("a time until another: 21:00-08:00")
     ] = None
@@ -82,6 +85,7 @@ class RouteTable(BaseModel):
                 alphabet=self.alphabet,
                 senders=self.senders,
                 sender=self.sender,
+                kinds=frozenset(NAMES[name] for name in self.kinds),
                 quiet=quiet,
             )
 

@@ -23,7 +23,7 @@ ENV_PREFIX = "SENDSMSNOW_"
 #: The one variable that is not a setting: where the file is.
 ENV_CONFIG = "SENDSMSNOW_CONFIG"
 #: Settings that are tables, which one variable cannot hold.
-FILE_ONLY = ("upstreams", "routes", "stop_words", "start_words")
+FILE_ONLY = ("upstreams", "routes", "prefix_caps", "stop_words", "start_words")
 
 
 class SettingsError(GatewayError):

@@ -10,19 +10,25 @@ from typing import Annotated, Literal, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
 
+from ..caps import Cap, OperatorCaps, Period
 from ..routing.routes import Route
 from ..sms.stop_words import START_WORDS, STOP_WORDS
 from .route_table import RouteTable, check_routes
 from .values import (
     Address,
     Allowed,
+    CapOrNone,
+    Countries,
     DatabaseUrl,
     Domain,
     Hours,
     MailAddress,
     Networks,
+    OperatorCallback,
     OptionalAddress,
+    PartsOrNone,
     PemFile,
+    PrefixCaps,
     PublicUrl,
     Region,
     Relay,
@@ -131,6 +137,45 @@ class Settings(BaseModel):
     callback_allow_private: Networks = ""
     """Networks that are not public and that callbacks may go to all the same (docs/callbacks.md),
     such as that of a company."""
+
+    total_parts_per_day: PartsOrNone = None
+    """The most parts that all keys together may have accepted in a day (UTC). More is refused
+    (code 100) until midnight, or until `sendsmsnow cap lift --total`."""
+
+    prefix_caps: PrefixCaps = Field(default_factory=dict)
+    """The most parts for all numbers that begin with a prefix, of all keys together. Every prefix
+    that fits counts. Only in the file."""
+
+    number_cap: CapOrNone = None
+    """The most parts for one number, of all keys together."""
+
+    range_cap: CapOrNone = None
+    """The most parts for a range of a thousand numbers, which differ in their last three digits
+    only, of all keys together. Artificial traffic runs through such ranges."""
+
+    free_key_countries: Countries = ""
+    """The only countries that free keys may send to (code 99). The default is every country with
+    a route."""
+
+    free_key_parts_per_day: PartsOrNone = 100
+    """The most parts that a free key may have accepted in a day (UTC)."""
+
+    free_key_number_cap: CapOrNone = Cap(20, Period.HOUR)
+    """The most parts for one number, of all free keys together."""
+
+    free_key_range_cap: CapOrNone = Cap(100, Period.HOUR)
+    """The most parts for a range of a thousand numbers, of all free keys together."""
+
+    free_keys_per_network_per_day: PartsOrNone = 10
+    """How many free keys a network (a /24, or a /48 of IPv6) may be given in a day (UTC)."""
+
+    free_key_fold_plus: Annotated[bool, Allowed("true or false")] = True
+    """Whether `anna+1@example.com` and `anna@example.com` are one address, which has one free
+    key."""
+
+    operator_callback: OperatorCallback = None
+    """Where the operator is told of caps that were reached (docs/use/bill.md). The password in the
+    URL signs the callbacks, and is not sent."""
 
     default_region: Region = None
     """The country of numbers written as at home, such as 0494 00 00 00. Digits without + or 00
@@ -268,6 +313,24 @@ class Settings(BaseModel):
     def mail_tls_context(self) -> ssl.SSLContext | None:
         """The TLS context of STARTTLS; None for none. ValueError when the files do not fit."""
         return _tls_context("mail_", self.mail_certfile, self.mail_keyfile)
+
+    def caps(self) -> OperatorCaps:
+        """What is capped for all keys, and for free keys."""
+
+        def by_day(parts: int | None) -> Cap | None:
+            return None if parts is None else Cap(parts, Period.DAY)
+
+        countries = self.free_key_countries
+        return OperatorCaps(
+            total=by_day(self.total_parts_per_day),
+            number=self.number_cap,
+            range=self.range_cap,
+            prefixes=self.prefix_caps,
+            free_key=by_day(self.free_key_parts_per_day),
+            free_number=self.free_key_number_cap,
+            free_range=self.free_key_range_cap,
+            free_countries=frozenset(countries.split(",")) if countries else None,
+        )
 
     def upstream_urls(self) -> dict[str, SecretUrl]:
         """All upstreams by name; `default` among them where a route uses it."""

@@ -11,10 +11,12 @@ from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import phonenumbers
 from pydantic import AfterValidator, BeforeValidator, Field, Secret
+
+from ..caps import Cap
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,53 @@ def _prefixes(value: object) -> object:
     return tuple(prefix.removeprefix("+") for prefix in prefixes)
 
 
+def _cap(value: object) -> object:
+    if value in ("", "none", None) or isinstance(value, Cap):
+        return value or None
+    return Cap.parse(str(value))
+
+
+def _prefix_caps(value: object) -> object:
+    """Caps by prefix; the plus sign may be left out."""
+    if not isinstance(value, dict):
+        raise ValueError
+    for prefix in value:
+        if not re.fullmatch(r"\+?[0-9]{1,15}", prefix):
+            raise ValueError("a prefix is digits such as 225")
+    found = {prefix.removeprefix("+"): _cap(cap) for prefix, cap in value.items()}
+    if len(found) < len(value) or None in found.values():
+        raise ValueError("each prefix stands there once, with its cap")
+    return found
+
+
+def _countries(value: object) -> str:
+    """Countries with commas between; `none` is no list."""
+    listed = value if isinstance(value, list) else str(value).replace("none", "").split(",")
+    codes = sorted({str(each).strip().upper() for each in listed if str(each).strip()})
+    if not phonenumbers.SUPPORTED_REGIONS.issuperset(codes):
+        raise ValueError
+    return ",".join(codes)
+
+
+def _operator_callback(value: object) -> object:
+    if value in ("", "none", None):
+        return None
+    url = value.get_secret_value() if isinstance(value, SecretUrl) else value
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        secret, port = unquote(parts.password or ""), parts.port
+    except ValueError:
+        raise ValueError from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or parts.username:
+        raise ValueError
+    # As Standard Webhooks has it: base64 of 24 to 64 bytes.
+    if not re.fullmatch(r"whsec_(?:[A-Za-z0-9+/]{4}){8,21}[A-Za-z0-9+/]{0,3}={0,2}", secret):
+        raise ValueError(
+            "its password is the secret that signs: whsec_ and the output of openssl rand -hex 24"
+        )
+    return SecretUrl(url) if isinstance(url, str) else value
+
+
 def _duration(unit: str, least: timedelta, most: timedelta) -> Callable[[object], timedelta]:
     """Reads `500ms`, `90s`, `5m`, `48h` or `2d`; a bare number counts `unit`s."""
     units = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -257,6 +306,29 @@ Seconds = Annotated[
     timedelta,
     BeforeValidator(_duration("s", timedelta(milliseconds=10), timedelta(hours=1))),
     Allowed("10ms to 1h, such as 500ms, 15s or 2m; a bare number is seconds"),
+]
+CapOrNone = Annotated[
+    Cap | None, BeforeValidator(_cap), Allowed("5/min, 20/h, 500/day, 10000/month, or none")
+]
+PrefixCaps = Annotated[
+    dict[str, Cap],
+    BeforeValidator(_prefix_caps),
+    Allowed('a table of prefixes and caps: 225 = "500/h"'),
+]
+PartsOrNone = Annotated[
+    Annotated[int, Field(ge=1, le=999_999_999)] | None,
+    BeforeValidator(_optional),
+    Allowed("1 to 999999999, or none"),
+]
+Countries = Annotated[
+    str,
+    BeforeValidator(_countries),
+    Allowed("the two letters of countries (ISO 3166), such as BE,FR, or none"),
+]
+OperatorCallback = Annotated[
+    SecretUrl | None,
+    BeforeValidator(_operator_callback),
+    Allowed("https://:whsec_SECRET@HOST/PATH, or none"),
 ]
 Words = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=40)], ...],

@@ -14,10 +14,10 @@ from urllib.parse import unquote, urlsplit
 from ..log import error_facts
 from ..moments import now
 from ..network.errors import explain
-from ..store import Store, accounts, key_requests
+from ..store import Store, key_requests
 from ..store.key_requests import KeyRequest
 from ..words import words
-from .requests import LINK_LASTS
+from .requests import LINK_LASTS, is_known
 from .sessions import new_token, token_hash
 
 log = logging.getLogger(__name__)
@@ -83,14 +83,17 @@ class Postman:
         *,
         sender: str,
         public_url: str,
+        fold_plus: bool = True,
         poll: float = 1.0,
         clock: Callable[[], int] = now,
     ) -> None:
-        """`sender` is who the mails are from; `poll` is in seconds."""
+        """`sender` is who the mails are from; `fold_plus` as for `Signup`; `poll` is in
+        seconds."""
         self._store = store
         self._relay = relay
         self._sender = sender
         self._public_url = public_url
+        self._fold_plus = fold_plus
         self._poll = poll
         self._clock = clock
 
@@ -115,7 +118,7 @@ class Postman:
             request = key_requests.due(connection, now)
             if request is None:
                 return False
-            known = accounts.by_name(connection, request.address) is not None
+            known = is_known(connection, request.address, self._fold_plus)
             key_requests.trying(
                 connection, request.id, token_hash=token_hash(token), again_at=now + _LEASE
             )

@@ -8,8 +8,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ..accounts import FREE_RATE, Account, key_hash, new_key
+from ..caps import Counts, Period
+from ..errors import GatewayError
 from ..moments import now
-from ..store import Store, accounts, key_requests
+from ..store import Store, accounts, counters, key_requests
 from ..store.key_requests import KeyRequest
 from .sessions import token_hash
 
@@ -38,6 +40,20 @@ def normal_address(text: str) -> str | None:
     return address if _ADDRESS.fullmatch(address) else None
 
 
+def without_plus(address: str) -> str:
+    """A normal address without what its owner may have added to the local part after a plus sign.
+
+    Mail to `anna+shop@…` and `anna@…` reaches one person wherever subaddresses are known
+    (RFC 5233). Dots are left: whether they count is the affair of each provider.
+    """
+    local, _, domain = address.rpartition("@")
+    return f"{local.partition('+')[0] or local}@{domain}"
+
+
+class TooManyKeysError(GatewayError):
+    """The network that asked has been given as many keys as it may have in a day."""
+
+
 class Asked(Enum):
     """What became of a request."""
 
@@ -55,11 +71,16 @@ class Signup:
         store: Store,
         *,
         by_mail: bool,
+        keys_per_network: int | None = None,
+        fold_plus: bool = True,
         clock: Callable[[], int] = now,
     ) -> None:
         """`by_mail`: whether addresses are confirmed by a mail; otherwise requests wait for an
-        operator."""
+        operator. `keys_per_network`: how many keys a network may be given in a day (UTC).
+        `fold_plus`: whether addresses are compared as `without_plus` has them."""
         self._store = store
+        self._keys_per_network = keys_per_network
+        self._fold_plus = fold_plus
         self.by_mail = by_mail
         self._clock = clock
 
@@ -78,6 +99,7 @@ class Signup:
                 if (
                     of_network >= MOST_OF_A_NETWORK
                     or key_requests.count(connection) >= MOST_WAITING
+                    or self._is_full(connection, network, now)
                 ):
                     return Asked.TOO_OFTEN
                 key_requests.add(
@@ -100,26 +122,55 @@ class Signup:
         return None if request is None else request.address
 
     def confirm(self, token: str) -> str | None:
-        """The key for a link, made now; None when the link is dead."""
-        with self._store.write() as connection:
-            now = self._clock()
-            request = key_requests.by_token(connection, token_hash(token), now)
-            if request is None or _known(connection, request):
-                return None
-            return hand_out(connection, request, now)[0]
+        """The key for a link, made now; None when the link is dead.
+
+        Raises TooManyKeysError when the network that asked may have no other key today.
+        """
+        try:
+            with self._store.write() as connection:
+                now = self._clock()
+                request = key_requests.by_token(connection, token_hash(token), now)
+                if request is None or is_known(connection, request.address, self._fold_plus):
+                    return None
+                self._count(connection, request.network, now)
+                return hand_out(connection, request, now, fold_plus=self._fold_plus)[0]
+        except IntegrityError:
+            return None  # another link of the same person was first
+
+    def _is_full(self, connection: Connection, network: str, now: int) -> bool:
+        if self._keys_per_network is None:
+            return False
+        name = _keys_of(network)
+        return counters.present(connection, [name], now)[name].parts >= self._keys_per_network
+
+    def _count(self, connection: Connection, network: str, now: int) -> None:
+        if self._keys_per_network is None:
+            return
+        name = _keys_of(network)
+        held = counters.hold(connection, [name], now)
+        if held[name].parts >= self._keys_per_network:
+            raise TooManyKeysError
+        counters.add(connection, held, {name: 1})
 
 
-def hand_out(connection: Connection, request: KeyRequest, now: int) -> tuple[str, Account]:
+def _keys_of(network: str) -> counters.Name:
+    return f"{Counts.NETWORK} {network}", Period.DAY
+
+
+def hand_out(
+    connection: Connection, request: KeyRequest, now: int, *, fold_plus: bool
+) -> tuple[str, Account]:
     """A free key for a request; IntegrityError when the address has one."""
     key = new_key()
     account = accounts.create(
         connection,
-        name=request.address,
+        name=without_plus(request.address) if fold_plus else request.address,
         key_hash=key_hash(key),
         key_hint=key[-4:],
         now=now,
         multi=False,
         test=False,
+        free=True,
         rate=FREE_RATE,
         countries=None,
         sender="",
@@ -128,5 +179,8 @@ def hand_out(connection: Connection, request: KeyRequest, now: int) -> tuple[str
     return key, account
 
 
-def _known(connection: Connection, request: KeyRequest) -> bool:
-    return accounts.by_name(connection, request.address) is not None
+def is_known(connection: Connection, address: str, fold_plus: bool) -> bool:
+    """Whether a mail address has a key already."""
+    if accounts.by_name(connection, address) is not None:
+        return True
+    return fold_plus and accounts.has_subaddress(connection, without_plus(address))

@@ -27,6 +27,21 @@ class Kind(StrEnum):
     VOICEMAIL = "voicemail"
 
 
+#: Kinds whose texts may cost many times the usual price, or pay those who rent the number. They are
+#: closed unless a route or a key opens them.
+CLOSED = frozenset(
+    {
+        Kind.PREMIUM,
+        Kind.SHARED_COST,
+        Kind.SATELLITE,
+        Kind.UNIVERSAL,
+        Kind.PERSONAL,
+        Kind.PAGER,
+    }
+)
+#: What commands and settings call them.
+NAMES = {each.split()[0] + "-cost" * (each is Kind.SHARED_COST): each for each in sorted(CLOSED)}
+
 # The order of libphonenumber's own `number_type`: where the patterns of two kinds match, the first
 # counts. Landlines and mobiles come last.
 _SPECIAL = (
@@ -88,6 +103,77 @@ def _kinds(
 
     special = tuple((p, each) for name, each in _SPECIAL if (p := pattern(name)) is not None)
     return special, pattern("fixed_line"), pattern("mobile")
+
+
+def closed_kind(number: str) -> Kind | None:
+    """The kind of a number that this module called valid (E.164 with the plus sign), if it is one
+    of CLOSED."""
+    if not may_be_closed(number):
+        return None
+    found = kind(number)
+    return found if found in CLOSED else None
+
+
+# How many digits behind the calling code are looked at: in North America three tell +1 900.
+_TELLING = 3
+
+
+def may_be_closed(number: str) -> bool:
+    """Whether the first six digits of a number leave it open that its kind is one of CLOSED."""
+    code, _ = behind(number[1:4])
+    return number[1 + len(code) : 1 + len(code) + _TELLING] in _closed_leading(code)
+
+
+@cache
+def _closed_leading(code: str) -> frozenset[str]:
+    """The first digits, behind a calling code, of all numbers of a kind in CLOSED."""
+    if any(code.startswith(prefix[:3]) or prefix.startswith(code) for prefix, _ in _ASSIGNED):
+        return frozenset(f"{n:03}" for n in range(1_000))
+    found: set[str] = set()
+    for plan in behind(code)[1]:
+        special, _, _ = _kinds(code, plan.country)
+        for pattern, each in special:
+            if each in CLOSED:
+                found |= _leading(_PIECE.findall(pattern.pattern))
+    return frozenset(found)
+
+
+# What libphonenumber writes its patterns with.
+_PIECE = re.compile(r"\(\?:|\[[0-9-]+\]|\\d|\{[0-9,]+\}|[0-9()|?]")
+_DIGITS = "0123456789"
+
+
+def _leading(pieces: list[str]) -> set[str]:
+    """The first digits of all that a pattern matches, as far as its end or a closing bracket."""
+    found: set[str] = set()
+    sequence = {""}
+    while pieces and (piece := pieces.pop(0)) != ")":
+        if piece == "|":
+            found |= sequence
+            sequence = {""}
+            continue
+        match piece[0]:
+            case "(":
+                atom = _leading(pieces)
+            case "[":
+                atom = {digit for digit in _DIGITS if re.fullmatch(piece, digit)}
+            case "\\":
+                atom = set(_DIGITS)
+            case _:
+                atom = {piece}
+        least, most = 1, 1
+        if pieces and pieces[0] == "?":
+            least = 0
+            pieces.pop(0)
+        elif pieces and pieces[0][0] == "{":
+            bounds = pieces.pop(0)[1:-1].split(",")
+            least, most = int(bounds[0]), int(bounds[-1])
+        repeated, sequence = sequence, sequence if least == 0 else set()
+        for times in range(1, most + 1):
+            repeated = {(one + other)[:_TELLING] for one in repeated for other in atom}
+            if times >= least:
+                sequence = sequence | repeated
+    return found | sequence
 
 
 def may_be_mobile(number: str, country: str) -> bool:

@@ -1,11 +1,14 @@
 """Statements about accounts."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from ..accounts import Account, Rate, new_mail_address
+from ..caps import Cap, Period
+from ..sms.kinds import Kind
 from .bulk import later, run, with_marks
 from .bulk_rows import BulkRows
 from .tables import account
@@ -19,6 +22,11 @@ _COLUMNS = select(
     account.c.test,
     account.c.rate_count,
     account.c.rate_period,
+    account.c.free,
+    account.c.parts_per_minute,
+    account.c.parts_per_day,
+    account.c.parts_per_month,
+    account.c.kinds,
     account.c.countries,
     account.c.sender,
     account.c.senders,
@@ -45,6 +53,9 @@ def _account(row: Any) -> Account:
         multi=row.multi,
         test=row.test,
         rate=None if row.rate_count is None else Rate(row.rate_count, row.rate_period),
+        free=row.free,
+        caps=_caps(row),
+        kinds=frozenset(map(Kind, _set(row.kinds) or ())),
         countries=_set(row.countries),
         sender=row.sender,
         senders=_set(row.senders),
@@ -62,6 +73,20 @@ def _account(row: Any) -> Account:
     )
 
 
+def _caps(row: Any) -> tuple[Cap, ...] | None:
+    caps = tuple(
+        Cap(parts, period)
+        for period, parts in (
+            (Period.MINUTE, row.parts_per_minute),
+            (Period.DAY, row.parts_per_day),
+            (Period.MONTH, row.parts_per_month),
+        )
+        if parts is not None
+    )
+    # What is counted for a free key depends on the settings.
+    return caps if caps or row.free else None
+
+
 def _options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of options as `create` and `change` take them."""
     columns = dict(options)
@@ -69,7 +94,7 @@ def _options(options: Mapping[str, Any]) -> dict[str, Any]:
         rate = columns.pop("rate")
         columns["rate_count"] = rate and rate.count
         columns["rate_period"] = rate and rate.period
-    for name in ("countries", "senders", "mail_senders"):
+    for name in ("kinds", "countries", "senders", "mail_senders"):
         if columns.get(name) is not None:
             columns[name] = ",".join(sorted(columns[name]))
     return columns
@@ -120,6 +145,19 @@ def everyone(connection: Connection) -> Sequence[Account]:
 def by_name(connection: Connection, name: str) -> Account | None:
     row = connection.execute(_COLUMNS.where(account.c.name == name)).one_or_none()
     return None if row is None else _account(row)
+
+
+def has_subaddress(connection: Connection, address: str) -> bool:
+    """Whether an account is named by a mail address, or by one with more after a plus sign."""
+    local, _, domain = address.rpartition("@")
+    beginning, end = _literal(f"{local}+"), _literal(f"@{domain}")
+    named = or_(account.c.name == address, account.c.name.like(f"{beginning}%{end}", escape="\\"))
+    return connection.execute(select(account.c.id).where(named).limit(1)).first() is not None
+
+
+def _literal(text: str) -> str:
+    """A text as LIKE matches it alone."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
 
 
 def by_id(connection: Connection, id: int) -> Account | None:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
 from ..sms.ids import first_id
 from ..sms.message import State
+from . import counters
 from .lookup import deliveries_to
 from .queue import record_steps
 from .tables import delivery, early_receipt, event, incoming_part, message, received
@@ -160,4 +161,5 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
         f"% {digits}"
     )
     connection.execute(delete(early_receipt).where(early_receipt.c.recipient.in_(theirs) | has_it))
+    counters.forget(connection, number)
     return Forgotten(sent=len(ids), received=gone, cancelled=cancelled)

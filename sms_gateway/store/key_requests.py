@@ -16,6 +16,8 @@ class KeyRequest:
     id: int
     address: str
     language: str
+    #: Where it was asked from.
+    network: str
     #: Unix milliseconds.
     requested_at: int
     expires_at: int
@@ -32,6 +34,7 @@ def _request(row: Any) -> KeyRequest:
         id=row.id,
         address=row.address,
         language=row.language,
+        network=row.network,
         requested_at=row.requested_at,
         expires_at=row.expires_at,
         attempts=row.attempts,

@@ -21,6 +21,7 @@ class Unfinished:
 
     id: int
     recipient: str
+    parts: int
     state: State
 
 
@@ -38,14 +39,17 @@ def unfinished(connection: Connection, account_id: int, message_id: str) -> list
     if found is None:
         return None
     rows = connection.execute(
-        select(delivery.c.id, delivery.c.recipient, delivery.c.state)
+        select(delivery.c.id, delivery.c.recipient, delivery.c.parts, delivery.c.state)
         .where(delivery.c.message_id == message_id)
         .where(delivery.c.state.in_(_PENDING | _UNSENT))
         .where(delivery.c.recipient != "")  # somebody who was forgotten
         .order_by(delivery.c.id)
         .with_for_update()
     )
-    return [Unfinished(id=r.id, recipient=r.recipient, state=State(r.state)) for r in rows]
+    return [
+        Unfinished(id=r.id, recipient=r.recipient, parts=r.parts, state=State(r.state))
+        for r in rows
+    ]
 
 
 _HURRY = (

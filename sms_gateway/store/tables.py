@@ -32,6 +32,14 @@ account = Table(
     # At most rate_count messages in rate_period milliseconds; NULL is no limit.
     Column("rate_count", Integer),
     Column("rate_period", Integer),
+    # It was asked for by anybody who has a mail address: the settings of free keys hold for it.
+    Column("free", Boolean, nullable=False, server_default=false()),
+    # The most parts in a minute, a day and a month; NULL is no cap.
+    Column("parts_per_minute", BigInteger),
+    Column("parts_per_day", BigInteger),
+    Column("parts_per_month", BigInteger),
+    # Kinds of numbers that are open to it beside the usual ones, separated by commas.
+    Column("kinds", Text),
     # ISO codes separated by commas; NULL is every country.
     Column("countries", Text),
     Column("sender", Text, nullable=False),
@@ -288,4 +296,44 @@ key_request = Table(
     Column("granted_at", BigInteger),
     Index("key_request_due", "mail_due_at"),
     Index("key_request_network", "network", "requested_at"),
+)
+
+# How many parts were accepted in a window, for what a cap counts by: `caps.Counts` and a name.
+counter = Table(
+    "counter",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    # When the window began.
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("parts", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The caps that were reached in a window, and what they refused. Rows whose start is 0 have the sums
+# of those that were swept.
+cap_trip = Table(
+    "cap_trip",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    # What the cap allowed.
+    Column("parts", BigInteger, nullable=False),
+    # Whose submission was refused first. It may be there no more.
+    Column("account_id", BigInteger, nullable=False),
+    # Submissions that were refused, and their parts.
+    Column("refusals", BigInteger, nullable=False),
+    Column("refused_parts", BigInteger, nullable=False),
+    Column("tripped_at", BigInteger, nullable=False),
+    # When an operator had it counted anew.
+    Column("lifted_at", BigInteger),
+    # When the operator is told next, or, while that is under way, when another worker may tell.
+    # NULL: the operator knows.
+    Column("due_at", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    # How the last attempt failed.
+    Column("failure", Text, nullable=False),
+    Index("cap_trip_due", "due_at"),
+    sqlite_with_rowid=False,
 )

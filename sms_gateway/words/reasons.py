@@ -277,8 +277,9 @@ SENTENCES = (
 )
 
 #: Reasons with something that varies: how they read, and the sentence to look up. What is called
-#: `words` is a reason itself, or somebody else's words; `state` is a state, `region` a country by
-#: ISO 3166 alpha-2, and `place` what `numbering.complaint` calls the numbers of a calling code.
+#: `words` is a reason itself, or somebody else's words; `state` is a state, `kind` a kind of
+#: number, `region` a country by ISO 3166 alpha-2, and `place` what `numbering.complaint` calls the
+#: numbers of a calling code.
 FORMS = tuple(
     (re.compile(form), sentence)
     for form, sentence in (
@@ -410,6 +411,39 @@ FORMS = tuple(
             r"the text is longer than (?P<count>[0-9]+) parts of (?P<most>[0-9]+) characters",
             "the text is longer than %(count)s parts of %(most)s characters",
         ),
+        # Of kinds of numbers, and of caps.
+        (
+            r"Numbers of this kind are closed: (?P<kind>[a-z ]+)",
+            "Numbers of this kind are closed: %(kind)s",
+        ),
+        (
+            r"Exceeding the limit of (?P<count>[0-9]+) parts a minute, until (?P<time>[0-9Z: -]+)",
+            "Exceeding the limit of %(count)s parts a minute, until %(time)s",
+        ),
+        (
+            r"Exceeding the limit of (?P<count>[0-9]+) parts a day, until (?P<time>[0-9Z: -]+)",
+            "Exceeding the limit of %(count)s parts a day, until %(time)s",
+        ),
+        (
+            r"Exceeding the limit of (?P<count>[0-9]+) parts a month, until (?P<time>[0-9Z: -]+)",
+            "Exceeding the limit of %(count)s parts a month, until %(time)s",
+        ),
+        (
+            r"Too many parts for this service, until (?P<time>[0-9Z: -]+)",
+            "Too many parts for this service, until %(time)s",
+        ),
+        (
+            r"Too many parts for this destination, until (?P<time>[0-9Z: -]+)",
+            "Too many parts for this destination, until %(time)s",
+        ),
+        (
+            r"Too many parts for numbers like these, until (?P<time>[0-9Z: -]+)",
+            "Too many parts for numbers like these, until %(time)s",
+        ),
+        (
+            r"Too many parts for this number, until (?P<time>[0-9Z: -]+)",
+            "Too many parts for this number, until %(time)s",
+        ),
         (r"Exceeding the limit of (?P<rate>[0-9]+(?:/[a-z]+)?)", "Exceeding the limit of %(rate)s"),
     )
 )
@@ -479,6 +513,7 @@ def _place(value: str, words: Words) -> str:
 
 _VALUES: dict[str, Callable[[str, Words], str]] = {
     "state": _state,
+    "kind": _state,
     "words": in_words,
     "region": _region,
     "place": _place,

@@ -17,6 +17,7 @@ _FILES = (
     "accept/repeats.py",
     "accept/rules.py",
     "accept/gateway.py",
+    "accept/caps.py",
     "remote/answers.py",
     "remote/http_backend.py",
     "remote/http_client.py",
@@ -68,6 +69,8 @@ _FUNCTIONS = {
     "_ask",
     "_too_long",
     "limit_words",
+    "cap_words",
+    "closed_words",
     "strange",
     "_invalid",
     "complaint",
@@ -151,6 +154,9 @@ def _texts(node: ast.AST) -> Iterator[str]:
 
 #: What stands in a reason for an expression with one of these in it.
 _SAMPLES = {
+    "{until}": "2026-12-01 00:00Z",
+    "_PERIODS": "a day",
+    "{closed}": "premium rate",
     "start": "is not a valid telephone number",
     "complaint(": "it is too short for a number of BE",
     "region": "BE",

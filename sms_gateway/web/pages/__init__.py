@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from ...backend import Backend, PageBackend
+from ...caps import NO_CAPS, OperatorCaps
 from ...routing import routes as carriers
 from ...signup.requests import Signup
 from ...signup.sessions import Sessions
@@ -35,6 +36,7 @@ class PageServices:
     sessions: Sessions
     signup: Signup
     routes: Sequence[carriers.Route]
+    caps: OperatorCaps = NO_CAPS
     #: Where numbers are read as at home (ISO 3166 alpha-2); None for no such place.
     region: str | None = None
 
@@ -73,6 +75,7 @@ class Pages:
                     desk.store,
                     desk.sessions,
                     mail_domain=mail_domain,
+                    caps=desk.caps,
                     region=desk.region,
                 ).routes(),
             ]

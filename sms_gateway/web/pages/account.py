@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
 
@@ -17,11 +17,12 @@ from starlette.routing import BaseRoute, Route
 from ... import moments
 from ...accounts import Account
 from ...backend import PageBackend
+from ...caps import NO_CAPS, Cap, OperatorCaps
 from ...codes import Code
 from ...signup.sessions import Sessions
 from ...sms.countries import countries
 from ...sms.message import State
-from ...store import Store, history
+from ...store import Store, counters, history
 from ...store.inbox import Received
 from . import chart
 from .export import export
@@ -49,6 +50,7 @@ class AccountPages:
         sessions: Sessions,
         *,
         mail_domain: str | None,
+        caps: OperatorCaps = NO_CAPS,
         region: str | None = None,
     ) -> None:
         """`region` is where numbers without a country's code belong (ISO 3166 alpha-2)."""
@@ -57,6 +59,7 @@ class AccountPages:
         self._store = store
         self._sessions = sessions
         self._mail_domain = mail_domain
+        self._caps = caps
         self._region = region
         self._counts: dict[int, tuple[float, Counts]] = {}
         self._slow = GuessLimiter(tries=GUESSES, seconds=SECONDS_EACH)
@@ -143,7 +146,9 @@ class AccountPages:
         now = moments.now()
         whole = not before and not search
 
-        def read() -> tuple[history.SentPage, chart.Chart | None, list[str]]:
+        def read() -> tuple[
+            history.SentPage, chart.Chart | None, list[str], Sequence[tuple[Cap, int]]
+        ]:
             with self._store.read() as connection:
                 if search:
                     page = history.found_page(
@@ -158,12 +163,14 @@ class AccountPages:
                 else:
                     page = history.sent_page(connection, account.id, before=before, most=_MOST)
                 if not whole:
-                    return page, None, []
+                    return page, None, [], ()
                 counts = self._counted(connection, account.id, now)
                 numbers = list(history.numbers_of(connection, account.id))
-            return page, chart.chart(counts, now), numbers
+                caps = self._caps.of_key(account.caps, free=account.free)
+                parts = counters.used(connection, account.id, caps, now)
+                return page, chart.chart(counts, now), numbers, parts
 
-        page, bars, numbers = await asyncio.to_thread(read)
+        page, bars, numbers, parts = await asyncio.to_thread(read)
         deleted = request.query_params.get("deleted", "")
         return self._site.page(
             visit,
@@ -174,6 +181,8 @@ class AccountPages:
                 "countries": _names(account, visit.language),
                 "mail": f"{account.mail_address}@{self._mail_domain}" if self._mail_domain else "",
                 "numbers": numbers,
+                "parts": parts,
+                "kinds": sorted(account.kinds),
                 "chart": bars,
                 "fates": chart.DRAWN,
                 "page": page,

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ...accounts import FREE_RATE
-from ...signup.requests import Asked, Signup, normal_address
+from ...signup.requests import Asked, Signup, TooManyKeysError, normal_address
 from .guess_limiter import GuessLimiter
 from .site import Site, Visit
 
@@ -77,7 +77,10 @@ class FreeKeyPages:
             status = 200 if address else 404
             return self._site.page(visit, "confirm.html", {"address": address}, status)
         await self._site.form(request, visit)
-        key = await asyncio.to_thread(self._signup.confirm, token)
+        try:
+            key = await asyncio.to_thread(self._signup.confirm, token)
+        except TooManyKeysError:
+            return self._site.page(visit, "confirm.html", {"address": None, "full": True}, 429)
         if key is None:
             return self._site.page(visit, "confirm.html", {"address": None}, 404)
         return self._site.page(visit, "key.html", {"key": key, "rotated": False})

@@ -1,0 +1,162 @@
+"""Tells the operator of caps that were reached: a log line once in a window, and a callback."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+
+from .. import __version__
+from ..caps import Cap, Counts
+from ..log import error_facts
+from ..moments import iso, now
+from ..network.errors import explain
+from ..store import Store, counters
+from .networks import ForbiddenError, Network, connector
+from .sender import PAUSES, TIMEOUT
+from .signature import signed_headers
+
+log = logging.getLogger(__name__)
+
+#: Milliseconds for which a claimed trip belongs to one worker; longer than any attempt takes.
+_LEASE = 60_000
+#: Seconds between two sweeps of what is over.
+_SWEEP = 3600.0
+#: The most trips that are claimed at once.
+_AT_ONCE = 100
+
+
+class OperatorTeller:
+    """Tells what is due; `run` it beside the worker. Any number of workers may."""
+
+    def __init__(
+        self,
+        store: Store,
+        url: str | None,
+        *,
+        allowed: Sequence[Network] = (),
+        poll: float = 1.0,
+        pauses: Sequence[int] = PAUSES,
+        clock: Callable[[], int] = now,
+    ) -> None:
+        """`url` is the setting `operator_callback`; without it there is the log only. `allowed` as
+        for `Push`; `poll` is in seconds, `pauses` between attempts and `clock` in milliseconds."""
+        parts = urlsplit(url or "")
+        self._secret = unquote(parts.password or "")
+        self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self._store = store
+        self._allowed = allowed
+        self._poll = poll
+        self._pauses = pauses
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Tell and sweep until cancelled."""
+        swept_at = -_SWEEP
+        async with aiohttp.ClientSession(
+            connector=connector(self._allowed, most=1),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            auto_decompress=False,
+            headers={"Content-Type": "application/json", "User-Agent": f"sendsmsnow/{__version__}"},
+        ) as session:
+            while True:
+                try:
+                    for due in await asyncio.to_thread(self._claim):
+                        await self._tell(session, due)
+                    if time.monotonic() - swept_at > _SWEEP:
+                        await asyncio.to_thread(self._sweep)
+                        swept_at = time.monotonic()
+                except Exception as error:
+                    log.error("operator not told", extra=error_facts(error))
+                await asyncio.sleep(self._poll)
+
+    def _claim(self) -> list[counters.Due]:
+        moment = self._clock()
+        with self._store.read() as connection:
+            if not counters.is_any_due(connection, moment):
+                return []
+        with self._store.write() as connection:
+            return counters.claim(connection, now=moment, lease=_LEASE, most=_AT_ONCE)
+
+    def _sweep(self) -> None:
+        with self._store.write() as connection:
+            counters.sweep(connection, self._clock())
+
+    async def _tell(self, session: aiohttp.ClientSession, due: counters.Due) -> None:
+        facts = {"counts": due.scope.partition(" ")[0], "name": _shortened(due), "key": due.key}
+        if not due.attempts:
+            cap = str(Cap(due.parts, due.period))
+            until = iso(due.period.end(due.start))
+            log.warning("cap reached", extra={**facts, "cap": cap, "until": until})
+        failure, again_at = "", None
+        if self._url:
+            failure = await self._post(session, due)
+        if failure and due.attempts < len(self._pauses):
+            again_at = self._clock() + self._pauses[due.attempts]
+        if failure:
+            log.warning("operator callback failed", extra={**facts, "why": failure})
+        await asyncio.to_thread(self._record, due, failure, again_at)
+
+    def _record(self, due: counters.Due, failure: str, again_at: int | None) -> None:
+        with self._store.write() as connection:
+            counters.told(connection, due, failure=failure, again_at=again_at)
+
+    async def _post(self, session: aiohttp.ClientSession, due: counters.Due) -> str:
+        """Why it was not taken; empty for a success."""
+        body = json.dumps(payload(due), ensure_ascii=False, separators=(",", ":")).encode()
+        # The same trip keeps its name, by which a receiver knows it again.
+        name = hashlib.sha256(f"{due.scope} {due.period} {due.start}".encode()).hexdigest()
+        id = f"cap-{name[:32]}"
+        headers = signed_headers(self._secret, id, self._clock() // 1_000, body)
+        try:
+            async with session.post(
+                self._url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                status = response.status
+                response.close()
+        except TimeoutError:
+            return f"no answer within {TIMEOUT:g} seconds"
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, ForbiddenError):
+                return "its address is not public"
+            return f"not reached: {explain(error.os_error).what}"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return f"not reached: {type(error).__name__}"
+        return "" if 200 <= status < 300 else f"HTTP status {status}"
+
+
+def payload(due: counters.Due) -> dict[str, Any]:
+    """The body of a callback: the payload that Standard Webhooks recommends."""
+    return {
+        "type": "cap.reached",
+        "timestamp": iso(due.tripped_at),
+        "data": {
+            "counts": due.scope.partition(" ")[0],
+            "name": _name(due),
+            "cap": str(Cap(due.parts, due.period)),
+            "since": iso(due.start),
+            "until": iso(due.period.end(due.start)),
+            "refusals": due.refusals,
+            "refused_parts": due.refused_parts,
+            "key": due.key,
+        },
+    }
+
+
+def _name(due: counters.Due) -> str:
+    """What was counted, by the name that people know."""
+    return due.name or due.scope.partition(" ")[2]
+
+
+def _shortened(due: counters.Due) -> str:
+    """The same for a log, where no number stands in full."""
+    word, _, name = due.scope.partition(" ")
+    if word in (Counts.NUMBER, Counts.FREE_NUMBER):
+        return name[:-4] + "…"
+    return _name(due)

@@ -1,0 +1,377 @@
+"""Statements about counted parts: how many were accepted in a window, and which caps were reached.
+
+A counter is held (inserted or locked) before it is judged, and written in the same transaction as
+the messages that it counts. So it is exact across processes and hosts: whoever else needs it waits
+for the end of the transaction. Windows are those of the database's clock; SQLite has that of its
+machine.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, delete, func, or_, select, text, update
+
+from ..caps import Cap, Counts, Period
+from .bulk import later
+from .bulk_rows import BulkRows
+from .tables import account, cap_trip, counter
+
+#: What a counter is known by, but for its window: its scope and its period.
+Name = tuple[str, Period]
+
+
+class Counted(NamedTuple):
+    """A counter in its present window."""
+
+    #: When the window began, Unix milliseconds.
+    start: int
+    parts: int
+
+
+# In the order of their names, so that two processes never wait for each other in a ring.
+_HOLD = """
+    INSERT INTO counter AS old (scope, period, start, parts) SELECT scope, period, {start}, 0
+    FROM given WHERE true ORDER BY scope, period
+    ON CONFLICT (scope, period, start) DO UPDATE SET parts = old.parts
+    RETURNING scope, period, start, parts
+"""
+# now() is the time at which the transaction began: one time for all that it counts.
+_NOW = "(extract(epoch FROM date_trunc(period, now() AT TIME ZONE 'UTC')) * 1000)::bigint"
+_HOLD_IN_POSTGRESQL = BulkRows(_HOLD.format(start=_NOW), scope="text", period="text")
+_HOLD_IN_SQLITE = BulkRows(_HOLD.format(start="start"), scope="text", period="text", start="bigint")
+
+
+def hold(connection: Connection, names: Collection[Name], now: int) -> dict[Name, Counted]:
+    """The present counters of these names, locked until the transaction ends.
+
+    One that is not there is made with no parts; `let_go` removes it unless something is added.
+    `now` (Unix milliseconds) counts where the database has no clock of its own.
+    """
+    if connection.dialect.name == "sqlite":
+        starting = [(scope, period.value, period.start(now)) for scope, period in names]
+        found = _HOLD_IN_SQLITE.run(connection, starting)
+    else:
+        plain = [(scope, period.value) for scope, period in names]
+        found = _HOLD_IN_POSTGRESQL.run(connection, plain)
+    return {(scope, Period(p)): Counted(start, parts) for scope, p, start, parts in found}
+
+
+_ADD = BulkRows(
+    """
+    UPDATE counter SET parts = counter.parts + given.parts FROM given
+    WHERE counter.scope = given.scope AND counter.period = given.period
+        AND counter.start = given.start
+    """,
+    scope="text",
+    period="text",
+    start="bigint",
+    parts="bigint",
+)
+_LET_GO = BulkRows(
+    """
+    DELETE FROM counter WHERE parts = 0
+    AND (scope, period, start) IN (SELECT scope, period, start FROM given)
+    """,
+    scope="text",
+    period="text",
+    start="bigint",
+)
+
+
+def add(connection: Connection, held: Mapping[Name, Counted], parts: Mapping[Name, int]) -> None:
+    """Add parts to held counters, and let go of those that are none without."""
+    added = [
+        (scope, period.value, held[scope, period].start, more)
+        for (scope, period), more in sorted(parts.items())
+        if more
+    ]
+    if added:
+        _ADD.run(connection, added, execute=later)
+    empty = [
+        (name[0], name[1].value, each.start)
+        for name, each in held.items()
+        if not each.parts and not parts.get(name)
+    ]
+    if empty:
+        _LET_GO.run(connection, empty, execute=later)
+
+
+_TRIP = BulkRows(
+    """
+    INSERT INTO cap_trip AS old (scope, period, start, parts, account_id, refusals, refused_parts,
+        tripped_at, due_at, attempts, failure)
+    SELECT scope, period, start, parts, account_id, refusals, refused_parts, tripped_at, tripped_at,
+        0, '' FROM given WHERE true ORDER BY scope, period
+    ON CONFLICT (scope, period, start) DO UPDATE SET refusals = old.refusals + excluded.refusals,
+        refused_parts = old.refused_parts + excluded.refused_parts
+    """,
+    scope="text",
+    period="text",
+    start="bigint",
+    parts="bigint",
+    account_id="bigint",
+    refusals="bigint",
+    refused_parts="bigint",
+    tripped_at="bigint",
+)
+
+
+class Trip(NamedTuple):
+    """Refusals by a cap in one window."""
+
+    #: What the cap allows.
+    parts: int
+    #: The account of the first refusal.
+    account_id: int
+    refusals: int
+    refused_parts: int
+
+
+def trip(
+    connection: Connection, held: Mapping[Name, Counted], trips: Mapping[Name, Trip], now: int
+) -> None:
+    """Count refusals of submissions by held counters. The first of a window is to be told."""
+    rows = [
+        (scope, period.value, held[scope, period].start, *each, now)
+        for (scope, period), each in trips.items()
+    ]
+    if rows:
+        _TRIP.run(connection, rows, execute=later)
+
+
+def clock(connection: Connection, now: int) -> int:
+    """The time by which windows are counted, Unix milliseconds: the database's, or `now`."""
+    if connection.dialect.name == "sqlite":
+        return now
+    asked = text("SELECT (extract(epoch FROM now()) * 1000)::bigint")
+    return int(connection.execute(asked).scalar_one())
+
+
+def present(connection: Connection, names: Collection[Name], now: int) -> dict[Name, Counted]:
+    """The present counters of these names as they are at the moment, not locked."""
+    now = clock(connection, now)
+    starts = {(scope, period): period.start(now) for scope, period in names}
+    scopes = {scope for scope, _ in names}
+    rows = connection.execute(select(counter).where(counter.c.scope.in_(scopes)))
+    parts = {(r.scope, Period(r.period), r.start): r.parts for r in rows}
+    return {name: Counted(start, parts.get((*name, start), 0)) for name, start in starts.items()}
+
+
+def used(
+    connection: Connection, account_id: int, caps: Collection[Cap], now: int
+) -> list[tuple[Cap, int]]:
+    """The caps of a key, each with the parts that were accepted in its present window."""
+    scope = f"{Counts.KEY} {account_id}"
+    found = present(connection, [(scope, cap.period) for cap in caps], now) if caps else {}
+    return [(cap, found[scope, cap.period].parts) for cap in caps]
+
+
+def listed(connection: Connection, now: int, *, every: bool) -> Sequence[Any]:
+    """The counters of the present windows that have parts: scope, period, start, parts, and the
+    refusals that there were; with the names of accounts.
+
+    Those of numbers, ranges and networks are many: they come if a cap was reached, or with `every`.
+    """
+    now = clock(connection, now)
+    present = or_(
+        *[and_(counter.c.period == p.value, counter.c.start == p.start(now)) for p in Period]
+    )
+    joined = counter.outerjoin(
+        cap_trip,
+        and_(
+            cap_trip.c.scope == counter.c.scope,
+            cap_trip.c.period == counter.c.period,
+            cap_trip.c.start == counter.c.start,
+        ),
+    )
+    rows = (
+        select(
+            counter.c.scope,
+            counter.c.period,
+            counter.c.start,
+            counter.c.parts,
+            cap_trip.c.parts.label("cap"),
+            cap_trip.c.tripped_at,
+            cap_trip.c.lifted_at,
+            func.coalesce(cap_trip.c.refusals, 0).label("refusals"),
+        )
+        .select_from(joined)
+        .where(present)
+        .order_by(counter.c.scope, counter.c.start)
+    )
+    if not every:
+        few = [f"{word} %" for word in (Counts.KEY, Counts.PREFIX)]
+        shown = [counter.c.scope.like(each) for each in few]
+        rows = rows.where(
+            or_(*shown, counter.c.scope == Counts.TOTAL.value, cap_trip.c.refusals > 0)
+        )
+    return connection.execute(rows).all()
+
+
+def lift(connection: Connection, scopes: Collection[str], now: int) -> int:
+    """Count these scopes anew from now on; returns how many parts were counted until now."""
+    moment = clock(connection, now)
+    current = [
+        and_(counter.c.period == p.value, counter.c.start == p.start(moment)) for p in Period
+    ]
+    parts = connection.execute(
+        update(counter)
+        .where(counter.c.scope.in_(scopes), or_(*current))
+        .values(parts=0)
+        .returning(counter.c.scope)
+    ).all()
+    tripped = [
+        and_(cap_trip.c.period == p.value, cap_trip.c.start == p.start(moment)) for p in Period
+    ]
+    connection.execute(
+        update(cap_trip).where(cap_trip.c.scope.in_(scopes), or_(*tripped)).values(lifted_at=moment)
+    )
+    return len(parts)
+
+
+def refusals(connection: Connection) -> dict[Counts, tuple[int, int]]:
+    """How many submissions and parts each kind of cap has refused since the beginning."""
+    rows = connection.execute(
+        select(
+            cap_trip.c.scope,
+            func.sum(cap_trip.c.refusals).label("refusals"),
+            func.sum(cap_trip.c.refused_parts).label("refused_parts"),
+        ).group_by(cap_trip.c.scope)
+    )
+    found = dict.fromkeys(Counts, (0, 0))
+    for row in rows:
+        kind = Counts(row.scope.partition(" ")[0])
+        before = found[kind]
+        found[kind] = before[0] + int(row.refusals), before[1] + int(row.refused_parts)
+    return found
+
+
+class Due(NamedTuple):
+    """A cap that was reached, and of which the operator is to be told."""
+
+    scope: str
+    period: Period
+    start: int
+    parts: int
+    #: The name of the key whose submission was refused first; empty when it is there no more.
+    key: str
+    #: The key's own name where the cap is that of a key.
+    name: str
+    refusals: int
+    refused_parts: int
+    tripped_at: int
+    attempts: int
+
+
+_DUE = (
+    select(cap_trip, account.c.name)
+    .select_from(cap_trip.outerjoin(account, cap_trip.c.account_id == account.c.id))
+    .where(cap_trip.c.due_at.is_not(None))
+)
+
+
+def is_any_due(connection: Connection, now: int) -> bool:
+    """Whether the operator is to be told of something."""
+    found = select(cap_trip.c.scope).where(cap_trip.c.due_at <= now).limit(1)
+    return connection.execute(found).first() is not None
+
+
+def claim(connection: Connection, *, now: int, lease: int, most: int) -> list[Due]:
+    """Take trips that are due; after `lease` milliseconds others may."""
+    rows = connection.execute(
+        _DUE.where(cap_trip.c.due_at <= now)
+        .order_by(cap_trip.c.due_at)
+        .limit(most)
+        .with_for_update(of=cap_trip, skip_locked=True)
+    ).all()
+    for row in rows:
+        connection.execute(_one(row).values(due_at=now + lease, attempts=cap_trip.c.attempts + 1))
+    return [
+        Due(
+            scope=row.scope,
+            period=Period(row.period),
+            start=row.start,
+            parts=row.parts,
+            key=row.name or "",
+            name=row.name or "" if row.scope.startswith(f"{Counts.KEY} ") else "",
+            refusals=row.refusals,
+            refused_parts=row.refused_parts,
+            tripped_at=row.tripped_at,
+            attempts=row.attempts,
+        )
+        for row in rows
+    ]
+
+
+def told(connection: Connection, due: Due, *, failure: str, again_at: int | None) -> None:
+    """What became of telling the operator; without `again_at` it is not told again."""
+    connection.execute(_one(due).values(failure=failure, due_at=again_at))
+
+
+def _one(which: Any) -> Any:
+    return update(cap_trip).where(
+        cap_trip.c.scope == which.scope,
+        cap_trip.c.period == str(which.period),
+        cap_trip.c.start == which.start,
+    )
+
+
+# How long counters and trips are kept after the beginning of their window, milliseconds. Those of
+# minutes and hours have numbers in them, which are to be gone with the history.
+_HOUR = 3_600_000
+_KEPT = {
+    Period.MINUTE: 2 * _HOUR,
+    Period.HOUR: 24 * _HOUR,
+    Period.DAY: 48 * _HOUR,
+    Period.MONTH: 62 * 24 * _HOUR,
+}
+
+
+def sweep(connection: Connection, now: int) -> int:
+    """Delete what has long been over, and keep the sums of its refusals; returns how many rows."""
+    moment = clock(connection, now)
+    gone = 0
+    for period, kept in _KEPT.items():
+        old = moment - kept
+        gone += connection.execute(
+            delete(counter).where(counter.c.period == period.value, counter.c.start < old)
+        ).rowcount
+        swept = connection.execute(
+            delete(cap_trip)
+            .where(
+                cap_trip.c.period == period.value,
+                cap_trip.c.start < old,
+                # That of the sums is 0.
+                cap_trip.c.start > 0,
+                cap_trip.c.due_at.is_(None),
+            )
+            .returning(cap_trip.c.scope, cap_trip.c.refusals, cap_trip.c.refused_parts)
+        ).all()
+        sums: dict[str, list[int]] = {}
+        for row in swept:
+            total = sums.setdefault(row.scope.partition(" ")[0], [0, 0])
+            total[0] += row.refusals
+            total[1] += row.refused_parts
+        for word, total in sorted(sums.items()):
+            summed = {"scope": word, "period": period.value, "r": total[0], "p": total[1]}
+            connection.execute(_SUM, summed)
+        gone += len(swept)
+    return gone
+
+
+_SUM = text(
+    """
+    INSERT INTO cap_trip AS old (scope, period, start, parts, account_id, refusals, refused_parts,
+        tripped_at, attempts, failure)
+    VALUES (:scope, :period, 0, 0, 0, :r, :p, 0, 0, '')
+    ON CONFLICT (scope, period, start) DO UPDATE SET refusals = old.refusals + excluded.refusals,
+        refused_parts = old.refused_parts + excluded.refused_parts
+    """
+)
+
+
+def forget(connection: Connection, number: str) -> None:
+    """Delete what is counted for a number (E.164 with its plus sign)."""
+    scopes = [f"{word} {number}" for word in (Counts.NUMBER, Counts.FREE_NUMBER)]
+    connection.execute(delete(counter).where(counter.c.scope.in_(scopes)))
+    connection.execute(delete(cap_trip).where(cap_trip.c.scope.in_(scopes)))
