@@ -89,7 +89,7 @@ class OperatorTeller:
             counters.sweep(connection, self._clock())
 
     async def _tell(self, session: aiohttp.ClientSession, due: counters.Due) -> None:
-        facts = {"counts": due.scope.partition(" ")[0], "name": _shortened(due), "key": due.key}
+        facts = {"counts": due.scope.partition(" ")[0], "of": _shortened(due), "key": due.key}
         if not due.attempts:
             cap = str(Cap(due.parts, due.period))
             until = iso(due.period.end(due.start))

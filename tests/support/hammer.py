@@ -34,8 +34,8 @@ async def main(database: str, count: int, seed: int, keys: list[str], caps: Oper
         print(code)
     await asyncio.gather(*(send(n) for n in range(count)))
     # What is left of each cap is taken part by part.
-    for number in range(200):
-        recipient = f"+3249{500 + number // 10}00000"
+    for number in range(90):
+        recipient = f"+3249{500 + number // 10}0000"
         reply = await gateway.sendsms(Submission(recipient, "a", keys[-1]))
         print(int(reply.error))
     await gateway.aclose()

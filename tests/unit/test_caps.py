@@ -433,7 +433,7 @@ def test_windows_of_postgresql_are_those_of_its_clock(store: Store, clock: Clock
 
 # -- many processes --
 
-PROCESSES, EACH = 3, 120
+PROCESSES, EACH = 3, 60
 _HAMMER = Path(__file__).parents[1] / "support" / "hammer.py"
 
 
