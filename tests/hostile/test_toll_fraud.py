@@ -84,6 +84,25 @@ def send(gateway: Running, key: str, number: str) -> tuple[int, str]:
     return result["error"], result.get("note", "")
 
 
+def look_at_pages(gateway: Running, key: str) -> None:
+    """The holder of a key is told why, in their language."""
+    browser = Browser(gateway, "192.0.2.1")
+    browser.sign_in(key)
+    account = browser.get("/account/", Accept_Language="fr")[1]
+    assert "<dt>Parties par jour (UTC)</dt><dd>100 au plus ; 100 acceptées jusqu’ici" in account
+    assert "<dt>Parts a day (UTC)</dt><dd>at most 100; 100 accepted" in browser.get("/account/")[1]
+    for number, french in (
+        ("+19002345678", "Les numéros de ce type sont fermés : numéro surtaxé."),
+        ("+22507123456780"[:14], "La limite de 100 parties par jour est dépassée, jusqu’à 20"),
+    ):
+        form = browser.get("/sendsms/test/")[1]
+        token = re.search('name="form_token" value="([0-9a-f]+)"', form)
+        assert token is not None
+        fields = {"apikey": key, "recipients": number, "message": "a", "form_token": token[1]}
+        data = urllib.parse.urlencode(fields | {"check": "yes"}).encode()
+        assert french in browser.get("/sendsms/test/", data, Accept_Language="fr")[1], number
+
+
 def test_a_burst_by_one_persons_free_keys_ends_at_the_caps(tmp_path: Path) -> None:
     mailbox = Mailbox()
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -105,16 +124,16 @@ def test_a_burst_by_one_persons_free_keys_ends_at_the_caps(tmp_path: Path) -> No
             asked = 0
             for network, address in zip(NETWORKS, ("eve+{}@mail.example", "{}@eve.example"),
                                         strict=True):  # fmt: skip
-                for number in range(8):
+                for each in range(8):
                     asked += 1
-                    key = ask(gateway, mailbox, network, address.format(number))
+                    key = ask(gateway, mailbox, network, address.format(each))
                     keys += [key] if key else []
             assert len(keys) == 6, keys
             # As if days of one SMS a minute passed within the hour.
             names = json.loads(gateway.run("key", "list", "--json"))
-            for each in names:
-                assert each["free"]
-                gateway.run("key", "set", each["name"], "--rate", "none")
+            for name in names:
+                assert name["free"]
+                gateway.run("key", "set", name["name"], "--rate", "none")
             outcomes, last = Counter[str](), ""
             costly = ["+979123456789", "+19002345678", "+881612345678"]
             neighbours = [f"+22507000{n:05}" for n in range(0, 40)]
@@ -124,6 +143,7 @@ def test_a_burst_by_one_persons_free_keys_ends_at_the_caps(tmp_path: Path) -> No
                     code, note = send(gateway, key, number)
                     outcomes[f"{code}"] += 1
                     last = note or last
+            look_at_pages(gateway, keys[0])
             trips = [json.loads(line) for line in
                      gateway.run("cap", "list", "--json").splitlines()]  # fmt: skip
             reached = Counter(each["counts"] for each in trips if each["refusals"])

@@ -4,6 +4,7 @@ submission. Arguments: database, how many, seed, keys, and caps of the operator 
 import asyncio
 import random
 import sys
+from typing import Any
 
 from sms_gateway.accept.gateway import Gateway
 from sms_gateway.backend import Submission
@@ -44,7 +45,7 @@ async def main(database: str, count: int, seed: int, keys: list[str], caps: Oper
 
 if __name__ == "__main__":
     database, count, seed, keys, *caps = sys.argv[1:]
-    found = {
+    found: dict[str, Any] = {
         name: Cap(int(parts), Period.DAY) for name, _, parts in (c.partition("=") for c in caps)
     }
     asyncio.run(main(database, int(count), int(seed), keys.split(","), OperatorCaps(**found)))

@@ -35,8 +35,9 @@ EVERYWHERE = Routes([Route(prefix="", upstreams=("a",))])
 PREMIUM, SATELLITE = "+19002345678", "+881612345678"
 
 
-def milliseconds(*moment: int) -> int:
-    return int(datetime(*moment, tzinfo=UTC).timestamp()) * 1_000  # type: ignore[arg-type]
+def milliseconds(year: int, month: int, *rest: int) -> int:
+    day, hour, minute, second = (*rest, *(1, 0, 0, 0)[len(rest) :])
+    return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()) * 1_000
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,8 @@ async def test_a_key_sends_as_many_parts_as_its_cap_and_not_one_more(
     store: Store, clock: Clock, option: str, said: str
 ) -> None:
     gateway = await started(store, clock)
-    key, account = support.create(store, rate=None, multi=True, **{option: 12})
+    options: dict[str, Any] = {option: 12}
+    key, account = support.create(store, rate=None, multi=True, **options)
     assert (await sent(gateway, key, message=TEN_PARTS)).error is Code.SENT
     refused = await sent(gateway, key, FOUR)
     assert (refused.error, refused.sent) == (Code.TOO_FAST, 0)
@@ -383,8 +385,7 @@ async def test_refusals_are_counted_once_a_window_and_lifting_lets_through_again
 async def test_what_is_over_is_swept_and_the_sums_of_refusals_stay(
     store: Store, clock: Clock
 ) -> None:
-    caps = {"number": Cap(1, Period.HOUR)}
-    gateway = await started(store, clock, **caps)
+    gateway = await started(store, clock, number=Cap(1, Period.HOUR))
     key, _ = support.create(store, rate=None, parts_per_month=50)
     for _ in range(3):
         await sent(gateway, key)
@@ -463,7 +464,7 @@ def test_no_cap_is_exceeded_by_one_part_however_many_processes_accept(
     assert set(codes) == {"0", "100"}
     with store.read() as connection:
         windows = connection.execute(select(tables.counter)).all()
-        said = dict(
+        said: dict[str, int] = dict(
             connection.execute(
                 text(
                     "SELECT name, sum(delivery.parts) FROM account JOIN message ON"

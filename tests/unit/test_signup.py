@@ -5,13 +5,22 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from sqlalchemy import update
 from support.accounts import create
 from support.clock import Clock
 
 from sms_gateway.signup.confirmation_mails import Postman, Relay
-from sms_gateway.signup.requests import AGAIN_AFTER, LINK_LASTS, Asked, Signup, normal_address
+from sms_gateway.signup.requests import (
+    AGAIN_AFTER,
+    LINK_LASTS,
+    Asked,
+    Signup,
+    TooManyKeysError,
+    normal_address,
+    without_plus,
+)
 from sms_gateway.signup.sessions import LASTS, Sessions
-from sms_gateway.store import Store, accounts
+from sms_gateway.store import Store, accounts, tables
 
 
 class Post:
@@ -177,3 +186,75 @@ def test_a_disabled_key_does_not_sign_in_and_ends_its_sessions(store, clock):
     refused = sessions.sign_in(key)
     assert refused is not None
     assert not isinstance(refused, tuple)
+
+
+@pytest.mark.parametrize(
+    ("address", "folded"),
+    [
+        ("anna+shop@example.com", "anna@example.com"),
+        ("anna+a+b@example.com", "anna@example.com"),
+        ("anna@example.com", "anna@example.com"),
+        ("+anna@example.com", "+anna@example.com"),
+        ("an.na@gmail.com", "an.na@gmail.com"),
+    ],
+)
+def test_what_follows_a_plus_sign_is_left_out(address: str, folded: str) -> None:
+    assert without_plus(address) == folded
+
+
+def links(signup: Signup, postman: Postman, post: Post, *addresses: str) -> list[str]:
+    for address in addresses:
+        assert ask(signup, address) is Asked.TAKEN
+        assert postman.send_one()
+    return [token(mail) for mail in post.mails]
+
+
+def test_plus_addresses_of_a_mailbox_have_one_free_key_together(store, signup, postman, post):
+    first, second = links(signup, postman, post, "anna+1@example.com", "anna+2@example.com")
+    assert signup.confirm(first) is not None
+    assert signup.confirm(second) is None
+    with store.read() as connection:
+        (account,) = accounts.everyone(connection)
+    assert (account.name, account.free, account.caps) == ("anna@example.com", True, ())
+    ask(signup, "anna+3@example.com")
+    assert postman.send_one()
+    assert "/confirm/" not in post.mails[-1].get_content()
+
+
+def test_a_key_of_a_plus_address_from_before_counts_and_no_other_address_is_taken_for_it(
+    store, signup, postman, post
+):
+    create(store, "anna+old@example.com")
+    create(store, "b_b+x@example.com")
+    create(store, "anna+old@example.org")
+    ours, like, other = links(
+        signup, postman, post, "bob@example.com", "bxb@example.com", "ann@example.com"
+    )
+    assert all(signup.confirm(link) for link in (ours, like, other))
+    ask(signup, "anna@example.com")
+    assert postman.send_one()
+    assert "/confirm/" not in post.mails[-1].get_content()
+
+
+def test_plus_addresses_are_apart_where_the_operator_says_so(store, clock, post):
+    signup = Signup(store, by_mail=True, fold_plus=False, clock=clock)
+    postman = Postman(
+        store, post, sender="a@b.example", public_url="https://s", fold_plus=False, clock=clock
+    )
+    both = links(signup, postman, post, "anna+1@example.com", "anna+2@example.com")
+    assert all(signup.confirm(link) for link in both)
+
+
+def test_a_network_gets_so_many_keys_a_day_and_not_one_more(store, clock, postman, post):
+    signup = Signup(store, by_mail=True, keys_per_network=2, clock=clock)
+    a, b, c = links(signup, postman, post, "a@x.example", "b@x.example", "c@x.example")
+    assert signup.confirm(a)
+    assert signup.confirm(b)
+    with pytest.raises(TooManyKeysError):
+        signup.confirm(c)
+    assert ask(signup, "d@x.example") is Asked.TOO_OFTEN
+    elsewhere = signup.ask("d@x.example", language="en", network="203.0.113.0/24")
+    assert elsewhere is Asked.TAKEN
+    with store.write() as connection:
+        connection.execute(update(tables.counter).values(start=tables.counter.c.start - 86_400_000))
+    assert signup.confirm(c)
