@@ -99,6 +99,14 @@ def test_the_exact_id_counts_even_if_the_number_is_written_nationally(books: Boo
     assert books.state(id) is State.DELIVERED
 
 
+def test_of_messages_with_one_id_the_newest_has_the_first_receipt(books: Books) -> None:
+    old, new = submitted(books, "7"), submitted(books, "7")
+    books.receipt("7")
+    assert (books.state(old), books.state(new)) == (State.SUBMITTED, State.DELIVERED)
+    books.receipt("7", State.UNDELIVERABLE)
+    assert (books.state(old), books.state(new)) == (State.UNDELIVERABLE, State.DELIVERED)
+
+
 def test_of_parts_with_one_id_the_first_has_the_first_receipt(books: Books) -> None:
     id = books.accept(parts=2)
     (delivery,) = books.claim()
