@@ -5,7 +5,6 @@ from collections.abc import Callable
 from enum import Enum
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from ..accounts import FREE_RATE, Account, key_hash, new_key
 from ..caps import Counts, Period
@@ -91,28 +90,25 @@ class Signup:
         statements.
         """
         now = self._clock()
-        try:
-            with self._store.write() as connection:
-                key_requests.sweep(connection, now)
-                key_requests.drop(connection, address, requested_before=now - AGAIN_AFTER)
-                of_network = key_requests.count(connection, network=network, since=now - _HOUR)
-                if (
-                    of_network >= MOST_OF_A_NETWORK
-                    or key_requests.count(connection) >= MOST_WAITING
-                    or self._is_full(connection, network, now)
-                ):
-                    return Asked.TOO_OFTEN
-                key_requests.add(
-                    connection,
-                    address=address,
-                    language=language,
-                    network=network,
-                    now=now,
-                    expires_at=now + (LINK_LASTS if self.by_mail else WAITS),
-                    mail_due_at=now if self.by_mail else None,
-                )
-        except IntegrityError:
-            pass  # it has asked within the hour
+        with self._store.write() as connection:
+            key_requests.sweep(connection, now)
+            key_requests.drop(connection, address, requested_before=now - AGAIN_AFTER)
+            of_network = key_requests.count(connection, network=network, since=now - _HOUR)
+            if (
+                of_network >= MOST_OF_A_NETWORK
+                or key_requests.count(connection) >= MOST_WAITING
+                or self._is_full(connection, network, now)
+            ):
+                return Asked.TOO_OFTEN
+            key_requests.add(
+                connection,
+                address=address,
+                language=language,
+                network=network,
+                now=now,
+                expires_at=now + (LINK_LASTS if self.by_mail else WAITS),
+                mail_due_at=now if self.by_mail else None,
+            )
         return Asked.TAKEN
 
     def address_of(self, token: str) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, text, update
 
 from .tables import key_request
 
@@ -53,19 +53,27 @@ def add(
     expires_at: int,
     mail_due_at: int | None,
 ) -> None:
-    """Record a request; IntegrityError when there is one for the address."""
-    connection.execute(
-        insert(key_request).values(
-            address=address,
-            language=language,
-            network=network,
-            requested_at=now,
-            expires_at=expires_at,
-            mail_due_at=mail_due_at,
-            attempts=0,
-            failure="",
-        )
-    )
+    """Record a request, unless there is one for the address."""
+    given = {
+        "address": address,
+        "language": language,
+        "network": network,
+        "now": now,
+        "expires_at": expires_at,
+        "mail_due_at": mail_due_at,
+    }
+    connection.execute(_ADD, given)
+
+
+# Not by an error: PostgreSQL would write the address into its log.
+_ADD = text(
+    """
+    INSERT INTO key_request
+        (address, language, network, requested_at, expires_at, mail_due_at, attempts, failure)
+    VALUES (:address, :language, :network, :now, :expires_at, :mail_due_at, 0, '')
+    ON CONFLICT (address) DO NOTHING
+    """
+)
 
 
 def drop(connection: Connection, address: str, *, requested_before: int) -> None:
