@@ -100,6 +100,9 @@ class Account:
     version: int
     #: Unix milliseconds.
     created_at: int
+    #: When the key that it was found by ends (Unix milliseconds), as there is a newer one; None for
+    #: the newest.
+    valid_until: int | None = None
 
     def may_show(self, sender: str) -> bool:
         """Whether a request may name this sender."""
@@ -114,6 +117,16 @@ class Account:
         if self.mail_machines is None:
             return self.mail_senders is not None
         return self.mail_machines
+
+
+@dataclass(frozen=True, slots=True)
+class OldKey:
+    """A key that is valid for a while although there is a newer one."""
+
+    #: Its last characters.
+    hint: str
+    #: Unix milliseconds.
+    valid_until: int
 
 
 def new_key() -> str:

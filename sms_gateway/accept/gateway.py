@@ -59,8 +59,8 @@ MOST_ACCOUNTS_IN_MEMORY = 10_000
 # Milliseconds; ISO 8601 ends before it.
 _YEAR_10000 = 253_402_300_800_000
 
-#: What a sender shows, and the statement that finds its account.
-_Credential = tuple[Callable[[Connection, Any], Account | None], str | int]
+#: What a sender shows, and the statement that finds its account at a time.
+_Credential = tuple[Callable[[Connection, Any, int], Account | None], str | int]
 
 
 class Gateway(PageBackend):
@@ -377,7 +377,7 @@ class Gateway(PageBackend):
 
         def read() -> Account | None:
             with self._store.read() as connection:
-                return statement(connection, value)
+                return statement(connection, value, self._clock())
 
         account = await asyncio.to_thread(read)
         if account is None:
@@ -408,16 +408,24 @@ def _by_key(apikey: str) -> _Credential:
     return _account_of_key, apikey
 
 
-def _account_of_key(connection: Connection, apikey: str) -> Account | None:
-    return account_statements.by_key(connection, key_hash(apikey))
+def _account_of_key(connection: Connection, apikey: str, now: int) -> Account | None:
+    return account_statements.by_key(connection, key_hash(apikey), now)
 
 
 def _by_id(account_id: int) -> _Credential:
-    return account_statements.by_id, account_id
+    return _account_of_id, account_id
+
+
+def _account_of_id(connection: Connection, account_id: int, _now: int) -> Account | None:
+    return account_statements.by_id(connection, account_id)
 
 
 def _by_mail(address: str) -> _Credential:
-    return account_statements.by_mail_address, address
+    return _account_of_mail, address
+
+
+def _account_of_mail(connection: Connection, address: str, _now: int) -> Account | None:
+    return account_statements.by_mail_address(connection, address)
 
 
 def _may_write(sender: str, allowed: frozenset[str] | None) -> bool:

@@ -120,6 +120,9 @@ class Acceptance:
                 raise RefusedError(Code.NOT_SENT, "This sender cannot be shown at this number")
             leaving.append((address, route, self._parts(message, segments, route)))
         now = self._clock()
+        if account.valid_until is not None and account.valid_until <= now:
+            # A copy in memory, found by a key that has ended since; whoever asks anew is told so.
+            raise RefusedError(Code.KEY_WRONG)
         name, repeat = "", None
         if key:
             name = repeats.name_of(key, now)

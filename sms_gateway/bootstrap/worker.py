@@ -18,15 +18,16 @@ from .upstreams import routes, upstreams
 
 def make_worker(settings: Settings, store: Store) -> Worker:
     """What hands messages to the upstreams; `run` it."""
-    aside: list[Callable[[], Awaitable[None]]] = []
-    if settings.history_days is not None:
-        history = milliseconds(timedelta(days=settings.history_days))
-        aside.append(partial(keep_house, store, history))
+    days = settings.history_days
+    history = None if days is None else milliseconds(timedelta(days=days))
     allowed = networks(settings.callback_allow_private)
-    aside.append(Push(store, allowed=allowed).run)
     callback = settings.operator_callback
     url = None if callback is None else callback.get_secret_value()
-    aside.append(OperatorTeller(store, url, allowed=allowed).run)
+    aside: list[Callable[[], Awaitable[None]]] = [
+        partial(keep_house, store, history),
+        Push(store, allowed=allowed).run,
+        OperatorTeller(store, url, allowed=allowed).run,
+    ]
     if settings.smtp_relay is not None:
         postman = Postman(
             store,

@@ -6,31 +6,74 @@ import click
 
 from .. import database
 from ..moments import now
+from ..signup.requests import normal_address
 from ..sms.address import AddressError, TooManyNumbersError, parse_recipients
-from ..store import erase
+from ..store import Store, deletion, erase
+from .deleting import erase_closed, looks, scrub, still_submitting
 from .options import CONFIG, settings_of
 
 
 @click.command()
-@click.argument("number")
+@click.argument("who", metavar="NUMBER|EMAIL")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @CONFIG
 @click.pass_context
-def forget(ctx: click.Context, /, number: str, yes: bool, config: Path | None) -> None:
-    """Erase everything to and from NUMBER, for all keys.
+def forget(ctx: click.Context, /, who: str, yes: bool, config: Path | None) -> None:
+    """Erase everything to and from NUMBER, for all keys, or everything of the owner of EMAIL.
 
-    Messages that wait to be sent to it are not sent any more. That it asked a sender to stop is
-    kept, so that it stays unwritten to.
+    Messages that wait to be sent to a number are not sent any more. That it asked a sender to stop
+    is kept, so that it stays unwritten to.
+
+    Of a mail address go the request for a free key, the key that is called so with its history (as
+    by key delete), and its place on lists of who may send by mail.
     """
     settings = settings_of(ctx, config)
+    if "@" in who:
+        address = normal_address(who)
+        if address is None:
+            raise click.UsageError(f"{who!r} is no mail address")
+        with database.opened(settings) as store:
+            _forget_address(store, address, yes)
+        return
     try:
-        (address,) = parse_recipients(number, settings.default_region)
+        (number,) = parse_recipients(who, settings.default_region)
     except (AddressError, TooManyNumbersError, ValueError):
-        raise click.UsageError(f"{number!r} is no number") from None
+        raise click.UsageError(f"{who!r} is no number, and no mail address") from None
     if not yes:
-        click.confirm(f"Erase everything to and from {address.number}?", abort=True, err=True)
+        click.confirm(f"Erase everything to and from {number.number}?", abort=True, err=True)
     with database.opened(settings) as store:
+        _forget_number(store, number.number)
+
+
+def _forget_number(store: Store, number: str) -> None:
+    sent = received = cancelled = 0
+    for _ in looks():
         with store.write() as connection:
-            gone = erase.forget(connection, address.number, now())
-        store.scrub()
-    click.echo(f"sent={gone.sent} received={gone.received} cancelled={gone.cancelled}")
+            gone = erase.forget(connection, number, now())
+        sent, received = sent + gone.sent, received + gone.received
+        cancelled += gone.cancelled
+        if not gone.submitting:
+            break
+    scrub(store)
+    if gone.submitting:
+        raise still_submitting(gone.submitting)
+    click.echo(f"sent={sent} received={received} cancelled={cancelled}")
+
+
+def _forget_address(store: Store, address: str, yes: bool) -> None:
+    if not yes:
+        with store.read() as connection:
+            names = deletion.names_of(connection, address)
+        with_key = f" with the key {names[0]!r} and its history" if names else ""
+        click.confirm(f"Erase everything of {address}{with_key}?", abort=True, err=True)
+    with store.write() as connection:
+        gone = deletion.forget_address(connection, address, now())
+    sent = received = 0
+    for account_id in gone.accounts:
+        ended = erase_closed(store, account_id)
+        sent, received = sent + ended.sent, received + ended.received
+    scrub(store)
+    click.echo(
+        f"requests={gone.requests} keys={len(gone.accounts)} lists={gone.lists}"
+        f" sent={sent} received={received}"
+    )

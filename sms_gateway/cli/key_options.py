@@ -177,13 +177,18 @@ def _senders(text: str) -> frozenset[str] | None:
 
 
 def _validity(text: str) -> int | None:
-    if text.lower() == "none":
-        return None
+    return None if text.lower() == "none" else duration("--validity", text, "none")
+
+
+def duration(option: str, text: str, word: str = "0") -> int:
+    """An option's duration, milliseconds; it may be 0, unless it has another word for nothing."""
+    if text == word == "0":
+        return 0
     try:
-        duration: timedelta = TypeAdapter(Hours).validate_python(text)
+        read: timedelta = TypeAdapter(Hours).validate_python(text)
     except ValidationError:
-        raise click.UsageError(f"--validity {text!r}: allowed: 1m to 30d, or none") from None
-    return duration // timedelta(milliseconds=1)
+        raise click.UsageError(f"{option} {text!r}: allowed: 1m to 30d, or {word}") from None
+    return read // timedelta(milliseconds=1)
 
 
 def _mail_senders(text: str) -> frozenset[str] | None:

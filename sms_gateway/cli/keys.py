@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from .. import database
-from ..accounts import ANY_SENDER, FREE_RATE, Account, key_hash, new_key
+from ..accounts import ANY_SENDER, FREE_RATE, Account, OldKey, key_hash, new_key, new_mail_address
 from ..errors import UnavailableError
 from ..moments import iso, now
 from ..settings.values import show_milliseconds
 from ..signup.requests import hand_out, is_known
 from ..sms.kinds import NAMES
-from ..store import accounts, key_requests
+from ..store import accounts, deletion, key_requests
 from .callbacks import callback_options
-from .key_options import given, limits
+from .deleting import erase_closed
+from .key_options import duration, given, limits
 from .options import CONFIG, settings_of
 
 #: What a new key may do unless it is told otherwise: one SMS a minute, to one number at a time.
@@ -58,11 +59,15 @@ def create(
     domain = settings_of(ctx, config).mail_domain
     with _writing(ctx, config) as connection:
         made, account = make_key(connection, name, options)
-    click.echo(json.dumps({"key": made, **_with_address(account, domain)}) if as_json else made)
+    click.echo(json.dumps({"key": made, **_with_address(account, (), domain)}) if as_json else made)
 
 
 def make_key(connection: Connection, name: str, options: dict[str, Any]) -> tuple[str, Account]:
     """A new key and its account; UnavailableError when the name is taken."""
+    if deletion.is_closed(connection, name):
+        raise UnavailableError(
+            f"the key {name!r} is being deleted; sendsmsnow key delete {name!r} finishes that"
+        )
     made = new_key()
     try:
         account = accounts.create(
@@ -85,7 +90,8 @@ def make_key(connection: Connection, name: str, options: dict[str, Any]) -> tupl
 def list_keys(ctx: click.Context, /, config: Path | None, as_json: bool) -> None:
     """List all keys with what each may do."""
     with _reading(ctx, config) as connection:
-        everyone = [as_dict(account) for account in accounts.everyone(connection)]
+        old = accounts.old_keys(connection, now())
+        everyone = [as_dict(a, old.get(a.id, ())) for a in accounts.everyone(connection)]
     if as_json:
         click.echo(json.dumps(everyone))
         return
@@ -161,6 +167,105 @@ def disable(ctx: click.Context, /, name: str, config: Path | None) -> None:
 
 
 @key.command()
+@click.argument("name")
+@click.option(
+    "--overlap",
+    default="24h",
+    metavar="D",
+    help="How long the old key is valid still (24h); 0 ends all keys before the new one at once.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@CONFIG
+@click.pass_context
+def rotate(
+    ctx: click.Context, /, name: str, overlap: str, config: Path | None, as_json: bool
+) -> None:
+    """Make a new key for NAME and print it, this once; the old one is valid for a while.
+
+    Meanwhile both send. Only the new one signs in at the account's pages, where all who are signed
+    in are signed out.
+    """
+    lasts, at = duration("--overlap", overlap), now()
+    with _writing(ctx, config) as connection:
+        made = accounts.rotate(connection, name, now=at, valid_until=at + lasts)
+        if made is None:
+            raise _unknown(name)
+        account = accounts.by_name(connection, name)
+        assert account is not None
+        old = accounts.old_keys(connection, at).get(account.id, [])
+    if as_json:
+        click.echo(json.dumps({"key": made, **as_dict(account, old)}))
+        return
+    click.echo(made)
+    for each in old:
+        click.echo(f"…{each.hint} is valid until {_moment(each.valid_until)}", err=True)
+    if not old:
+        click.echo("no other key is valid", err=True)
+
+
+@key.command()
+@click.argument("name")
+@CONFIG
+@click.pass_context
+def address(ctx: click.Context, /, name: str, config: Path | None) -> None:
+    """Give NAME a new address for its mails and print it; the old one is nobody's at once."""
+    domain = settings_of(ctx, config).mail_domain
+    with _writing(ctx, config) as connection:
+        if not accounts.change(connection, name, mail_address=new_mail_address()):
+            raise _unknown(name)
+        account = accounts.by_name(connection, name)
+        assert account is not None
+    click.echo(_with_address(account, (), domain)["mail_address"])
+
+
+@key.command("delete")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@CONFIG
+@click.pass_context
+def delete_key(ctx: click.Context, /, name: str, yes: bool, config: Path | None) -> None:
+    """Delete the key of NAME, its addresses, its numbers and its history.
+
+    The key is unknown (code 50) at once, everywhere. What waits is not sent any more; of messages
+    that a carrier has, rows without text and number stay, for its receipts. It goes in small steps
+    while others send, and may be interrupted: the same command, or a worker within the hour, goes
+    on.
+    """
+    with database.opened(settings_of(ctx, config)) as store:
+        if not yes:
+            with store.read() as connection:
+                account = accounts.by_name(connection, name)
+                held = None if account is None else deletion.holdings(connection, account.id)
+            if held is not None:
+                click.echo("\n".join(_held(name, held)), err=True)
+                click.confirm("Delete all of it?", abort=True, err=True)
+        with store.write() as connection:
+            account_id = deletion.close(connection, name, now())
+        if account_id is None:
+            raise _unknown(name)
+        ended = erase_closed(store, account_id)
+    click.echo(f"sent={ended.sent} received={ended.received} cancelled={ended.cancelled}")
+
+
+def _held(name: str, held: deletion.Holdings) -> Iterator[str]:
+    """What would go with a key, line by line."""
+    yield f"{name} has"
+    yield f"  messages sent              {held.sent}"
+    yield f"  of these waiting           {held.waiting} (not sent any more)"
+    yield f"  at a carrier's this moment {held.submitting} (sent)"
+    yield f"  messages received          {held.received}"
+    yield f"  events for its callback    {held.events} (not told any more)"
+    yield f"  sessions at the pages      {held.sessions}"
+    yield f"  recipients who said stop   {held.stops}"
+    numbers = ", ".join(held.numbers)
+    yield f"  numbers                    {numbers or '-'}" + (" (nobody's then)" * bool(numbers))
+
+
+def _unknown(name: str) -> UnavailableError:
+    return UnavailableError(f"there is no key named {name!r}; sendsmsnow key list shows all")
+
+
+@key.command()
 @click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
 @CONFIG
 @click.pass_context
@@ -227,8 +332,9 @@ def _show(
     """Show an account, and what is shown only once."""
     account = accounts.by_name(connection, name)
     if account is None:
-        raise UnavailableError(f"there is no key named {name!r}; sendsmsnow key list shows all")
-    facts = {**_with_address(account, domain), **(once or {})}
+        raise _unknown(name)
+    old = accounts.old_keys(connection, now()).get(account.id, [])
+    facts = {**_with_address(account, old, domain), **(once or {})}
     if as_json:
         click.echo(json.dumps(facts))
         return
@@ -236,7 +342,7 @@ def _show(
     lines = [
         *zip(_SHOWN, _shown(facts), strict=True),
         ("mail", facts["mail_address"]),
-        ("mail from", "any" if writers is None else ",".join(writers)),
+        ("mail from", "any" if writers is None else ",".join(writers) or "nobody"),
         ("mail body", facts["mail_body"]),
         ("machines", facts["mail_machines"]),
         ("validity", facts["validity"] or "-"),
@@ -266,11 +372,14 @@ def _writing(ctx: click.Context, config: Path | None) -> Iterator[Connection]:
         yield connection
 
 
-def as_dict(account: Account) -> dict[str, Any]:
-    """An account for JSON: everything but the key itself."""
+def as_dict(account: Account, old: Iterable[OldKey] = ()) -> dict[str, Any]:
+    """An account for JSON, with its keys that are valid still: everything but the keys."""
     return {
         "name": account.name,
         "key_hint": account.key_hint,
+        "old_keys": [
+            {"key_hint": each.hint, "valid_until": _moment(each.valid_until)} for each in old
+        ],
         "enabled": account.enabled,
         "multi": account.multi,
         "rate": "none" if account.rate is None else str(account.rate),
@@ -299,13 +408,24 @@ def _moment(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else iso(milliseconds, "seconds")
 
 
-def _with_address(account: Account, domain: str | None) -> dict[str, Any]:
+def _with_address(account: Account, old: Iterable[OldKey], domain: str | None) -> dict[str, Any]:
     """The same with the address that its mails go to. Whoever knows that may send."""
     at = f"@{domain}" if domain else ""
-    return {**as_dict(account), "mail_address": account.mail_address + at}
+    return {**as_dict(account, old), "mail_address": account.mail_address + at}
 
 
-_SHOWN = ("name", "key", "enabled", "multi", "rate", "countries", "sender", "test", "created")
+_SHOWN = (
+    "name",
+    "key",
+    "enabled",
+    "multi",
+    "rate",
+    "countries",
+    "sender",
+    "test",
+    "created",
+    "old keys",
+)
 
 
 def _shown(facts: dict[str, Any]) -> tuple[str, ...]:
@@ -322,4 +442,5 @@ def _shown(facts: dict[str, Any]) -> tuple[str, ...]:
         facts["sender"] or "-",
         yes(facts["test"]),
         facts["created_at"],
+        ", ".join(f"…{e['key_hint']} until {e['valid_until']}" for e in facts["old_keys"]) or "-",
     )

@@ -74,9 +74,10 @@ def show(ctx: click.Context, /, id: str, config: Path | None) -> None:
 def told(found: history.MessageHistory) -> Iterator[str]:
     """A message's history, line by line."""
     parts = f"{found.parts} part" + ("s" if found.parts > 1 else "")
+    account = found.account or "(a deleted key)"
     yield f"{found.id}  {_state(found)}"
     accepted = iso(found.accepted_at, sep=" ")
-    yield f"accepted {accepted} from {found.account}: {parts}, {found.encoding}"
+    yield f"accepted {accepted} from {account}: {parts}, {found.encoding}"
     if found.erased:
         yield "its text and numbers are erased"
     for delivery in found.deliveries:

@@ -84,7 +84,7 @@ def _account(connection: Connection, name: str | None, apikey: str | None) -> Ac
     found = (
         accounts.by_name(connection, name)
         if name is not None
-        else accounts.by_key(connection, key_hash(apikey or ""))
+        else accounts.by_key(connection, key_hash(apikey or ""), now())
     )
     if found is None:
         raise UnavailableError("there is no such key; sendsmsnow key list shows all")

@@ -9,7 +9,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from ..moments import now
-from ..store import Store, erase
+from ..store import Store, deletion, erase
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +21,17 @@ _EVERY = 3600.0
 _PAUSE = 0.05
 
 
-async def keep_house(store: Store, history: int) -> None:
-    """Erase what is older than `history` (milliseconds), about every hour, until cancelled."""
+async def keep_house(store: Store, history: int | None) -> None:
+    """Erase what is older than `history` (milliseconds), about every hour, until cancelled.
+
+    None keeps all. The history of deleted accounts is erased in either case, should the command
+    that deletes them have been interrupted.
+    """
     while True:
         try:
-            await erase_before(store, now() - history)
+            await finish_deletions(store)
+            if history is not None:
+                await erase_before(store, now() - history)
         except Exception as error:
             log.error("history not erased", extra={"error": type(error).__name__})
         # Several workers are not to come at once.
@@ -52,9 +58,34 @@ async def erase_before(store: Store, before: int) -> tuple[int, int]:
         await asyncio.sleep(_PAUSE)
     await _written(store, lambda c: erase.delete_receipts(c, before=before))
     if sent or received:
-        await asyncio.to_thread(store.scrub)
+        await _scrub(store)
         log.info("history erased", extra={"sent": sent, "received": received})
     return sent, received
+
+
+async def finish_deletions(store: Store) -> None:
+    """Erase what accounts that were deleted have still."""
+    for account_id in await asyncio.to_thread(_unfinished, store):
+        unfinished = deletion.Deletion(account_id)
+        for step in unfinished.steps(now()):
+            await _written(store, step)
+            await asyncio.sleep(_PAUSE)
+        if unfinished.sent or unfinished.received:
+            await _scrub(store)
+            log.info(
+                "history of a deleted key erased",
+                extra={"sent": unfinished.sent, "received": unfinished.received},
+            )
+
+
+async def _scrub(store: Store) -> None:
+    if not await asyncio.to_thread(store.scrub):
+        log.warning("what was erased is in the write-ahead log until it is written anew")
+
+
+def _unfinished(store: Store) -> list[int]:
+    with store.read() as connection:
+        return deletion.unfinished(connection, now())
 
 
 def _first(store: Store, before: int) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from ..accounts import FREE_RATE, Account, key_hash, new_key
 from ..caps import Counts, Period

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 
-from ..accounts import Account, key_hash, new_key
+from ..accounts import Account, OldKey, key_hash, new_mail_address
 from ..moments import now
 from ..store import Store, accounts
 from ..store import sessions as statements
@@ -31,11 +31,14 @@ class Sessions:
         self._clock = clock
 
     def sign_in(self, apikey: str) -> tuple[str, Account] | Account | None:
-        """The token of a new session and its account; an account whose key is disabled comes
-        alone, and a key that is nobody's is None."""
+        """The token of a new session and its account.
+
+        An account comes alone whose key is disabled, or is not the newest (`valid_until`): whoever
+        has that may send for a while, but may not make a key. A key that is nobody's is None.
+        """
         with self._store.read() as connection:
-            account = accounts.by_key(connection, key_hash(apikey))
-        if account is None or not account.enabled:
+            account = accounts.by_key(connection, key_hash(apikey), self._clock())
+        if account is None or not account.enabled or account.valid_until is not None:
             return account
         token, now = new_token(), self._clock()
         with self._store.write() as connection:
@@ -53,10 +56,21 @@ class Sessions:
         with self._store.write() as connection:
             statements.end(connection, token_hash(token))
 
-    def rotate(self, account: Account) -> str:
-        """A new key in the place of the old one, which is dead with all sessions it began."""
-        key = new_key()
+    def rotate(self, account: Account, overlap: int) -> str | None:
+        """A new key; the one before is valid for `overlap` milliseconds more.
+
+        All sessions end. None when the account was deleted meanwhile.
+        """
+        now = self._clock()
         with self._store.write() as connection:
-            accounts.change(connection, account.name, key_hash=key_hash(key), key_hint=key[-4:])
-            statements.end_all(connection, account.id)
-        return key
+            return accounts.rotate(connection, account.name, now=now, valid_until=now + overlap)
+
+    def old_keys(self, account: Account) -> list[OldKey]:
+        """The keys of an account that are valid still although there is a newer one."""
+        with self._store.read() as connection:
+            return accounts.old_keys(connection, self._clock()).get(account.id, [])
+
+    def new_address(self, account: Account) -> None:
+        """Give an account another address for its mails; nobody has the old one any more."""
+        with self._store.write() as connection:
+            accounts.change(connection, account.name, mail_address=new_mail_address())

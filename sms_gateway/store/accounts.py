@@ -4,16 +4,16 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, null, or_, select, update
 
-from ..accounts import Account, Rate, new_mail_address
+from ..accounts import Account, OldKey, Rate, key_hash, new_key, new_mail_address
 from ..caps import Cap, Period
 from ..sms.kinds import Kind
 from .bulk import later, run, with_marks
 from .bulk_rows import BulkRows
-from .tables import account
+from .tables import account, old_key, session
 
-_COLUMNS = select(
+_OF_ACCOUNT = (
     account.c.id,
     account.c.name,
     account.c.key_hint,
@@ -42,9 +42,11 @@ _COLUMNS = select(
     account.c.version,
     account.c.created_at,
 )
+# A deleted account is nobody's: whatever looks for accounts passes over it.
+_COLUMNS = select(*_OF_ACCOUNT).where(account.c.deleted_at.is_(None))
 
 
-def _account(row: Any) -> Account:
+def _account(row: Any, valid_until: int | None = None) -> Account:
     return Account(
         id=row.id,
         name=row.name,
@@ -70,6 +72,7 @@ def _account(row: Any) -> Account:
         callback_paused_reason=row.callback_paused_reason,
         version=row.version,
         created_at=row.created_at,
+        valid_until=valid_until,
     )
 
 
@@ -101,7 +104,10 @@ def _options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _set(column: str | None) -> frozenset[str] | None:
-    return None if column is None else frozenset(column.split(","))
+    """A list as it is stored; an empty one is nobody, none is no list."""
+    if column is None:
+        return None
+    return frozenset(column.split(",")) if column else frozenset()
 
 
 def create(
@@ -131,7 +137,7 @@ def change(connection: Connection, name: str, **options: Any) -> bool:
     is none of that name."""
     changed = connection.execute(
         update(account)
-        .where(account.c.name == name)
+        .where(account.c.name == name, account.c.deleted_at.is_(None))
         .values(version=account.c.version + 1, **_options(options))
     )
     return changed.rowcount == 1
@@ -165,9 +171,10 @@ def by_id(connection: Connection, id: int) -> Account | None:
     return None if row is None else _account(row)
 
 
-def by_key(connection: Connection, key_hash: bytes) -> Account | None:
-    row = connection.execute(_BY_KEY, {"key_hash": key_hash}).one_or_none()
-    return None if row is None else _account(row)
+def by_key(connection: Connection, key_hash: bytes, now: int) -> Account | None:
+    """The account of its key, or of one that is valid still although there is a newer one."""
+    row = connection.execute(_BY_KEY, {"key_hash": key_hash, "now": now}).one_or_none()
+    return None if row is None else _account(row, row.valid_until)
 
 
 def by_mail_address(connection: Connection, local_part: str) -> Account | None:
@@ -175,7 +182,67 @@ def by_mail_address(connection: Connection, local_part: str) -> Account | None:
     return None if row is None else _account(row)
 
 
-_BY_KEY = _COLUMNS.where(account.c.key_hash == bindparam("key_hash"))
+# One statement for both kinds of keys: two seeks in indexes, which find one row or none.
+_HOLDERS = (
+    select(account.c.id.label("holder"), null().label("valid_until"))
+    .where(account.c.key_hash == bindparam("key_hash"))
+    .union_all(
+        select(old_key.c.account_id, old_key.c.valid_until)
+        .where(old_key.c.key_hash == bindparam("key_hash"))
+        .where(old_key.c.valid_until > bindparam("now"))
+    )
+    .subquery()
+)
+_BY_KEY = (
+    select(*_OF_ACCOUNT, _HOLDERS.c.valid_until)
+    .join_from(account, _HOLDERS, account.c.id == _HOLDERS.c.holder)
+    .where(account.c.deleted_at.is_(None))
+)
+
+
+def rotate(connection: Connection, name: str, *, now: int, valid_until: int) -> str | None:
+    """Give an account a new key, which is returned; None when there is no account of that name.
+
+    The key before is valid until a time (Unix milliseconds), older ones not beyond it. All who are
+    signed in with one of them are signed out.
+    """
+    key = new_key()
+    # The account first, in the order in which accepting locks.
+    row = connection.execute(
+        select(account.c.id, account.c.key_hash, account.c.key_hint)
+        .where(account.c.name == name, account.c.deleted_at.is_(None))
+        .with_for_update()
+    ).one_or_none()
+    if row is None:
+        return None
+    change(connection, name, key_hash=key_hash(key), key_hint=key[-4:])
+    connection.execute(
+        insert(old_key).values(
+            key_hash=row.key_hash,
+            account_id=row.id,
+            key_hint=row.key_hint,
+            valid_until=valid_until,
+        )
+    )
+    connection.execute(
+        update(old_key)
+        .where(old_key.c.account_id == row.id, old_key.c.valid_until > valid_until)
+        .values(valid_until=valid_until)
+    )
+    connection.execute(delete(old_key).where(old_key.c.valid_until <= now))
+    connection.execute(delete(session).where(session.c.account_id == row.id))
+    return key
+
+
+def old_keys(connection: Connection, now: int) -> dict[int, list[OldKey]]:
+    """The keys that are valid still although there is a newer one, by account, the last to end
+    first."""
+    found: dict[int, list[OldKey]] = {}
+    for row in connection.execute(
+        select(old_key).where(old_key.c.valid_until > now).order_by(old_key.c.valid_until.desc())
+    ):
+        found.setdefault(row.account_id, []).append(OldKey(row.key_hint, row.valid_until))
+    return found
 
 
 _CURRENT = "SELECT id, version, next_free FROM account WHERE id IN (...)"

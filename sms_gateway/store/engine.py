@@ -30,6 +30,24 @@ _UNDONE = {
     sqlite3.SQLITE_READONLY,
 }
 
+#: Seconds that a statement of SQLite waits for other programs that write.
+_BUSY_TIMEOUT = 10
+#: How often the log of SQLite is tried to be emptied, and the seconds between.
+_SCRUBS, _SCRUB_PAUSE = 20, 0.25
+# Where what people say, and who they are, is erased and deleted.
+_ERASED_IN = (
+    "account",
+    "session",
+    "key_request",
+    "number",
+    "stop",
+    "message",
+    "delivery",
+    "received",
+    "incoming_part",
+    "early_receipt",
+)
+
 
 def database_url(url: str) -> URL:
     """The engine's URL for a setting's `sqlite:///…` or `postgresql://…`."""
@@ -114,20 +132,37 @@ class Store:
         with self.engine.connect() as connection, connection.begin():
             yield connection
 
-    def scrub(self) -> None:
+    def scrub(self) -> bool:
         """Take what was erased out of the free pages and the write-ahead log too.
 
-        SQLite overwrites what is deleted (secure_delete), here also in its log. PostgreSQL
-        gives dead rows back; the bytes on its disk go when their page is written again.
+        SQLite overwrites what is deleted (secure_delete), here also in its log; False when a reader
+        was in the way, so that it stands there still. PostgreSQL gives dead rows back; the bytes on
+        its disk go when their page is written again (docs/use/erasure.md).
         """
-        if self._write_lock is not None:
-            with self.turn(), self.engine.connect() as connection:
-                autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
-                autocommit.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        else:
+        if not self.is_sqlite:
             with self.engine.connect() as connection:
                 autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
-                autocommit.exec_driver_sql("VACUUM message, delivery, received, early_receipt")
+                autocommit.exec_driver_sql(f"VACUUM {', '.join(_ERASED_IN)}")
+            return True
+        for _ in range(_SCRUBS):
+            if self._empty_log():
+                return True
+            # Without the turn: whoever exports a long history reads for seconds.
+            time.sleep(_SCRUB_PAUSE)
+        return False
+
+    def _empty_log(self) -> bool:
+        """Write SQLite's log into its database and over itself; False when somebody reads in it."""
+        with self.turn(), self.engine.connect() as connection:
+            autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+            # Nobody writes while it waits.
+            autocommit.exec_driver_sql("PRAGMA busy_timeout = 50")
+            try:
+                checkpoint = autocommit.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                is_busy: int = checkpoint.one()[0]
+            finally:
+                autocommit.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT * 1_000}")
+        return not is_busy
 
     def close(self) -> None:
         """Close all connections."""
@@ -226,7 +261,11 @@ def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,  # what people send has no place in an exception's words
-        connect_args={"check_same_thread": False, "timeout": 10, "cached_statements": 256},
+        connect_args={
+            "check_same_thread": False,
+            "timeout": _BUSY_TIMEOUT,
+            "cached_statements": 256,
+        },
     )
 
     @event.listens_for(engine, "connect")

@@ -26,6 +26,8 @@ _PENDING = exists().where(
 )
 
 
+#: Why nobody will know what became of a delivery that no carrier had answered.
+ERASED = "it was erased before the carrier answered"
 #: Why what waited for a person who was forgotten is not sent.
 FORGOTTEN = "the recipient is forgotten"
 
@@ -85,13 +87,42 @@ def _made_before(time: int) -> ColumnElement[bool]:
     return message.c.id < first_id(time + _IDS_AHEAD)
 
 
+def erase_listed(connection: Connection, ids: Collection[str], now: int) -> list[str]:
+    """Erase those of these messages that are not waiting to be sent; their ids."""
+    done = list(
+        connection.execute(select(message.c.id).where(message.c.id.in_(ids), ~_PENDING)).scalars()
+    )
+    _empty(connection, done, now)
+    return done
+
+
 def _empty(connection: Connection, ids: Collection[str], now: int) -> None:
+    # In the order in which workers lock them, so that nobody waits for each other in a ring.
+    connection.execute(
+        select(delivery.c.id)
+        .where(delivery.c.message_id.in_(ids))
+        .order_by(delivery.c.id)
+        .with_for_update()
+    )
     connection.execute(
         update(message)
         .where(message.c.id.in_(ids))
         .values(text="", sender="", reference="", erased_at=now)
     )
+    _give_up_uncertain(connection, delivery.c.message_id.in_(ids), now)
     connection.execute(update(delivery).where(delivery.c.message_id.in_(ids)).values(recipient=""))
+
+
+def _give_up_uncertain(connection: Connection, which: ColumnElement[bool], now: int) -> None:
+    """A carrier's late refusal would have what is erased sent once more."""
+    given_up = connection.execute(
+        update(delivery)
+        .where(which, delivery.c.state == State.UNCERTAIN)
+        .values(state=State.UNKNOWN)
+        .returning(delivery.c.id)
+    ).scalars()
+    steps = [(id, now, 0, State.UNKNOWN.value, ERASED) for id in given_up]
+    record_steps(connection, steps)
 
 
 def delete_received(connection: Connection, *, before: int) -> int:
@@ -124,6 +155,8 @@ class Forgotten:
     received: int
     #: Messages to them that were waiting, and are not sent any more.
     cancelled: int
+    #: Messages to them that a worker is handing to a carrier: these stay for the next time.
+    submitting: int
 
 
 def forget(connection: Connection, number: str, now: int) -> Forgotten:
@@ -134,7 +167,7 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
     theirs = (number, number.removeprefix("+"))
     to_them = deliveries_to(connection, number)
     ids = list(dict.fromkeys(message_id for _, message_id in to_them))
-    cancelled = 0
+    cancelled = submitting = 0
     for start in range(0, len(to_them), AT_ONCE):
         some = delivery.c.id.in_([id for id, _ in to_them[start : start + AT_ONCE]])
         waiting = connection.execute(
@@ -145,12 +178,15 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
         ).scalars()
         steps = [(id, now, 0, State.FAILED.value, FORGOTTEN) for id in waiting]
         record_steps(connection, steps)
-        connection.execute(update(delivery).where(some).values(recipient=""))
         cancelled += len(steps)
+        _give_up_uncertain(connection, some, now)
+        # Without its number a delivery that is put off would be sent to nobody.
+        emptied = connection.execute(
+            update(delivery).where(some, delivery.c.state != State.SUBMITTING).values(recipient="")
+        )
+        submitting += len(to_them[start : start + AT_ONCE]) - emptied.rowcount
     for start in range(0, len(ids), AT_ONCE):
-        chunk = message.c.id.in_(ids[start : start + AT_ONCE])
-        done = connection.execute(select(message.c.id).where(chunk, ~_PENDING))
-        _empty(connection, list(done.scalars()), now)
+        erase_listed(connection, ids[start : start + AT_ONCE], now)
     from_them = select(received.c.id).where(received.c.sender.in_(theirs))
     connection.execute(delete(event).where(event.c.received_id.in_(from_them)))
     gone = connection.execute(delete(received).where(received.c.sender.in_(theirs))).rowcount
@@ -162,4 +198,6 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
     )
     connection.execute(delete(early_receipt).where(early_receipt.c.recipient.in_(theirs) | has_it))
     counters.forget(connection, number)
-    return Forgotten(sent=len(ids), received=gone, cancelled=cancelled)
+    return Forgotten(
+        sent=len(ids) - submitting, received=gone, cancelled=cancelled, submitting=submitting
+    )

@@ -47,6 +47,7 @@ class DeliveryHistory:
 class MessageHistory:
     id: str
     account_id: int
+    #: Its name; empty when it is deleted.
     account: str
     sender: str
     #: What the caller calls it.
@@ -72,7 +73,7 @@ class MessageHistory:
 def of_message(connection: Connection, message_id: str) -> MessageHistory | None:
     """Everything that is known of a message; None when there is none of that id."""
     row = connection.execute(
-        select(message, account.c.name)
+        select(message, account.c.name, account.c.deleted_at)
         .join_from(message, account)
         .where(message.c.id == message_id)
     ).one_or_none()
@@ -94,7 +95,7 @@ def of_message(connection: Connection, message_id: str) -> MessageHistory | None
     return MessageHistory(
         id=row.id,
         account_id=row.account_id,
-        account=row.name,
+        account=row.name if row.deleted_at is None else "",
         sender=row.sender,
         reference=row.reference,
         text=row.text,

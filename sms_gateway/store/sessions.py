@@ -28,10 +28,6 @@ def end(connection: Connection, token_hash: bytes) -> None:
     connection.execute(delete(session).where(session.c.token_hash == token_hash))
 
 
-def end_all(connection: Connection, account_id: int) -> None:
-    connection.execute(delete(session).where(session.c.account_id == account_id))
-
-
 def sweep(connection: Connection, now: int) -> None:
     """Drop those that are over."""
     connection.execute(delete(session).where(session.c.expires_at <= now))

@@ -69,6 +69,19 @@ account = Table(
     # The state of the rate limiter, Unix microseconds.
     Column("next_free", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    # When it was deleted. What messages refer to is this row, which says nothing of anybody.
+    Column("deleted_at", BigInteger),
+)
+
+# The keys that a new one has taken the place of, while they are valid still.
+old_key = Table(
+    "old_key",
+    metadata,
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("key_hint", Text, nullable=False),
+    Column("valid_until", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # One row per accepted request.

@@ -27,6 +27,8 @@ SENTENCES = (
     "the message to its number has no answer yet, or all its receipts",
     "no message to its number waits for one",
     "the recipient is forgotten",
+    "the key is deleted",
+    "it was erased before the carrier answered",
     "the recipient has asked to stop",
     "known from its receipt",
     # Of receipts.

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from support import command
 
 from sms_gateway import __version__, log
 from sms_gateway.accounts import Account, Rate, key_hash
-from sms_gateway.cli import COMMANDS, main
+from sms_gateway.cli import COMMANDS, deleting, main
 from sms_gateway.settings import reference
+from sms_gateway.signup.requests import Signup
 from sms_gateway.sms.ids import new_id
-from sms_gateway.store import Store, accounts, inbox, tables
+from sms_gateway.store import Store, accounts, deletion, engine, inbox, tables
 from sms_gateway.store.bulk import insert_many
 
 
@@ -75,7 +77,7 @@ def stored(store: Store, name: str) -> Account:
 
 
 GROUPS = {
-    "key": ["create", "list", "show", "set", "enable", "disable"],
+    "key": ["create", "list", "show", "set", "enable", "disable", "rotate", "address", "delete"],
     "message": ["show"],
     "number": ["assign", "list", "release", "unowned"],
 }
@@ -235,7 +237,7 @@ def test_a_new_key_is_printed_alone_and_has_the_free_options(
     assert account.countries is None
     assert account.sender == ""
     with store.read() as connection:
-        assert accounts.by_key(connection, key_hash(ended.out.strip())) == account
+        assert accounts.by_key(connection, key_hash(ended.out.strip()), 0) == account
 
 
 def test_a_new_key_has_the_options_it_is_given(keys: Sendsmsnow, store: Store) -> None:
@@ -483,6 +485,164 @@ def test_a_person_is_forgotten_after_a_yes(
 
 
 def test_who_is_no_number_cannot_be_forgotten(gateway: Sendsmsnow) -> None:
-    ended = gateway("forget", "12", "--yes")
-    assert (ended.status, ended.out) == (2, "")
-    assert "'12' is no number" in ended.err
+    for who, words in (("12", "'12' is no number"), ("a@b", "'a@b' is no mail address")):
+        ended = gateway("forget", who, "--yes")
+        assert (ended.status, ended.out) == (2, "")
+        assert words in ended.err
+
+
+def test_somebody_at_a_mail_address_is_forgotten_after_a_yes(
+    gateway: Sendsmsnow, store: Store, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "alice.confidential@example.com"
+    Signup(store, by_mail=False).ask(address, language="en", network="192.0.2.0/24")
+    assert gateway("key", "create", address).status == 0
+    listed = f"{address},bob@example.com"
+    assert gateway("key", "set", "a", "--mail-senders", listed).status == 0
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    ended = gateway("forget", address)
+    assert (ended.status, ended.out) == (130, "")
+    assert f"Erase everything of {address} with the key {address!r} and its history?" in ended.err
+    ended = gateway("forget", address.upper(), "--yes")
+    assert ended == Ended(0, "requests=1 keys=1 lists=1 sent=0 received=0\n", "")
+    assert json.loads(gateway("key", "show", "a", "--json").out)["mail_senders"] == [
+        "bob@example.com"
+    ]
+    assert gateway("key", "requests").out == ""
+    assert address not in gateway("key", "list").out
+    if store.is_sqlite:
+        file = Path(database.removeprefix("sqlite:///"))
+        on_disk = b"".join(each.read_bytes() for each in file.parent.glob(file.name + "*"))
+        assert b"confidential" not in on_disk
+    assert gateway("forget", "bob@example.com", "--yes").out.startswith("requests=0 keys=0 lists=1")
+    assert re.search("^mail from +nobody$", gateway("key", "show", "a").out, re.MULTILINE)
+
+
+def test_a_key_is_rotated_with_an_end_for_the_old_one(keys: Sendsmsnow, store: Store) -> None:
+    first = keys("create", "acme").out.strip()
+    ended = keys("rotate", "acme")
+    second = ended.out.strip()
+    assert re.fullmatch("[0-9a-f]{40}", second)
+    told = re.fullmatch(rf"…{first[-4:]} is valid until (\S+)\n", ended.err)
+    assert told is not None
+    lasts = datetime.fromisoformat(told[1]).timestamp() - time.time()
+    assert 86_300 < lasts <= 86_400
+    old = [{"key_hint": first[-4:], "valid_until": told[1]}]
+    assert json.loads(keys("show", "acme", "--json").out)["old_keys"] == old
+    assert json.loads(keys("list", "--json").out)[0]["old_keys"] == old
+    for command_ in (["show", "acme"], ["list"]):
+        assert f"…{first[-4:]} until {told[1]}" in keys(*command_).out
+    made = json.loads(keys("rotate", "acme", "--overlap", "2h", "--json").out)
+    assert {each["key_hint"] for each in made["old_keys"]} == {first[-4:], second[-4:]}
+    ended = keys("rotate", "acme", "--overlap", "0")
+    assert (ended.status, ended.err) == (0, "no other key is valid\n")
+    with store.read() as connection:
+        found = [
+            accounts.by_key(connection, key_hash(key), 0)
+            for key in (first, second, made["key"], ended.out.strip())
+        ]
+    assert [each is not None for each in found] == [False, False, False, True]
+    assert json.loads(keys("show", "acme", "--json").out)["old_keys"] == []
+
+
+def test_a_wrong_rotation_is_refused_in_words(keys: Sendsmsnow) -> None:
+    ended = keys("rotate", "nobody")
+    assert (ended.status, ended.out) == (1, "")
+    assert "there is no key named 'nobody'" in ended.err
+    keys("create", "acme")
+    for overlap in ("soon", "-1h", "31d", "none", ""):
+        ended = keys("rotate", "acme", f"--overlap={overlap}")
+        assert (ended.status, ended.out) == (2, "")
+        assert f"--overlap {overlap!r}: allowed: 1m to 30d, or 0" in ended.err
+
+
+def test_a_key_gets_a_new_mail_address(keys: Sendsmsnow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENDSMSNOW_MAIL_DOMAIN", "sms.example.com")
+    keys("create", "acme")
+    before = json.loads(keys("show", "acme", "--json").out)["mail_address"]
+    ended = keys("address", "acme")
+    assert re.fullmatch(r"[0-9]{16}@sms\.example\.com\n", ended.out)
+    assert ended.out.strip() != before
+    assert json.loads(keys("show", "acme", "--json").out)["mail_address"] == ended.out.strip()
+    assert "there is no key named 'nobody'" in keys("address", "nobody").err
+
+
+def test_a_key_is_deleted_after_a_yes_with_all_that_it_has(
+    gateway: Sendsmsnow, store: Store, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [
+        written_to(store, "+32494000000", "confidential and sent"),
+        written_to(store, "+32494000001", "confidential and waiting", state="queued"),
+    ]
+    received_from(store, "+32494000000", "confidential and received")
+    assert gateway("number", "assign", "8850", "a").status == 0
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    ended = gateway("key", "delete", "a")
+    assert (ended.status, ended.out) == (130, "")
+    for words in (
+        "messages sent              2\n",
+        "of these waiting           1 (not sent any more)",
+        "messages received          1\n",
+        "numbers                    8850 (nobody's then)",
+        "Delete all of it?",
+    ):
+        assert words in ended.err
+    assert "+32494000000: delivered" in gateway("message", "show", ids[0]).out
+    ended = gateway("key", "delete", "a", "--yes")
+    assert ended == Ended(0, "sent=2 received=1 cancelled=1\n", "")
+    assert "there is no key named 'a'" in gateway("key", "delete", "a", "--yes").err
+    for id in ids:
+        shown = gateway("message", "show", id).out
+        assert "from (a deleted key): 1 part" in shown
+        assert "to (erased): " in shown
+    assert "8850" not in gateway("number", "list").out
+    if store.is_sqlite:
+        file = Path(database.removeprefix("sqlite:///"))
+        on_disk = b"".join(each.read_bytes() for each in file.parent.glob(file.name + "*"))
+        assert b"confidential" not in on_disk
+        assert b"4940000" not in on_disk
+    assert gateway("key", "create", "a").status == 0
+
+
+def test_a_name_that_is_being_deleted_is_not_given_to_another(
+    gateway: Sendsmsnow, store: Store
+) -> None:
+    written_to(store, "+32494000000", "confidential")
+    with store.write() as connection:
+        assert deletion.close(connection, "a", 0) is not None
+    ended = gateway("key", "create", "a")
+    assert ended.status == 1
+    assert "sendsmsnow key delete 'a' finishes that" in ended.err
+    # Nothing is asked for what has been said once.
+    assert gateway("key", "delete", "a").out == "sent=1 received=0 cancelled=0\n"
+    assert gateway("key", "create", "a").status == 0
+
+
+def test_a_deletion_says_when_a_worker_has_some_still(
+    gateway: Sendsmsnow, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deleting, "_LOOKS", 2)
+    monkeypatch.setattr(deleting, "_LOOK_PAUSE", 0.01)
+    written_to(store, "+32494000000", "confidential", state="submitting")
+    for command_ in (("key", "delete", "a"), ("forget", "+32494000000")):
+        ended = gateway(*command_, "--yes")
+        assert (ended.status, ended.out) == (1, "")
+        assert "a worker is still handing 1 messages to a carrier" in ended.err
+    with store.write() as connection:
+        connection.execute(tables.delivery.update().values(state="delivered"))
+    assert gateway("key", "delete", "a", "--yes").out == "sent=1 received=0 cancelled=0\n"
+
+
+def test_what_a_reader_keeps_in_the_log_is_told(
+    gateway: Sendsmsnow, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not store.is_sqlite:
+        pytest.skip("PostgreSQL has no such log of its own")
+    monkeypatch.setattr(engine, "_SCRUBS", 2)
+    written_to(store, "+32494000000", "confidential")
+    with store.read() as connection:
+        connection.execute(select(tables.message)).all()
+        ended = gateway("forget", "+32494000000", "--yes")
+    assert ended.out == "sent=1 received=0 cancelled=0\n"
+    assert "what was erased is still in its -wal file; run the command again later" in ended.err
+    assert gateway("forget", "+32494000000", "--yes").err == ""

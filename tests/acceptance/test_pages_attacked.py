@@ -49,7 +49,8 @@ def test_no_form_is_taken_without_its_token_or_with_that_of_another_browser(gate
     token = form_token(page)
     for path, fields in (
         ("/account/delete", {"sure": "yes", "what": "all"}),
-        ("/account/key", {}),
+        ("/account/key", {"old": "now"}),
+        ("/account/address", {}),
         ("/account/signout", {}),
         (f"/account/message/{id}", {}),
         ("/account/", {"apikey": key}),

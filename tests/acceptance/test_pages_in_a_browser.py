@@ -17,6 +17,7 @@ from selenium.webdriver.common.by import By
 from support import databases
 from support.browser import browser, look
 from support.judgement import mistakes, violations
+from support.pages import send
 from support.running import Running, serve
 
 # Its outcome does not hang on the version of Python.
@@ -66,7 +67,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         port = probe.getsockname()[1]
     relay = Controller(mailbox, hostname="127.0.0.1", port=port, server_hostname="relay.example")
     relay.start()
-    settings = {"smtp_relay": f"smtp://127.0.0.1:{port}", "mail_from": "SMS <sms@example.com>"}
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        mail_port = probe.getsockname()[1]
+    settings = {
+        "smtp_relay": f"smtp://127.0.0.1:{port}",
+        "mail_from": "SMS <sms@example.com>",
+        "mail_bind": f"127.0.0.1:{mail_port}",
+        "mail_domain": "sms.example.com",
+    }
     try:
         with serve(folder, databases.fresh_sqlite(folder), **settings) as gateway:
             yield World(gateway, mailbox)
@@ -207,21 +215,55 @@ def test_a_person_finds_resends_and_deletes_messages(world, page):
     page.says("Nothing yet.")
 
 
-def test_a_new_key_takes_the_place_of_the_old_one(world, page):
-    old = world.gateway.create_key(name="rotating")
+def test_a_new_key_takes_the_place_of_the_old_one_after_a_day(world, page):
+    old = world.gateway.create_key("--rate", "none", name="rotating")
     page.sign_in(old)
     page.press("New key")
     page.press("Make a new key")
+    page.says(f"The key before, which ends in …{old[-4:]}, works until")
     new = page.driver.find_element(By.ID, "key").text
+    for key in (old, new):
+        assert send(world.gateway, key, "+32494000000", "by either key")
     page.open("/account/")
     page.says("Sign in with your API key")
     page.type("apikey", old)
     page.press("Sign in")
-    page.says("API key is not correct")
+    page.says("A new key has taken the place of this one: sign in with the new one")
     page.sign_in(new)
     page.says("rotating")
+    page.says(f"The key before, which ends in …{old[-4:]}, works until")
     page.press("Sign out")
     page.says("Sign in with your API key")
+
+
+def test_a_new_key_takes_the_place_of_the_old_ones_at_once(world, page):
+    old = world.gateway.create_key(name="leaked")
+    page.sign_in(old)
+    page.press("New key")
+    page.driver.find_element(By.CSS_SELECTOR, "[value=now]").click()
+    page.press("Make a new key")
+    page.says("No other key of this account works any more.")
+    new = page.driver.find_element(By.ID, "key").text
+    page.open("/account/")
+    page.type("apikey", old)
+    page.press("Sign in")
+    page.says("API key is not correct")
+    page.sign_in(new)
+    page.says("leaked")
+
+
+def test_a_new_mail_address_takes_the_place_of_the_old_one(world, page):
+    page.sign_in(world.gateway.create_key(name="written to"))
+    pattern = r"[0-9]{16}@sms\.example\.com"
+    old = re.findall(pattern, page.text)[0]
+    page.press("New key")
+    page.says("Mails to this address become messages of this account.")
+    assert old in page.text
+    page.press("Take a new mail address")
+    page.says("Mails to the one before are refused.")
+    new = re.findall(pattern, page.text)[0]
+    assert new != old
+    assert old not in page.text
 
 
 def test_countries_are_filtered_while_a_person_types(page):
@@ -300,5 +342,15 @@ def test_every_page_is_valid_and_accessible_light_and_dark_wide_and_narrow(
         page.open("/account/")
         page.driver.find_element(By.CSS_SELECTOR, ".list a").click()
         judge("message")
+        page.open("/account/key")
+        page.press({"en": "Make a new key", "fr": "Créer une nouvelle clé"}[language])
+        judge("new-key")
+        world.key = page.driver.find_element(By.ID, "key").text
+        page.open("/account/")
+        page.type("apikey", world.key)
+        page.press({"en": "Sign in", "fr": "Se connecter"}[language])
+        for name, path in (("two-keys", "/account/"), ("one-more-key", "/account/key")):
+            page.open(path)
+            judge(name)
         wrong.extend(mistakes(tmp_path))
         assert wrong == [], "\n".join(wrong)

@@ -29,6 +29,7 @@ _FILES = (
     "sms/segments.py",
     "sms/writing.py",
     "smpp/*.py",
+    "store/deletion.py",
     "store/erase.py",
     "store/queue.py",
     "store/resend.py",
@@ -56,7 +57,17 @@ _CALLS = {
     "abort",
     "_give_back",
 }
-_NAMES = {"reason", "why", "note", "REASON", "FORGOTTEN", "_ENDS", "_REASONS"} | {
+_NAMES = {
+    "reason",
+    "why",
+    "note",
+    "REASON",
+    "FORGOTTEN",
+    "DELETED",
+    "ERASED",
+    "_ENDS",
+    "_REASONS",
+} | {
     "_UNKNOWN",
     "UNTOLD_JSON",
     "PROBLEMS",

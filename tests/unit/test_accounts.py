@@ -68,7 +68,7 @@ def test_no_period_admits_more_than_twice_the_count(
 def test_keys_are_stored_hashed_only(store: Store) -> None:
     key, account = support.create(store)
     with store.read() as connection:
-        assert accounts.by_key(connection, key_hash(key)) == account
+        assert accounts.by_key(connection, key_hash(key), 0) == account
         row = connection.exec_driver_sql("SELECT * FROM account").one()
     assert not any(key in str(value) for value in row)
     assert account.key_hint == key[-4:]

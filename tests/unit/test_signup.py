@@ -166,7 +166,8 @@ def test_sessions_end_by_the_clock_by_sign_out_and_by_a_new_key(store, clock):
         tokens.append(found[0])
     sessions.sign_out(tokens[0])
     assert [sessions.account(each) is not None for each in tokens] == [False, True, True]
-    new = sessions.rotate(account)
+    new = sessions.rotate(account, 0)
+    assert new is not None
     assert [sessions.account(each) for each in tokens] == [None] * 3
     assert sessions.sign_in(key) is None
     found = sessions.sign_in(new)

@@ -36,6 +36,9 @@ _MOST = 25
 #: Accounts whose counts are kept in memory.
 _MOST_COUNTED = 1_000
 
+#: How long the old key works on, by what the form says; milliseconds.
+_OVERLAPS = {"day": 24 * 3_600_000, "now": 0}
+
 Counts = Mapping[tuple[int, State], int]
 
 
@@ -73,6 +76,7 @@ class AccountPages:
             Route("/account/message/{id}", self.message, methods=["GET", "POST"]),
             Route("/account/delete", self.delete, methods=["GET", "POST"]),
             Route("/account/key", self.rotate, methods=["GET", "POST"]),
+            Route("/account/address", self.new_address, methods=["POST"]),
         ]
 
     # Signing in and out.
@@ -105,12 +109,14 @@ class AccountPages:
                 # A secret from before would be known to whoever planted it.
                 self._site.remember(response, token)
                 return response
+            case Account(enabled=True):
+                problem = REPLACED
             case Account():
-                code = Code.KEY_DISABLED
+                problem = Code.KEY_DISABLED.sentence
             case _:
-                code = Code.KEY_WRONG if apikey else Code.KEY_MISSING
+                problem = (Code.KEY_WRONG if apikey else Code.KEY_MISSING).sentence
                 self._slow.failed(visit.network, now)
-        return self._sign_in_page(visit, problem=code.sentence, status=403)
+        return self._sign_in_page(visit, problem=problem, status=403)
 
     def _sign_in_page(
         self, visit: Visit, *, problem: str = "", wait: int = 0, status: int = 200
@@ -179,7 +185,9 @@ class AccountPages:
                 "here": "account",
                 "account": account,
                 "countries": _names(account, visit.language),
-                "mail": f"{account.mail_address}@{self._mail_domain}" if self._mail_domain else "",
+                "mail": self._mail(account),
+                "old_keys": await asyncio.to_thread(self._sessions.old_keys, account),
+                "readdressed": bool(self._mail_domain) and "address" in request.query_params,
                 "numbers": numbers,
                 "parts": parts,
                 "kinds": sorted(account.kinds),
@@ -302,12 +310,35 @@ class AccountPages:
         return self._site.page(visit, "delete.html", asking, 400 if wrong else 200)
 
     async def rotate(self, request: Request) -> Response:
-        """A new key for the old one; asks first, and shows it once."""
-        visit, account, _ = await self._signed_in(request)
-        if request.method != "POST":
-            return self._site.page(visit, "rotate.html", {"here": "account", "account": account})
-        key = await asyncio.to_thread(self._sessions.rotate, account)
-        return self._site.page(visit, "key.html", {"key": key, "rotated": True})
+        """A new key for the old one, which may work on for a day; shows it once."""
+        visit, account, fields = await self._signed_in(request)
+        overlap = _OVERLAPS.get(fields.get("old", ""))
+        if overlap is None:
+            context = {
+                "here": "account",
+                "account": account,
+                "old_keys": await asyncio.to_thread(self._sessions.old_keys, account),
+                "mail": self._mail(account),
+                "wrong": request.method == "POST",
+            }
+            return self._site.page(visit, "rotate.html", context, 400 if context["wrong"] else 200)
+        key = await asyncio.to_thread(self._sessions.rotate, account, overlap)
+        if key is None:  # deleted meanwhile
+            return self._site.see("/account/")
+        old = await asyncio.to_thread(self._sessions.old_keys, account)
+        context = {"key": key, "rotated": True, "old_keys": old}
+        return self._site.page(visit, "key.html", context)
+
+    async def new_address(self, request: Request) -> Response:
+        """Another address for mails that become messages, as somebody else knows the old one."""
+        _, account, _ = await self._signed_in(request)
+        if not self._mail_domain:
+            raise HTTPException(404)
+        await asyncio.to_thread(self._sessions.new_address, account)
+        return self._site.see("/account/?address=new")
+
+    def _mail(self, account: Account) -> str:
+        return f"{account.mail_address}@{self._mail_domain}" if self._mail_domain else ""
 
 
 def _names(account: Account, language: str) -> list[str] | None:
@@ -333,4 +364,5 @@ def _midnight(day: str) -> int | None:
 
 
 # A sentence of the page; the template looks it up.
+REPLACED = "A new key has taken the place of this one: sign in with the new one"
 TOO_MANY = "Too many wrong keys came from your network"

@@ -1,0 +1,293 @@
+"""Statements by which an account is deleted, with its key, its addresses and its history.
+
+`close` makes it nobody's in one transaction. `Deletion` then erases what it sent and received, in
+steps of at most `erase.AT_ONCE` rows each, so that others can write between them. Rows of messages
+stay, without text and number: a worker or a late receipt may still write about them.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
+
+from ..sms.message import State
+from . import erase
+from .queue import record_steps
+from .tables import (
+    account,
+    delivery,
+    event,
+    incoming_part,
+    key_request,
+    message,
+    number,
+    old_key,
+    received,
+    session,
+    stop,
+)
+
+#: Why what waited for the owner of a deleted account is not sent.
+DELETED = "the key is deleted"
+#: What a deleted account is called; no key can be called so.
+NAMELESS = "\x7f"
+# For so long after it was closed an account is looked at again. Who had read it before may have
+# written a message afterwards. Milliseconds.
+_LOOKED_AT = 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """How much an account has."""
+
+    #: Messages sent that are not erased yet.
+    sent: int
+    #: Of their deliveries: those that wait, and those that a worker is handing to a carrier.
+    waiting: int
+    submitting: int
+    received: int
+    #: What its callback has not taken yet.
+    events: int
+    sessions: int
+    #: Recipients who have asked it to stop.
+    stops: int
+    #: Its dedicated numbers, digits.
+    numbers: tuple[str, ...]
+
+
+def holdings(connection: Connection, account_id: int) -> Holdings:
+    """What goes with an account. A million messages take about a second to count."""
+
+    def count(table: Table) -> int:
+        counting = select(func.count()).select_from(table).where(table.c.account_id == account_id)
+        return int(connection.execute(counting).scalar_one())
+
+    states = _pending(connection, account_id)
+    sent = select(func.count()).where(
+        message.c.account_id == account_id, message.c.erased_at.is_(None)
+    )
+    digits = select(number.c.digits).where(number.c.account_id == account_id)
+    return Holdings(
+        sent=int(connection.execute(sent).scalar_one()),
+        waiting=states.get(State.QUEUED, 0),
+        submitting=states.get(State.SUBMITTING, 0),
+        received=count(received),
+        events=count(event),
+        sessions=count(session),
+        stops=count(stop),
+        numbers=tuple(connection.execute(digits.order_by(number.c.digits)).scalars()),
+    )
+
+
+def _pending(connection: Connection, account_id: int) -> dict[str, int]:
+    """How many deliveries of an account have not gone out, by state."""
+    rows = connection.execute(
+        select(delivery.c.state, func.count().label("deliveries"))
+        .join_from(delivery, message)
+        .where(delivery.c.state.in_((State.QUEUED, State.SUBMITTING)))
+        .where(message.c.account_id == account_id)
+        .group_by(delivery.c.state)
+    )
+    return {row.state: row.deliveries for row in rows}
+
+
+def close(connection: Connection, name: str, now: int) -> int | None:
+    """Make an account nobody's; its id, also when that was begun before. None when there is none.
+
+    Its key, the keys before, its mail address, numbers, sessions, callback and its request for a
+    free key end with the transaction. Its name is taken until all of its history is erased.
+    """
+    # The account first, in the order in which accepting locks.
+    row = connection.execute(
+        select(account.c.id, account.c.deleted_at).where(account.c.name == name).with_for_update()
+    ).one_or_none()
+    if row is None or row.deleted_at is not None:
+        return None if row is None else int(row.id)
+    id = int(row.id)
+    connection.execute(
+        update(account)
+        .where(account.c.id == id)
+        .values(
+            # Of no key: a digest comes out as these 256 random bits as often as a key is guessed.
+            key_hash=secrets.token_bytes(32),
+            key_hint="",
+            enabled=False,
+            rate_count=None,
+            rate_period=None,
+            countries=None,
+            sender="",
+            senders=None,
+            mail_address=f"{NAMELESS}{id}",
+            mail_senders=None,
+            stops=0,
+            callback_url="",
+            callback_secret="",
+            callback_failing_since=None,
+            callback_paused_at=None,
+            callback_paused_reason="",
+            version=account.c.version + 1,
+            deleted_at=now,
+        )
+    )
+    theirs = connection.execute(select(number.c.digits).where(number.c.account_id == id)).scalars()
+    forms = [form for digits in theirs for form in (digits, f"+{digits}", f"00{digits}")]
+    connection.execute(delete(incoming_part).where(incoming_part.c.recipient.in_(forms)))
+    for table in (number, session, old_key):
+        connection.execute(delete(table).where(table.c.account_id == id))
+    connection.execute(delete(key_request).where(key_request.c.address == name.lower()))
+    return id
+
+
+def is_closed(connection: Connection, name: str) -> bool:
+    """Whether an account of this name is deleted, and has a history still."""
+    closed = select(account.c.id).where(account.c.name == name, account.c.deleted_at.is_not(None))
+    return connection.execute(closed).first() is not None
+
+
+def unfinished(connection: Connection, now: int) -> list[int]:
+    """The closed accounts that may have a history still."""
+    rows = connection.execute(
+        select(account.c.id)
+        .where(account.c.deleted_at.is_not(None))
+        .where(~account.c.name.startswith(NAMELESS) | (account.c.deleted_at > now - _LOOKED_AT))
+    )
+    return list(rows.scalars())
+
+
+class Deletion:
+    """Erases the history of a closed account. It may be ended at any step, and begun anew."""
+
+    def __init__(self, account_id: int) -> None:
+        self._id = account_id
+        #: Messages erased, and of their deliveries those that waited and are not sent.
+        self.sent = 0
+        self.cancelled = 0
+        self.received = 0
+        #: Deliveries that a worker is handing to a carrier: their messages stay for the next time.
+        self.submitting = 0
+
+    def steps(self, now: int) -> Iterator[Callable[[Connection], None]]:
+        """What is to be done, each in a transaction of its own."""
+        self.submitting = 0
+        yield from self._repeat(lambda c: self._delete_some(c, event, event.c.id))
+        self._last = ""
+        yield from self._repeat(lambda c: self._erase_some(c, now))
+        yield from self._repeat(self._delete_received)
+        yield from self._repeat(lambda c: self._delete_some(c, stop, stop.c.recipient))
+        yield self._finish
+
+    def _repeat(self, step: Callable[[Connection], bool]) -> Iterator[Callable[[Connection], None]]:
+        """A step, until it says that there is nothing more for it."""
+        self._more = True
+
+        def once(connection: Connection) -> None:
+            self._more = step(connection)
+
+        while self._more:
+            yield once
+
+    def _delete_some(self, connection: Connection, table: Table, key: ColumnElement[Any]) -> bool:
+        some = select(key).where(table.c.account_id == self._id).limit(erase.AT_ONCE)
+        keys = list(connection.execute(some).scalars())
+        connection.execute(delete(table).where(table.c.account_id == self._id, key.in_(keys)))
+        return len(keys) == erase.AT_ONCE
+
+    def _delete_received(self, connection: Connection) -> bool:
+        some = select(received.c.id).where(received.c.account_id == self._id).limit(erase.AT_ONCE)
+        ids = list(connection.execute(some).scalars())
+        connection.execute(delete(event).where(event.c.received_id.in_(ids)))
+        connection.execute(delete(received).where(received.c.id.in_(ids)))
+        self.received += len(ids)
+        return len(ids) == erase.AT_ONCE
+
+    def _erase_some(self, connection: Connection, now: int) -> bool:
+        """Erase the next messages; what waits of them is not sent."""
+        ids = list(
+            connection.execute(
+                select(message.c.id)
+                .where(message.c.account_id == self._id, message.c.erased_at.is_(None))
+                .where(message.c.id > self._last)
+                .order_by(message.c.id)
+                .limit(erase.AT_ONCE)
+            ).scalars()
+        )
+        if not ids:
+            return False
+        self._last = ids[-1]
+        # What a worker claims at this moment is its own.
+        waiting = list(
+            connection.execute(
+                select(delivery.c.id)
+                .where(delivery.c.message_id.in_(ids), delivery.c.state == State.QUEUED)
+                .order_by(delivery.c.id)
+                .with_for_update(skip_locked=True)
+            ).scalars()
+        )
+        if waiting:
+            connection.execute(
+                update(delivery).where(delivery.c.id.in_(waiting)).values(state=State.FAILED)
+            )
+            record_steps(connection, [(id, now, 0, State.FAILED.value, DELETED) for id in waiting])
+            self.cancelled += len(waiting)
+        self.sent += len(erase.erase_listed(connection, ids, now))
+        return len(ids) == erase.AT_ONCE
+
+    def _finish(self, connection: Connection) -> None:
+        """Give the name free, once nothing is left."""
+        self.submitting = sum(_pending(connection, self._id).values())
+        left = (
+            select(message.c.id)
+            .where(message.c.account_id == self._id, message.c.erased_at.is_(None))
+            .limit(1)
+        )
+        if connection.execute(left).first() is None:
+            connection.execute(
+                update(account).where(account.c.id == self._id).values(name=f"{NAMELESS}{self._id}")
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgottenAddress:
+    """How much there was of somebody at a mail address."""
+
+    #: Requests for a free key, deleted.
+    requests: int
+    #: Lists of who may write to an account's address, that it was taken out of.
+    lists: int
+    #: The accounts that were called so, closed: their history is to be erased.
+    accounts: tuple[int, ...]
+
+
+def names_of(connection: Connection, address: str) -> list[str]:
+    """The accounts that are called as a mail address (lower case)."""
+    rows = connection.execute(select(account.c.name).where(func.lower(account.c.name) == address))
+    return list(rows.scalars())
+
+
+def forget_address(connection: Connection, address: str, now: int) -> ForgottenAddress:
+    """Erase somebody at a mail address (lower case) wherever we know them by it.
+
+    An account whose list of writers gets empty is written to by nobody, not by everybody.
+    """
+    requests = connection.execute(delete(key_request).where(key_request.c.address == address))
+    names = names_of(connection, address)
+    closed = [id for name in names if (id := close(connection, name, now)) is not None]
+    lists = 0
+    for row in connection.execute(
+        select(account.c.id, account.c.mail_senders)
+        .where(account.c.mail_senders.is_not(None))
+        .order_by(account.c.id)
+        .with_for_update()
+    ).all():
+        writers = row.mail_senders.split(",")
+        if address in writers:
+            writers.remove(address)
+            connection.execute(
+                update(account)
+                .where(account.c.id == row.id)
+                .values(mail_senders=",".join(writers), version=account.c.version + 1)
+            )
+            lists += 1
+    return ForgottenAddress(requests=requests.rowcount, lists=lists, accounts=tuple(closed))
