@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -38,6 +38,8 @@ _PRIVATE = {
     "stop": {"recipient": "text"},
     "event": {"failure": "text"},
     "key_request": {"address": "text", "network": "text", "failure": "text"},
+    "counter": {"scope": "text"},
+    "cap_trip": {"scope": "text", "failure": "text"},
 }
 # What these are built from is more than columns, so that a new type would have them built anew
 # meanwhile, while nobody may write.
