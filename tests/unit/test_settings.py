@@ -311,7 +311,8 @@ def test_a_route_of_ones_own_for_everything_replaces_the_default(tmp_path: Path)
         (
             '[[routes]]\nprefx = "32"',
             "routes, table 1: prefx is unknown; allowed: prefix, upstreams, weights, closed, "
-            "uncertain, rate, window, validity, alphabet, senders, sender, quiet_hours, timezone",
+            "uncertain, rate, window, validity, alphabet, senders, sender, kinds, quiet_hours, "
+            "timezone",
         ),
         (
             '[upstreams]\ndefault = "sandbox:"',
