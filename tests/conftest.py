@@ -13,7 +13,12 @@ from sms_gateway.store import Store
 
 # No test fails because the machine is busy, and none by chance: what is drawn anew each time is
 # what `tox -e fuzz` is for.
-hypothesis.settings.register_profile("sendsmsnow", deadline=None, derandomize=True)
+hypothesis.settings.register_profile(
+    "sendsmsnow",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("sendsmsnow")
 
 

@@ -252,7 +252,8 @@ def test_any_other_text_is_taken(text: str):
     validate_text(text)
 
 
-@given(st.text(st.characters(codec=None), min_size=1))
+# The form feed is one of the GSM alphabet's characters, which XML cannot carry.
+@given(st.text(st.characters(codec=None, exclude_characters="\f"), min_size=1))
 def test_a_text_is_taken_exactly_when_an_xml_parser_takes_it(text: str):
     from lxml import etree
 
