@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from ..backend import (
 from ..caps import NO_CAPS, OperatorCaps
 from ..codes import Code
 from ..log import error_facts
-from ..moments import now
+from ..moments import iso, now
 from ..routing.routes import Routes
 from ..sms.address import parse_recipients
 from ..sms.message import State
@@ -39,6 +39,7 @@ from ..store import (
     OverdueError,
     QueueFullError,
     Store,
+    audit,
     erase,
     history,
     inbox,
@@ -46,6 +47,7 @@ from ..store import (
     stops,
 )
 from ..store import accounts as account_statements
+from ..store.audit import Action
 from .caps import Tally
 from .rules import STOPPED, Acceptance, RefusedError, Request, limit_words
 
@@ -78,9 +80,11 @@ class Gateway(PageBackend):
         queue_limit: int = 10_000,
         patience: float = math.inf,
         clock: Callable[[], int] = now,
+        on_wrong_key: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         """`validity` and what `clock` tells are in milliseconds. `patience`: the seconds for which
-        callers wait; what was not begun by then is not done any more."""
+        callers wait; what was not begun by then is not done any more. `on_wrong_key` is awaited
+        before the refusal of a key that is nobody's."""
         self._store = store
         self._rules = Acceptance(
             routes,
@@ -93,6 +97,7 @@ class Gateway(PageBackend):
         self._queue_limit = queue_limit
         self._patience = patience
         self._clock = clock
+        self._on_wrong_key = on_wrong_key
         self._accounts: dict[_Credential, Account] = {}
         self._commits: GroupCommit[Request, Reply | None] | None = None
 
@@ -350,6 +355,8 @@ class Gateway(PageBackend):
                 ],
                 now=now,
             )
+            facts = {"message": id, "recipients": len(unfinished)}
+            audit.record(connection, Action.MESSAGE_RESEND, account, facts, now=now)
         return Reply(Code.SENT, sent=len(unfinished), id=id)
 
     def _erase(self, account: Account, id: str | None, before: int | None, by: float) -> int:
@@ -365,6 +372,11 @@ class Gateway(PageBackend):
                     before=before,
                     after=last,
                 )
+                if erased and not last:
+                    since = None if before is None else iso(before, "seconds")
+                    facts = {"message": id, "before": since}
+                    now = self._clock()
+                    audit.record(connection, Action.HISTORY_DELETE, account, facts, now=now)
             if not erased:
                 break
             total, last = total + len(erased), erased[-1]
@@ -382,6 +394,8 @@ class Gateway(PageBackend):
         account = await asyncio.to_thread(read)
         if account is None:
             self._accounts.pop(credential, None)
+            if statement is _account_of_key and self._on_wrong_key is not None:
+                await self._on_wrong_key()
             raise RefusedError(Code.KEY_WRONG)
         while len(self._accounts) >= MOST_ACCOUNTS_IN_MEMORY:
             self._accounts.pop(next(iter(self._accounts)))

@@ -16,8 +16,10 @@ from ..signup.sessions import Sessions
 from ..sms.stop_words import StopWords
 from ..store import Store, pending_migration
 from ..web.app import create_app
+from ..web.guesses import Guesses
 from ..web.pages import PageServices
 from ..web.pushes import Door, Pushes
+from ..web.wrong_keys import WrongKeys
 from .gateway import gateway
 from .limits import limits_of, proxies_of
 from .upstreams import pushing
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
     from ..deliver.arrivals import Arrivals
 
 
-def web_app(settings: Settings) -> ASGIApp:
-    """All that is served by HTTP. To be made after the fork."""
+def web_app(settings: Settings, guesses: Guesses) -> ASGIApp:
+    """All that is served by HTTP. To be made after the fork; `guesses` before."""
     store = Store(settings.database_url.get_secret_value())
-    accepting = gateway(settings, store)
+    wrong_keys = WrongKeys(guesses, store)
+    accepting = gateway(settings, store, wrong_keys.came)
 
     arrivals, pushes = _pushes(settings, store)
 
@@ -44,6 +47,7 @@ def web_app(settings: Settings) -> ASGIApp:
             if arrivals is not None:
                 await arrivals.aclose()
             await accepting.aclose()
+            await wrong_keys.aclose()
             store.close()
 
     async def readiness() -> str | None:
@@ -74,6 +78,8 @@ def web_app(settings: Settings) -> ASGIApp:
             caps=settings.caps(),
             routes=settings.all_routes(),
             region=settings.default_region,
+            audit_days=settings.audit_days,
+            wrong_keys=wrong_keys,
         ),
         mail_domain=settings.mail_domain if settings.mail_bind else None,
         pushes=pushes,

@@ -7,7 +7,7 @@ from functools import partial
 from ..callbacks.networks import networks
 from ..callbacks.operator import OperatorTeller
 from ..callbacks.sender import Push
-from ..deliver.retention import keep_house
+from ..deliver.retention import keep_house, keep_trail
 from ..deliver.worker import Worker
 from ..settings import Settings, milliseconds
 from ..signup.confirmation_mails import Postman, Relay
@@ -20,11 +20,13 @@ def make_worker(settings: Settings, store: Store) -> Worker:
     """What hands messages to the upstreams; `run` it."""
     days = settings.history_days
     history = None if days is None else milliseconds(timedelta(days=days))
+    trail = milliseconds(timedelta(days=settings.audit_days))
     allowed = networks(settings.callback_allow_private)
     callback = settings.operator_callback
     url = None if callback is None else callback.get_secret_value()
     aside: list[Callable[[], Awaitable[None]]] = [
         partial(keep_house, store, history),
+        partial(keep_trail, store, trail),
         Push(store, allowed=allowed).run,
         OperatorTeller(store, url, allowed=allowed).run,
     ]

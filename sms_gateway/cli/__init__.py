@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from .. import __version__, garbage
+from .. import __version__, callers, garbage
 from .ending import exit_status
 from .options import CONFIG
+from .who import operator
 
 #: Each command and the module that has it, which is read when the command is run.
 COMMANDS = {
@@ -30,6 +31,7 @@ COMMANDS = {
     "event": "callbacks",
     "stop": "stops",
     "cap": "caps",
+    "audit": "audit",
     "demo": "demo",
 }
 
@@ -59,6 +61,7 @@ def cli(config: Path | None) -> None:
     Settings come from a TOML file (--config), then SENDSMSNOW_* variables, then options;
     `sendsmsnow settings` shows them. `sendsmsnow demo` shows the whole at work.
     """
+    callers.is_now(operator())
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ from ..callbacks.signature import new_secret
 from ..errors import UnavailableError
 from ..moments import iso, now
 from ..settings import Settings
-from ..store import events
+from ..store import accounts, audit, events
+from ..store.audit import Action
 from .options import CONFIG, settings_of
 
 
@@ -72,6 +73,10 @@ def replay(ctx: click.Context, /, id: str | None, name: str | None, config: Path
     """
     with database.opened(settings_of(ctx, config)) as store, store.write() as connection:
         replayed = events.replay(connection, now(), id=id, name=name)
+        if replayed:
+            account = None if name is None else accounts.by_name(connection, name)
+            facts = {"event": id, "events": replayed}
+            audit.record(connection, Action.EVENT_REPLAY, account, facts, now=now())
     if id is not None and not replayed:
         raise UnavailableError(f"there is no parked event {id!r}; sendsmsnow event list shows all")
     click.echo(f"{replayed} replayed")

@@ -8,7 +8,8 @@ from .. import database
 from ..moments import now
 from ..signup.requests import normal_address
 from ..sms.address import AddressError, TooManyNumbersError, parse_recipients
-from ..store import Store, deletion, erase
+from ..store import Store, audit, deletion, erase
+from ..store.audit import Action
 from .deleting import erase_closed, looks, scrub, still_submitting
 from .options import CONFIG, settings_of
 
@@ -50,6 +51,13 @@ def _forget_number(store: Store, number: str) -> None:
     for _ in looks():
         with store.write() as connection:
             gone = erase.forget(connection, number, now())
+            facts = {
+                "number": audit.masked(number),
+                "sent": gone.sent,
+                "received": gone.received,
+                "cancelled": gone.cancelled,
+            }
+            audit.record(connection, Action.PERSON_FORGET, None, facts, now=now())
         sent, received = sent + gone.sent, received + gone.received
         cancelled += gone.cancelled
         if not gone.submitting:
@@ -68,6 +76,8 @@ def _forget_address(store: Store, address: str, yes: bool) -> None:
         click.confirm(f"Erase everything of {address}{with_key}?", abort=True, err=True)
     with store.write() as connection:
         gone = deletion.forget_address(connection, address, now())
+        facts = {"requests": gone.requests, "keys": len(gone.accounts), "lists": gone.lists}
+        audit.record(connection, Action.PERSON_FORGET, None, facts, now=now())
     sent = received = 0
     for account_id in gone.accounts:
         ended = erase_closed(store, account_id)

@@ -1,7 +1,7 @@
 """The options that say what a key may do."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..accounts import ANY_SENDER, Rate
 from ..routing.routes import SENDER
-from ..settings.values import Hours
+from ..settings.values import Hours, show_milliseconds
 from ..sms.kinds import NAMES, Kind
 from .options import CONFIG
 
@@ -213,3 +213,25 @@ def _countries(text: str) -> frozenset[str] | None:
             f"--countries {text!r}: a country is two letters (ISO 3166): BE,FR and so on, or all"
         )
     return codes
+
+
+#: How the audit trail shows options; the others may hold numbers, addresses and secrets, so that it
+#: knows of them only that they were set.
+_SHOWN: Mapping[str, Callable[[Any], object]] = {
+    "multi": bool,
+    "test": bool,
+    "rate": lambda rate: "none" if rate is None else str(rate),
+    "countries": lambda countries: "all" if countries is None else countries,
+    "validity": lambda value: "none" if value is None else show_milliseconds(value),
+}
+
+
+def facts_of(options: Mapping[str, Any]) -> dict[str, object]:
+    """Options as the store takes them, as the audit trail may know them."""
+    shown = {name: show(options[name]) for name, show in _SHOWN.items() if name in options}
+    # A callback is several columns.
+    others = {
+        "callback" if name.startswith("callback") else name
+        for name in options.keys() - _SHOWN.keys() - {"enabled"}
+    }
+    return {**shown, "set": others or None}

@@ -18,10 +18,11 @@ from ..moments import iso, now
 from ..settings.values import show_milliseconds
 from ..signup.requests import hand_out, is_known
 from ..sms.kinds import NAMES
-from ..store import accounts, deletion, key_requests
+from ..store import accounts, audit, deletion, key_requests
+from ..store.audit import Action
 from .callbacks import callback_options
 from .deleting import erase_closed
-from .key_options import duration, given, limits
+from .key_options import duration, facts_of, given, limits
 from .options import CONFIG, settings_of
 
 #: What a new key may do unless it is told otherwise: one SMS a minute, to one number at a time.
@@ -33,6 +34,12 @@ FREE: dict[str, Any] = {
     "test": False,
 }
 
+#: What is done to a key, by what becomes of `enabled`.
+_ACTIONS: Mapping[bool | None, Action] = {
+    True: Action.KEY_ENABLE,
+    False: Action.KEY_DISABLE,
+    None: Action.KEY_CHANGE,
+}
 _MACHINES = {True: "on", False: "off", None: "listed"}
 _NAME = re.compile(r"[^\s\x00-\x1f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f])?")
 
@@ -80,6 +87,8 @@ def make_key(connection: Connection, name: str, options: dict[str, Any]) -> tupl
         )
     except IntegrityError:
         raise UnavailableError(f"there is a key named {name!r} already") from None
+    facts = facts_of(options)
+    audit.record(connection, Action.KEY_CREATE, account, facts, now=account.created_at)
     return made, account
 
 
@@ -192,6 +201,7 @@ def rotate(
             raise _unknown(name)
         account = accounts.by_name(connection, name)
         assert account is not None
+        audit.record(connection, Action.KEY_ROTATE, account, {"overlap": overlap}, now=at)
         old = accounts.old_keys(connection, at).get(account.id, [])
     if as_json:
         click.echo(json.dumps({"key": made, **as_dict(account, old)}))
@@ -215,6 +225,8 @@ def address(ctx: click.Context, /, name: str, config: Path | None) -> None:
             raise _unknown(name)
         account = accounts.by_name(connection, name)
         assert account is not None
+        facts = {"mail_address": "new"}
+        audit.record(connection, Action.KEY_CHANGE, account, facts, now=now())
     click.echo(_with_address(account, (), domain)["mail_address"])
 
 
@@ -240,7 +252,10 @@ def delete_key(ctx: click.Context, /, name: str, yes: bool, config: Path | None)
                 click.echo("\n".join(_held(name, held)), err=True)
                 click.confirm("Delete all of it?", abort=True, err=True)
         with store.write() as connection:
+            account = accounts.by_name(connection, name)
             account_id = deletion.close(connection, name, now())
+            if account is not None:
+                audit.record(connection, Action.KEY_DELETE, account, now=now())
         if account_id is None:
             raise _unknown(name)
         ended = erase_closed(store, account_id)
@@ -318,6 +333,10 @@ def _change(
     domain = settings_of(ctx, config).mail_domain
     with _writing(ctx, config) as connection:
         accounts.change(connection, name, **options)
+        changed = accounts.by_name(connection, name)
+        if changed is not None:
+            action = _ACTIONS[options.get("enabled")]
+            audit.record(connection, action, changed, facts_of(options), now=now())
         secret = options.get("callback_secret", "")
         _show(connection, name, as_json, domain, {"callback_secret": secret} if secret else {})
 

@@ -12,7 +12,8 @@ from ..deliver.ledger.owners import owners
 from ..errors import UnavailableError
 from ..moments import iso, now
 from ..sms.address import AddressError, TooManyNumbersError, parse_recipients
-from ..store import accounts, inbox
+from ..store import accounts, audit, inbox
+from ..store.audit import Action
 from .options import CONFIG, settings_of
 
 # What operators give out beside whole numbers; the shortest have three digits.
@@ -59,6 +60,8 @@ def assign(
                 theirs = [row for row in unowned if found.get(row.recipient, ("",))[0] == digits]
                 if with_unowned:
                     inbox.give_unowned(connection, [r.recipient for r in theirs], account.id)
+                facts = {"number": audit.masked(digits), "with_unowned": with_unowned}
+                audit.record(connection, Action.NUMBER_ASSIGN, account, facts, now=now())
         except IntegrityError:
             raise taken from None
     click.echo(f"{digits} {account.name}")
@@ -115,10 +118,14 @@ def release(ctx: click.Context, /, number: str, config: Path | None) -> None:
     settings = settings_of(ctx, config)
     digits = digits_of(number, settings.default_region)
     with database.opened(settings) as store, store.write() as connection:
+        owner = {row.digits: row.account for row in inbox.numbers(connection)}.get(digits, "")
         if not inbox.release(connection, digits):
             raise UnavailableError(
                 f"nobody has the number {digits}; sendsmsnow number list shows all"
             )
+        account = accounts.by_name(connection, owner)
+        facts = {"number": audit.masked(digits)}
+        audit.record(connection, Action.NUMBER_RELEASE, account, facts, now=now())
 
 
 def digits_of(number: str, region: str | None) -> str:

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from functools import partial
@@ -16,11 +17,14 @@ from typing import Any, NoReturn
 
 import click
 
-from .. import database, file_modes, garbage
+from .. import __version__, callers, database, file_modes, garbage
 from ..bootstrap.upstreams import check
+from ..callers import Caller
 from ..errors import UnavailableError
 from ..serving import supervisor
 from ..settings import Settings, SettingsError, split_address
+from ..store import audit
+from ..store.audit import Action
 from .ending import exit_status
 from .options import CONFIG, config_of, listening, logging_to, settings_of
 
@@ -44,6 +48,7 @@ def serve(ctx: click.Context, /, config: Path | None, **options: str | None) -> 
     with listen(settings.bind, "bind") as listener, mail_listener as mails:
         settings = at_its_port(settings, listener)
         migrate_and_tell(settings)
+        record_start(settings, "serve")
         ctx.exit(supervisor.supervise(family(settings, listener, mails)))
 
 
@@ -114,6 +119,7 @@ def web(ctx: click.Context, /, config: Path | None, **options: str | None) -> No
     """
     settings = _begin(ctx, config, **options)
     with listen(settings.bind, "bind") as listener:
+        record_start(settings, "web")
         _web(at_its_port(settings, listener), listener)
 
 
@@ -160,6 +166,7 @@ def worker(ctx: click.Context, /, config: Path | None) -> None:
     It hands messages to the carriers and takes in their receipts.
     """
     settings = _begin(ctx, config)
+    record_start(settings, "worker")
     _worker(settings)
 
 
@@ -185,6 +192,7 @@ def mail(ctx: click.Context, /, config: Path | None) -> None:
     if settings.mail_bind is None:
         raise SettingsError("mail_bind is not set: it says where mails come in")
     with listen(settings.mail_bind, "mail_bind") as listener:
+        record_start(settings, "mail")
         _mail(settings, listener)
 
 
@@ -227,3 +235,18 @@ def migrate_and_tell(settings: Settings) -> None:
     if version is not None:
         facts = {"database": settings.database_url, "schema": version}
         log.info("migrated", extra=facts)
+
+
+def record_start(settings: Settings, command: str) -> None:
+    """Tell the audit trail who started what, with which settings not as they are by default; what
+    is done from now on the gateway does itself."""
+    now = time.time_ns() // 1_000_000
+    facts = {"command": command, "version": __version__, "settings": settings.changed()}
+    with database.opened(settings) as store:
+        try:
+            with store.write() as connection:
+                audit.record(connection, Action.GATEWAY_START, None, facts, now=now)
+        except store.unavailable as error:
+            # A disk that is full must not keep a gateway from its messages.
+            log.error("start not recorded", extra={"error": type(error).__name__})
+    callers.is_now(Caller())

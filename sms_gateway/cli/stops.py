@@ -7,8 +7,9 @@ import click
 
 from .. import database
 from ..errors import UnavailableError
-from ..moments import iso
-from ..store import accounts, stops
+from ..moments import iso, now
+from ..store import accounts, audit, stops
+from ..store.audit import Action
 from .options import CONFIG, e164, settings_of
 
 
@@ -50,4 +51,6 @@ def lift(ctx: click.Context, /, number: str, name: str, config: Path | None) -> 
             raise UnavailableError(f"there is no key named {name!r}; sendsmsnow key list shows all")
         if not stops.lift(connection, account.id, recipient.number):
             raise UnavailableError("this number has not asked this key to stop")
+        facts = {"number": audit.masked(recipient.number)}
+        audit.record(connection, Action.STOP_LIFT, account, facts, now=now())
     click.echo(f"{account.name} may send to {recipient.number} again")

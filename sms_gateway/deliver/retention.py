@@ -1,15 +1,16 @@
-"""Erases history that has become too old."""
+"""Erases history, and removes entries of the audit trail, that have become too old."""
 
 import asyncio
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from ..moments import now
-from ..store import Store, deletion, erase
+from ..store import Store, audit, deletion, erase
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,7 @@ _Result = TypeVar("_Result")
 
 #: Seconds between two looks.
 _EVERY = 3600.0
+_EVERY_DAY = 24 * _EVERY
 #: Seconds between two transactions, in which everybody else gets to write.
 _PAUSE = 0.05
 
@@ -38,6 +40,17 @@ async def keep_house(store: Store, history: int | None) -> None:
         await asyncio.sleep(_EVERY * random.uniform(0.9, 1.1))  # noqa: S311 - spread, not secrecy
 
 
+async def keep_trail(store: Store, kept: int) -> None:
+    """Remove entries of the audit trail that are older than `kept` (milliseconds), about every
+    day, until cancelled."""
+    while True:
+        try:
+            await _written_on(store, partial(_prune, now() - kept))
+        except Exception as error:
+            log.error("audit trail not shortened", extra={"error": type(error).__name__})
+        await asyncio.sleep(_EVERY_DAY * random.uniform(0.9, 1.1))  # noqa: S311 - spread
+
+
 async def erase_before(store: Store, before: int) -> tuple[int, int]:
     """Erase messages sent and received before a time; how many of each there were.
 
@@ -52,10 +65,7 @@ async def erase_before(store: Store, before: int) -> tuple[int, int]:
             break
         sent, last = sent + len(erased), erased[-1]
         await asyncio.sleep(_PAUSE)
-    received = 0
-    while count := await _written(store, lambda c: erase.delete_received(c, before=before)):
-        received += count
-        await asyncio.sleep(_PAUSE)
+    received = await _written_on(store, lambda c: erase.delete_received(c, before=before))
     await _written(store, lambda c: erase.delete_receipts(c, before=before))
     if sent or received:
         await _scrub(store)
@@ -96,6 +106,19 @@ def _first(store: Store, before: int) -> str | None:
 def _messages(before: int, last: str) -> Callable[[Connection], list[str]]:
     moment = now()
     return lambda c: erase.erase_messages(c, now=moment, before=before, after=last)
+
+
+def _prune(before: int, connection: Connection) -> int:
+    return audit.prune(connection, before=before, now=now())
+
+
+async def _written_on(store: Store, statement: Callable[[Connection], int]) -> int:
+    """Write again and again until there is nothing to do; how much there was."""
+    done = 0
+    while count := await _written(store, statement):
+        done += count
+        await asyncio.sleep(_PAUSE)
+    return done
 
 
 async def _written(store: Store, statement: Callable[[Connection], _Result]) -> _Result:

@@ -53,6 +53,8 @@ class Admission:
         #: Who is being told that they are not served; those that came first are first.
         self.refused: dict[RefusedConnection, None] = {}
         self._full_until = -inf
+        #: Those whose answers wait although they are known, the first of them first.
+        self.held: dict[Connection, None] = {}
 
     def admit(self, connection: "Connection", transport: asyncio.Transport) -> bool:
         """Whether a connection is taken in; one that is not is told so."""
@@ -60,6 +62,8 @@ class Admission:
         host = peer[0] if isinstance(peer, tuple) else ""
         why = ""
         network = self.crowd.enter(host)
+        if network is None and self._end_held(self.crowd.whence(host, ())):
+            network = self.crowd.enter(host)
         if network is None:
             why = unreadable.TOO_MANY_CONNECTIONS
         elif len(self.connections) >= self._most and not self._make_room():
@@ -75,6 +79,7 @@ class Admission:
     def leave(self, connection: "Connection") -> None:
         """Take note that a connection has ended, once or more often."""
         self.connections.pop(connection, None)
+        self.held.pop(connection, None)
         if connection.network is not None:
             self.crowd.leave(connection.network)
             connection.network = None
@@ -84,9 +89,28 @@ class Admission:
         if connection in self.connections:
             self.connections.move_to_end(connection)
 
+    def hold(self, connection: "Connection", is_held: bool) -> None:
+        """Take note that an answer begins or ends to wait although it is known."""
+        if not is_held:
+            self.held.pop(connection, None)
+        elif connection in self.connections:
+            self.held[connection] = None
+
+    def _end_held(self, network: str | None = None) -> bool:
+        """Whether there is room for one more connection, of a network if so asked, at the expense
+        of one whose answer waits."""
+        held = (each for each in self.held if network is None or each.network == network)
+        first = next(held, None)
+        if first is not None:
+            first.turn_away(503)
+        return first is not None
+
     def _make_room(self) -> bool:
-        """Whether there is room for one more connection, at the expense of the one that is idle
-        longest, failing that of the request that is unfinished longest."""
+        """Whether there is room for one more connection: at the expense of one whose answer waits,
+        failing that of the one that is idle longest, failing that of the request that is unfinished
+        longest."""
+        if self._end_held():
+            return True
         now = self._clock()
         if now < self._full_until:
             return False

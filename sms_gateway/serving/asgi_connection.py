@@ -10,11 +10,14 @@ Which private names of gunicorn all this needs is told in docs/work/http-server.
 import asyncio
 import re
 from collections.abc import Iterable
+from functools import partial
 from math import inf
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
 
+from .. import callers
+from ..callers import Caller, Face
 from ..web import unreadable
 from ..web.express import Headers
 from .admission import Admission
@@ -103,6 +106,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         ours = self._reading_paused or self._flow_control.read_paused
         if not ours and self._admission.crowd.limits.too_slow(self._octets, now - since):
             self.turn_away(408)
+
+    def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
+        """The client of a request, for whom things are done."""
+        network = partial(self._admission.crowd.whence, self.peer, headers)
+        return Caller(face=Face.API, network=network, hold=partial(self._admission.hold, self))
 
     def turn_away(self, status: int, why: str = "") -> None:
         """Answer the request that is coming with a refusal, and hear no more of it."""
@@ -200,14 +208,18 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         """What has come of the head of a request."""
         return self._head
 
-    def _refusal(self, status: int, why: str, more: Headers = ()) -> bytes:
+    def _told_head(self) -> unreadable.Head:
+        """The head of the request that is not served, as far as it can be told."""
         request = self._current_request
         if request is None:
-            head = unreadable.head_of(self._begins())
-        else:
-            headers = dict(request.headers_bytes)
-            head = unreadable.Head(request.raw_path, request.query.encode("latin-1"), headers)
-        why = why or unreadable.reason(status, self._head, in_body=request is not None)
+            return unreadable.head_of(self._begins())
+        headers = dict(request.headers_bytes)
+        return unreadable.Head(request.raw_path, request.query.encode("latin-1"), headers)
+
+    def _refusal(self, status: int, why: str, more: Headers = ()) -> bytes:
+        head = self._told_head()
+        in_body = self._current_request is not None
+        why = why or unreadable.reason(status, self._head, in_body=in_body)
         return self._admission.refusal(status, why, head, more)
 
     def _on_headers_complete(self) -> Any:
@@ -232,10 +244,11 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         self._end_body()
         super()._on_message_complete()
 
-    async def _handle_http_request(self, *args: Any) -> Any:
+    async def _handle_http_request(self, request: Any, *args: Any) -> Any:
         self.busy = True
+        callers.is_now(self._caller(request.headers_bytes))
         try:
-            keepalive = await super()._handle_http_request(*args)
+            keepalive = await super()._handle_http_request(request, *args)
             # gunicorn drops what came behind a request, so that it would never be answered.
             return keepalive and not self._callback_parser.remaining()
         finally:

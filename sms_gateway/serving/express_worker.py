@@ -17,7 +17,9 @@ from functools import lru_cache
 from gunicorn.asgi import protocol
 from gunicorn.asgi.protocol import ASGIProtocol
 
-from ..web import api, express
+from .. import callers
+from ..callers import Caller
+from ..web import api, express, unreadable
 from ..web.incident import report
 from .asgi_connection import Connection
 from .asgi_worker import Worker
@@ -31,6 +33,9 @@ class ExpressConnection(Connection):
         self._entries = worker.entries
         #: The head of the request that is being answered.
         self._taken: express.Head | None = None
+        #: Whom that is done for, once somebody has asked; and who is asked.
+        self._by: Caller | None = None
+        self._source = self._current_caller
         #: Whether it is answered but for what its client has not read yet.
         self._unread = False
         #: What came behind it.
@@ -81,11 +86,25 @@ class ExpressConnection(Connection):
         if self._keepalive_handle:
             self._cancel_keepalive_timer()
         self._taken = head
+        self._by = None
+        callers.will_say(self._source)
         try:
             entry(head.query, head.headers, body, self._answer)
         except Exception as error:
             self._answer(api.failed(report(error), head.query, head.headers))
         return True
+
+    def _current_caller(self) -> Caller:
+        if self._by is None:
+            headers = () if self._taken is None else self._taken.headers.items()
+            self._by = self._caller(headers)
+        return self._by
+
+    def _told_head(self) -> unreadable.Head:
+        taken = self._taken
+        if taken is None:
+            return super()._told_head()
+        return unreadable.Head(taken.what.partition(b" ")[2], taken.query, dict(taken.headers))
 
     def _leave(self, data: bytes) -> None:
         if self._begun:

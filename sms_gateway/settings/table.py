@@ -194,6 +194,10 @@ class Settings(BaseModel):
     deleted. Messages still to be sent stay, and so do the counts. The default keeps all until
     somebody deletes it."""
 
+    audit_days: Annotated[int, Field(ge=1, le=36_500), Allowed("1 to 36500")] = 365
+    """For how many days the audit trail is kept: who made, changed and used keys, from which
+    network (`sendsmsnow audit`)."""
+
     backend_timeout: Seconds = timedelta(seconds=20)
     """How long a request may take before it is answered with code 6."""
 
@@ -289,6 +293,14 @@ class Settings(BaseModel):
     def is_sqlite(self) -> bool:
         """Whether the database is a SQLite file."""
         return self.database_url.get_secret_value().startswith("sqlite:")
+
+    def changed(self) -> list[str]:
+        """The names of the settings that are not as they are by default."""
+        return [
+            name
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) != field.get_default(call_default_factory=True)
+        ]
 
     def external_url(self) -> str:
         """`public_url`, or the URL that follows from `bind`."""

@@ -11,7 +11,8 @@ from ..accounts import FREE_RATE, Account, key_hash, new_key
 from ..caps import Counts, Period
 from ..errors import GatewayError
 from ..moments import now
-from ..store import Store, accounts, counters, key_requests
+from ..store import Store, accounts, audit, counters, key_requests
+from ..store.audit import Action
 from ..store.key_requests import KeyRequest
 from .sessions import token_hash
 
@@ -173,6 +174,8 @@ def hand_out(
         sender="",
     )
     key_requests.grant(connection, request.id, now)
+    facts = {"rate": FREE_RATE, "requested": True}
+    audit.record(connection, Action.KEY_CREATE, account, facts, now=now)
     return key, account
 
 

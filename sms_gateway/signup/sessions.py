@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from ..accounts import Account, OldKey, key_hash, new_mail_address
 from ..moments import now
-from ..store import Store, accounts
+from ..store import Store, accounts, audit
 from ..store import sessions as statements
+from ..store.audit import Action
 
 #: How long a session lasts, milliseconds.
 LASTS = 12 * 3_600_000
@@ -44,6 +45,7 @@ class Sessions:
         with self._store.write() as connection:
             statements.sweep(connection, now)
             statements.begin(connection, token_hash(token), account.id, now + LASTS)
+            audit.record(connection, Action.SESSION_BEGIN, account, now=now)
         return token, account
 
     def account(self, token: str) -> Account | None:
@@ -53,8 +55,12 @@ class Sessions:
 
     def sign_out(self, token: str) -> None:
         """End a session."""
+        digest, now = token_hash(token), self._clock()
         with self._store.write() as connection:
-            statements.end(connection, token_hash(token))
+            account = statements.account_of(connection, digest, now)
+            statements.end(connection, digest)
+            if account is not None:
+                audit.record(connection, Action.SESSION_END, account, now=now)
 
     def rotate(self, account: Account, overlap: int) -> str | None:
         """A new key; the one before is valid for `overlap` milliseconds more.
@@ -63,7 +69,10 @@ class Sessions:
         """
         now = self._clock()
         with self._store.write() as connection:
-            return accounts.rotate(connection, account.name, now=now, valid_until=now + overlap)
+            made = accounts.rotate(connection, account.name, now=now, valid_until=now + overlap)
+            if made is not None:
+                audit.record(connection, Action.KEY_ROTATE, account, now=now)
+            return made
 
     def old_keys(self, account: Account) -> list[OldKey]:
         """The keys of an account that are valid still although there is a newer one."""
@@ -74,3 +83,5 @@ class Sessions:
         """Give an account another address for its mails; nobody has the old one any more."""
         with self._store.write() as connection:
             accounts.change(connection, account.name, mail_address=new_mail_address())
+            facts = {"mail_address": "new"}
+            audit.record(connection, Action.KEY_CHANGE, account, facts, now=self._clock())

@@ -350,3 +350,34 @@ cap_trip = Table(
     Index("cap_trip_due", "due_at"),
     sqlite_with_rowid=False,
 )
+
+# Who did what when. Triggers (migration 0007) let nobody change a row, and nobody delete one but
+# for those that `audit_retention` names. No account is referred to, as the trail outlives it.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    # An `Action`, and the `Face` by which it was done.
+    Column("action", Text, nullable=False),
+    Column("face", Text, nullable=False),
+    # Who ran the command, and where the request came from; empty for what there was none of.
+    Column("operator", Text, nullable=False),
+    Column("network", Text, nullable=False),
+    # Whom it concerns.
+    Column("account_id", BigInteger),
+    Column("account", Text, nullable=False),
+    # JSON: an object of what else there is to tell.
+    Column("facts", Text, nullable=False),
+    Index("audit_account", "account_id", "id"),
+    Index("audit_at", "at"),
+    # The number of an entry that was removed is never given to another.
+    sqlite_autoincrement=True,
+)
+
+# Until when entries of the trail may be deleted; it has a row only in the transaction that does so.
+audit_retention = Table(
+    "audit_retention",
+    metadata,
+    Column("before", BigInteger, primary_key=True, autoincrement=False),
+)

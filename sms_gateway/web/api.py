@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .. import callers
 from ..backend import Backend, OnReply, Reply, Submission, awaited, call_back
 from ..codes import Code
 from ..moments import read_iso
@@ -195,6 +196,8 @@ def _answer_many(
     params.check_encoding(headers)
     calls = params.parse_calls(body)
     replies: dict[int, Reply] = {}
+    caller = callers.current()
+    caller.calls = sum(isinstance(call, dict) and bool(call.get("apikey")) for call in calls)
 
     def on_reply(number: int, reply: Reply) -> None:
         replies[number] = reply

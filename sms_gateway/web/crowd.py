@@ -39,6 +39,10 @@ class Crowd:
         self._connections: Counter[str] = Counter()
         self._bodies: Counter[str] = Counter()
 
+    def whence(self, host: str, headers: Headers) -> str:
+        """The network by which a request is counted; empty where it stands for many clients."""
+        return self._networks.beyond(host, headers)
+
     def enter(self, host: str) -> str | None:
         """The network by which a new connection is counted until it leaves: empty for one of a
         proxy, which is not counted. None when the network has as many as it may."""

@@ -235,7 +235,6 @@ SENTENCES = (
     " one request, or try again shortly",
     "Too many requests from your network have not come whole: send the rest of them,"
     " or try again shortly",
-    "Too many wrong keys from here",
     "This idempotency key was used before for another message",
     "The database was lost meanwhile; it is not known whether this was done",
     "before is no date or time",

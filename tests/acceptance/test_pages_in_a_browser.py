@@ -291,6 +291,7 @@ OPEN_PAGES = ("/", "/sendsms/test/", "/countries/?search=be", "/apikey/", "/acco
 SIGNED_IN = (
     "/account/",
     "/account/received",
+    "/account/activity",
     "/account/key",
     "/account/delete",
     "/account/delete?what=all",

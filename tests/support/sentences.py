@@ -11,6 +11,7 @@ from sms_gateway.codes import Code
 from sms_gateway.sms import readings
 from sms_gateway.sms.kinds import Kind
 from sms_gateway.sms.message import Fate, State
+from sms_gateway.store import audit
 from sms_gateway.web.pages import account, developer, free_key, site
 from sms_gateway.words import reasons
 
@@ -69,6 +70,8 @@ def _from_tables() -> Iterator[str | tuple[str, str]]:
     yield from (sentence for _, sentence in reasons.FORMS)
     yield reasons.QUOTED
     yield reasons.ADVISED
+    yield from audit.WORDS.values()
+    yield from account.FACES.values()
     yield from (free_key.NO_ADDRESS, free_key.TOO_OFTEN, account.TOO_MANY)
     # The titles of the page that says what is wrong; what it says is among the reasons.
     yield from (*site.TITLES.values(), site.ERROR)

@@ -13,6 +13,7 @@ from sms_gateway.bootstrap.gateway import gateway
 from sms_gateway.bootstrap.web import web_app
 from sms_gateway.settings import load
 from sms_gateway.store import Store
+from sms_gateway.web.guesses import Guesses
 
 from .serving import Server, serve
 
@@ -40,7 +41,7 @@ def settings_file(folder: Path, database: str, *, timeout: float = 20) -> Path:
 
 def application(config: str) -> ASGIApp:
     """For gunicorn."""
-    return web_app(load(Path(config), {}, {}))
+    return web_app(load(Path(config), {}, {}), Guesses())
 
 
 @contextmanager

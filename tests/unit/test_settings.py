@@ -220,7 +220,9 @@ def test_a_misspelt_variable_is_an_error_with_a_suggestion() -> None:
 def test_a_misspelt_name_in_the_file_is_an_error_with_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"bnd .*is not a setting; did you mean bind\?"):
         read('bnd = "x"', tmp_path)
-    with pytest.raises(SettingsError, match=r"zzz .*is not a setting; allowed: backend_timeout, "):
+    with pytest.raises(
+        SettingsError, match=r"zzz .*is not a setting; allowed: audit_days, backend_timeout, "
+    ):
         read('zzz = "x"', tmp_path)
 
 

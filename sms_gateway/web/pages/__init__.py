@@ -10,7 +10,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
+from ... import callers
 from ...backend import Backend, PageBackend
+from ...callers import Face
 from ...caps import NO_CAPS, OperatorCaps
 from ...routing import routes as carriers
 from ...signup.requests import Signup
@@ -19,6 +21,7 @@ from ...sms.readings import readings
 from ...store import Store
 from .. import params
 from ..render import as_json, as_xml, not_sent, wants_json
+from ..wrong_keys import WrongKeys
 from .account import AccountPages
 from .countries import CountryPages
 from .developer import DeveloperPage
@@ -39,6 +42,9 @@ class PageServices:
     caps: OperatorCaps = NO_CAPS
     #: Where numbers are read as at home (ISO 3166 alpha-2); None for no such place.
     region: str | None = None
+    #: For how many days the audit trail is kept.
+    audit_days: int = 365
+    wrong_keys: WrongKeys
 
 
 class Pages:
@@ -59,6 +65,7 @@ class Pages:
             backend,
             checking=None if desk is None else desk.gateway,
             store=None if desk is None else desk.store,
+            wrong_keys=None if desk is None else desk.wrong_keys,
             read=None if desk is None else partial(readings, region=desk.region),
         )
         self._routes: list[BaseRoute] = [
@@ -77,6 +84,8 @@ class Pages:
                     mail_domain=mail_domain,
                     caps=desk.caps,
                     region=desk.region,
+                    audit_days=desk.audit_days,
+                    wrong_keys=desk.wrong_keys,
                 ).routes(),
             ]
 
@@ -92,6 +101,7 @@ class Pages:
         answer: Callable[[Request], Awaitable[Response]] = route.endpoint
 
         async def guarded(request: Request) -> Response:
+            callers.current().face = Face.PAGE
             try:
                 return await answer(request)
             except params.UnusableError as error:

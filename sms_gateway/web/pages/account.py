@@ -17,18 +17,20 @@ from starlette.routing import BaseRoute, Route
 from ... import moments
 from ...accounts import Account
 from ...backend import PageBackend
+from ...callers import Face
 from ...caps import NO_CAPS, Cap, OperatorCaps
 from ...codes import Code
 from ...signup.sessions import Sessions
 from ...sms.countries import countries
 from ...sms.message import State
-from ...store import Store, counters, history
+from ...store import Store, audit, counters, history
+from ...store.audit import Action
 from ...store.inbox import Received
+from ..wrong_keys import WrongKeys
 from . import chart
 from .export import export
-from .guess_limiter import GuessLimiter
 from .site import ERROR, Fields, Site, Visit
-from .trial import GUESSES, SECONDS_EACH, is_over
+from .trial import is_over
 
 #: States of a delivery that may be sent again.
 AGAIN = (State.QUEUED, State.FAILED, State.EXPIRED, State.UNCERTAIN, State.UNDELIVERABLE)
@@ -55,6 +57,8 @@ class AccountPages:
         mail_domain: str | None,
         caps: OperatorCaps = NO_CAPS,
         region: str | None = None,
+        audit_days: int,
+        wrong_keys: WrongKeys,
     ) -> None:
         """`region` is where numbers without a country's code belong (ISO 3166 alpha-2)."""
         self._site = site
@@ -64,8 +68,9 @@ class AccountPages:
         self._mail_domain = mail_domain
         self._caps = caps
         self._region = region
+        self._audit_days = audit_days
         self._counts: dict[int, tuple[float, Counts]] = {}
-        self._slow = GuessLimiter(tries=GUESSES, seconds=SECONDS_EACH)
+        self._wrong_keys = wrong_keys
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -73,6 +78,7 @@ class AccountPages:
             Route("/account/signout", self.sign_out, methods=["POST"]),
             Route("/account/sent.csv", self.csv),
             Route("/account/received", self.received),
+            Route("/account/activity", self.activity),
             Route("/account/message/{id}", self.message, methods=["GET", "POST"]),
             Route("/account/delete", self.delete, methods=["GET", "POST"]),
             Route("/account/key", self.rotate, methods=["GET", "POST"]),
@@ -97,10 +103,6 @@ class AccountPages:
 
     async def _sign_in(self, request: Request, visit: Visit) -> Response:
         fields = await self._site.form(request, visit)
-        now = time.monotonic()
-        wait = self._slow.wait(visit.network, now)
-        if wait:
-            return self._sign_in_page(visit, problem=TOO_MANY, wait=wait, status=429)
         apikey = fields.get("apikey", "").strip()
         found = await asyncio.to_thread(self._sessions.sign_in, apikey) if apikey else None
         match found:
@@ -111,11 +113,16 @@ class AccountPages:
                 return response
             case Account(enabled=True):
                 problem = REPLACED
-            case Account():
+            case Account() as disabled:
                 problem = Code.KEY_DISABLED.sentence
+                self._wrong_keys.note(Action.SESSION_REFUSE, visit.network, disabled)
+            case _ if apikey:
+                problem = Code.KEY_WRONG.sentence
+                wait = await self._wrong_keys.came(visit.network, Action.SESSION_REFUSE)
+                if wait:
+                    return self._sign_in_page(visit, problem=TOO_MANY, wait=wait, status=429)
             case _:
-                problem = (Code.KEY_WRONG if apikey else Code.KEY_MISSING).sentence
-                self._slow.failed(visit.network, now)
+                problem = Code.KEY_MISSING.sentence
         return self._sign_in_page(visit, problem=problem, status=403)
 
     def _sign_in_page(
@@ -269,6 +276,29 @@ class AccountPages:
         }
         return self._site.page(visit, "received.html", context)
 
+    async def activity(self, request: Request) -> Response:
+        """What the audit trail has of the account."""
+        visit, account, _ = await self._signed_in(request)
+        before = request.query_params.get("before", "")
+        if not re.fullmatch("[0-9]{0,18}", before):
+            raise HTTPException(404)
+
+        def read() -> Sequence[audit.Entry]:
+            with self._store.read() as connection:
+                last = int(before) if before else 2**62
+                return audit.page(connection, account.id, before=last, most=_MOST + 1)
+
+        found = await asyncio.to_thread(read)
+        context = {
+            "here": "account",
+            "entries": found[:_MOST],
+            "faces": FACES,
+            "days": self._audit_days,
+            "first": not before,
+            "before": found[_MOST - 1].id if len(found) > _MOST else "",
+        }
+        return self._site.page(visit, "activity.html", context)
+
     async def csv(self, request: Request) -> Response:
         """The sent history, for a spreadsheet."""
         _, account, _ = await self._signed_in(request)
@@ -363,6 +393,13 @@ def _midnight(day: str) -> int | None:
     return milliseconds if milliseconds >= 0 else None
 
 
-# A sentence of the page; the template looks it up.
+# Sentences of the pages; the templates look them up.
 REPLACED = "A new key has taken the place of this one: sign in with the new one"
 TOO_MANY = "Too many wrong keys came from your network"
+#: Who did what the account's trail tells of. Which operator it was is not for everybody.
+FACES = {
+    Face.COMMAND: "the operator",
+    Face.PAGE: "on these pages",
+    Face.API: "a program with the key",
+    Face.GATEWAY: "the gateway",
+}

@@ -1,4 +1,4 @@
-"""Who guesses is slowed down."""
+"""Who asks too often is slowed down, by each process for itself."""
 
 from math import floor
 

@@ -4,7 +4,6 @@ import asyncio
 import hmac
 import json
 import secrets
-import time
 from collections.abc import Callable, Sequence
 
 from starlette.exceptions import HTTPException
@@ -23,11 +22,9 @@ from ...sms.segments import Segments, TextError, count, validate_text
 from ...store import Store, history
 from .. import params
 from ..render import as_json, as_xml
-from .guess_limiter import GuessLimiter
+from ..wrong_keys import WrongKeys
 from .site import Fields, Site, Visit
 
-#: Wrong keys that one network may try at once, and the seconds for each more.
-GUESSES, SECONDS_EACH = 10, 30.0
 _NO_KEY = frozenset({Code.KEY_DISABLED, Code.KEY_WRONG, Code.KEY_MISSING})
 
 
@@ -41,16 +38,18 @@ class TrialPages:
         *,
         checking: PageBackend | None,
         store: Store | None,
+        wrong_keys: WrongKeys | None,
         read: Callable[[str], Sequence[Reading]] | None,
     ) -> None:
-        """Without `checking` messages are only sent; without a store they are not followed, and
+        """`backend` slows wrong keys by itself; those of `checking` are told to `wrong_keys`.
+        Without `checking` messages are only sent; without a store they are not followed, and
         without `read` nothing is told of their numbers."""
         self._site = site
         self._backend = backend
         self._checking = checking
         self._store = store
         self._read = read
-        self._slow = GuessLimiter(tries=GUESSES, seconds=SECONDS_EACH)
+        self._wrong_keys = wrong_keys
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -65,14 +64,7 @@ class TrialPages:
         if request.method != "POST":
             return self._page(visit, {}, None)
         fields = await self._site.form(request, visit)
-        now = time.monotonic()
-        wait = self._slow.wait(visit.network, now)
-        if wait:
-            reply = Reply(Code.INTERNAL, note="Too many wrong keys from here", retry_after=wait)
-            return self._page(visit, fields, reply, status=429)
         reply = await self._ask(fields)
-        if reply.error is Code.KEY_WRONG:
-            self._slow.failed(visit.network, now)
         return self._page(visit, fields, reply, status=503 if reply.retry_after else 200)
 
     async def _ask(self, fields: Fields) -> Reply:
@@ -82,7 +74,10 @@ class TrialPages:
         key = content_key(f"test page {once}", recipients, message) if once else ""
         submission = Submission(recipients, message, fields.get("apikey", ""), idempotency_key=key)
         if self._checking is not None and "check" in fields:
-            return await self._checking.check(submission)
+            reply = await self._checking.check(submission)
+            if reply.error is Code.KEY_WRONG and self._wrong_keys is not None:
+                await self._wrong_keys.came()
+            return reply
         return await self._backend.sendsms(submission)
 
     def _page(
