@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
-from ..callbacks.networks import networks
+from ..callbacks.networks import networks, ports
 from ..callbacks.operator import OperatorTeller
 from ..callbacks.sender import Push
 from ..deliver.retention import keep_house, keep_trail
@@ -22,12 +22,13 @@ def make_worker(settings: Settings, store: Store) -> Worker:
     history = None if days is None else milliseconds(timedelta(days=days))
     trail = milliseconds(timedelta(days=settings.audit_days))
     allowed = networks(settings.callback_allow_private)
+    to_ports = ports(settings.callback_ports)
     callback = settings.operator_callback
     url = None if callback is None else callback.get_secret_value()
     aside: list[Callable[[], Awaitable[None]]] = [
         partial(keep_house, store, history),
         partial(keep_trail, store, trail),
-        Push(store, allowed=allowed).run,
+        Push(store, allowed=allowed, ports=to_ports).run,
         OperatorTeller(store, url, allowed=allowed).run,
     ]
     if settings.smtp_relay is not None:

@@ -14,7 +14,14 @@ from ..breaker import Breaker
 from ..moments import iso
 from ..network.errors import explain
 from ..store import Store, events, queue
-from .networks import ForbiddenError, Network, connector
+from .networks import (
+    USUAL_PORTS,
+    ForbiddenError,
+    ForbiddenPortError,
+    Network,
+    Ports,
+    connector,
+)
 from .signature import signed_headers
 
 log = logging.getLogger(__name__)
@@ -45,16 +52,18 @@ class Push:
         store: Store,
         *,
         allowed: Sequence[Network] = (),
+        ports: Ports = USUAL_PORTS,
         poll: float = 0.25,
         timeout: float = TIMEOUT,
         pauses: Sequence[int] = PAUSES,
         patience: int = DAY,
     ) -> None:
-        """`allowed`: networks that are not public and may be called all the same. `poll`
-        (seconds): how often it is looked for events. `timeout` (seconds), `pauses` and `patience`
-        (milliseconds): as TIMEOUT, PAUSES and DAY."""
+        """`allowed`: networks that are not public and may be called all the same; `ports`: those
+        that may. `poll` (seconds): how often it is looked for events. `timeout` (seconds),
+        `pauses` and `patience` (milliseconds): as TIMEOUT, PAUSES and DAY."""
         self._store = store
         self._allowed = allowed
+        self._ports = ports
         self._poll = poll
         self._timeout = timeout
         self._pauses = pauses
@@ -65,7 +74,7 @@ class Push:
     async def run(self) -> None:
         """Send events until cancelled; the next sender repeats those under way then."""
         session = aiohttp.ClientSession(
-            connector=connector(self._allowed, most=_AT_ONE_HOST),
+            connector=connector(self._allowed, ports=self._ports, most=_AT_ONE_HOST),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._timeout),
             auto_decompress=False,
@@ -134,6 +143,8 @@ class Push:
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, ForbiddenError):
                 return 0, "its address is not public"
+            if isinstance(error.os_error, ForbiddenPortError):
+                return 0, "its port is not one of callback_ports"
             return 0, f"not reached: {explain(error.os_error).what}"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return 0, f"not reached: {type(error).__name__}"

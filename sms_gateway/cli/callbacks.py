@@ -8,7 +8,7 @@ import click
 
 from .. import database
 from ..accounts import Account
-from ..callbacks.networks import check_url, networks
+from ..callbacks.networks import check_url, networks, ports
 from ..callbacks.signature import new_secret
 from ..errors import UnavailableError
 from ..moments import iso, now
@@ -26,7 +26,8 @@ def callback_options(url: str, account: Account | None, settings: Settings) -> d
     if url.lower() == "none":
         return {"callback_url": "", "callback_secret": "", **events.RESUMED}
     try:
-        check_url(url, networks(settings.callback_allow_private))
+        allowed = networks(settings.callback_allow_private)
+        check_url(url, allowed, ports(settings.callback_ports))
     except ValueError as error:
         raise click.UsageError(f"--callback: {error}") from None
     if account is not None and account.callback_url == url:

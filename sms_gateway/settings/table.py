@@ -28,6 +28,7 @@ from .values import (
     OptionalAddress,
     PartsOrNone,
     PemFile,
+    Ports,
     PrefixCaps,
     PublicUrl,
     Region,
@@ -137,6 +138,10 @@ class Settings(BaseModel):
     callback_allow_private: Networks = ""
     """Networks that are not public and that callbacks may go to all the same (docs/callbacks.md),
     such as that of a company."""
+
+    callback_ports: Ports = "80,443,1024-65535"
+    """The ports that callbacks may go to. The default leaves out those of other services, such as
+    mail (25): what they would make of an HTTP request is not for an account to try."""
 
     total_parts_per_day: PartsOrNone = None
     """The most parts that all keys together may have accepted in a day (UTC). More is refused

@@ -134,6 +134,16 @@ def _networks(value: object) -> str:
     return ",".join(str(ip_network(str(each).strip())) for each in listed if str(each).strip())
 
 
+def _ports(value: object) -> str:
+    """Ports and ranges of them, one by one, with commas between."""
+    listed = value if isinstance(value, list) else str(value).split(",")
+    found = [re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", str(each).strip()) for each in listed]
+    for match in found:
+        if match is None or not 1 <= int(match[1]) <= int(match[2] or match[1]) <= 65535:
+            raise ValueError
+    return ",".join(match[0] for match in found if match)
+
+
 def _readable(path: Path) -> Path:
     if not path.is_file() or not os.access(path, os.R_OK):
         raise ValueError("no such file can be read")
@@ -277,6 +287,9 @@ Networks = Annotated[
     str,
     BeforeValidator(_networks),
     Allowed("addresses and networks, such as 127.0.0.1,10.0.0.0/8, or none"),
+]
+Ports = Annotated[
+    str, BeforeValidator(_ports), Allowed("ports and ranges of them, such as 80,443,8000-8999")
 ]
 DatabaseUrl = Annotated[
     SecretUrl,

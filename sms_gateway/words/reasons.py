@@ -57,6 +57,7 @@ SENTENCES = (
     "an optional parameter is out of range",
     # Of callbacks.
     "its address is not public",
+    "its port is not one of callback_ports",
     # Of connections: what happened, and what to do about it.
     "the certificate is signed by nobody who is trusted",
     "the certificate is for another name",

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 
 from ...moments import utc
@@ -45,9 +46,23 @@ def export(store: Store, account_id: int) -> Iterator[bytes]:
             return
 
 
+# Where a spreadsheet may begin a cell: not every one splits at commas and minds quotes, and a line
+# break ends what it takes for a line.
+_SPLITS = ",;|\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
+# What spreadsheets may pass over: white space, quotes, and what nobody sees.
+_PASSED = ' "\xa0\xad\u2000-\u200f\u202a-\u202f\u205f-\u2064\u3000\ufeff\0-\x08\x0e-\x1b\x1f\x7f'
+# What formulas begin with.
+_SIGNS = "=+\\-@|%＝＋－＠"
+_FORMULA = re.compile(rf"(?:\A|(?<=[{_SPLITS}]))(?=[{_PASSED}]*[{_SIGNS}])")
+
+
 def harmless(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: those begin with one of these."""
-    return f"'{text}" if text.lstrip(" ")[:1] in tuple("=+-@\t\r\n|%＝＋－＠") else text
+    """A cell of which no spreadsheet takes any piece for a formula, wherever it splits lines.
+
+    An apostrophe stands before each piece that it could; and before what begins with a split.
+    """
+    marked = _FORMULA.sub("'", text)
+    return f"'{marked}" if re.match(f"[{_SPLITS}]", marked) else marked
 
 
 def _lines(rows: list[tuple[str, ...]]) -> bytes:
