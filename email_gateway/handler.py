@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from aiosmtpd.smtp import Envelope
+from aiosmtpd.smtp import Envelope, TLSSetupException
 from aiosmtpd.smtp import Session as SmtpSession
 
 from sms_gateway.backend import MailBackend, MailChoices, Reply, Submission, content_key
@@ -125,6 +125,10 @@ class Handler:
 
     async def handle_exception(self, error: Exception) -> str:
         """Answer for what nobody expected."""
+        if isinstance(error, TLSSetupException):
+            # The client's doing, as whoever knocks at the port can have it; the connection ends.
+            log.info("STARTTLS failed", extra={"error": type(error.__cause__ or error)})
+            return ""
         log.error("mail failed", exc_info=error)
         return answer(Reply(Code.INTERNAL))
 

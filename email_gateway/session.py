@@ -1,6 +1,7 @@
 """One SMTP connection: aiosmtpd's, with bounds on the cost of a client."""
 
 import asyncio
+import re
 import ssl
 from collections import defaultdict
 from typing import Any, Protocol
@@ -16,6 +17,16 @@ from .limits import Limits
 MOST_ERRORS = 20
 #: How often a command may come in one connection. A client with more mails may connect again.
 _CALLS = {"*": 20} | dict.fromkeys(("MAIL", "RCPT", "DATA", "RSET", "NOOP"), 1_000)
+#: The methods of HTTP (RFC 9110, section 9.3; RFC 5789), and what HTTP/2 begins with.
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI")
+# The first line of an HTTP request (RFC 9112, section 3), as soon as it can be told.
+_HTTP = re.compile(
+    rb"(?:\r?\n)*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ \r\n]+ HTTP/[0-9]|(?:"
+    + "|".join(_METHODS).encode()
+    + rb") (?:/|\*|https?:|[^ \r\n]+:[0-9]))"
+)
+# The most of a first line that is looked at.
+_MOST_LOOKED_AT = 8 * 1024
 #: Of a mail that is too large so many times its limit is still read, for the client to be told.
 _PATIENCE = 4
 
@@ -65,6 +76,10 @@ class Connection(SMTP):
         self._registry = registry
         self._max_size = max_size
         self._errors = 0
+        #: The first line, as long as it is coming.
+        self._first: bytes | None = b""
+        # What browsers can be made to send to any port says it is HTTP, with a mail in its body.
+        self._smtp_methods |= dict.fromkeys(_METHODS, self._hang_up)
         #: Whether the backend has a mail of this client, whose answer must still be written.
         self._busy = False
         self._leaving = False
@@ -78,6 +93,7 @@ class Connection(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self.transport is not None:  # once more, after STARTTLS
+            self._first = b""
             super().connection_made(transport)
             return
         assert isinstance(transport, asyncio.Transport)
@@ -92,6 +108,22 @@ class Connection(SMTP):
         super().connection_made(transport)
         assert self._handler_coroutine is not None
         self._handler_coroutine.add_done_callback(_seen)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what comes, unless it begins as HTTP does."""
+        if self._first is not None:
+            self._first += data
+            if _HTTP.match(self._first):
+                self._first = b""
+                self.abort()
+                return
+            if self._first.strip(b"\r\n").find(b"\n") >= 0 or len(self._first) > _MOST_LOOKED_AT:
+                self._first = None
+        super().data_received(data)
+
+    async def _hang_up(self, arg: str | None) -> None:
+        """A later line that is one of HTTP's."""
+        self.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.network is None:  # was never taken, or has been lost before

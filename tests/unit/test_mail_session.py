@@ -6,6 +6,7 @@ import smtplib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -364,16 +365,73 @@ def test_starttls_begins_anew_and_nobody_logs_in(store: Store, tmp_path: Path) -
 
 
 @on_sqlite
-def test_a_handshake_that_is_none_ends_the_connection(store: Store, tmp_path: Path) -> None:
+def test_a_handshake_that_is_none_ends_the_connection_and_is_no_error(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     cert, key = self_signed(tmp_path, DOMAIN)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)
+    caplog.set_level(logging.INFO)
     with mail_face.serve(store, tls=context) as face:
         with Client(face.port) as client:
             assert client.say("STARTTLS").startswith("220")
             client.send(b"GET / HTTP/1.1\r\n\r\n")
             assert client.is_closed()
+        # A client that does not trust the certificate, and one that goes away.
+        with Client(face.port) as client:
+            assert client.say("STARTTLS").startswith("220")
+            with pytest.raises(ssl.SSLError):
+                ssl.create_default_context().wrap_socket(client.socket, server_hostname=DOMAIN)
+        with Client(face.port) as client:
+            assert client.say("STARTTLS").startswith("220")
         wait_for(lambda: face.connections() == 0, 60)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert "STARTTLS failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"POST /sendsms/ HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n",
+        b"\r\nOPTIONS * HTTP/1.0\r\n",
+        b"CONNECT mail.example.com:25 HTTP/1.1\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"BREW /pot HTTP/1.1\r\n",
+        b"GET http://sms.example.com/ HTTP/1.1\r\n",
+        # Longer than any command, without an end.
+        b"GET /" + b"a" * 5_000,
+    ],
+    ids=lambda begins: begins[:16].decode().strip(),
+)
+@on_sqlite
+def test_http_ends_the_connection_before_the_mail_in_it_is_heard(
+    store: Store, face: MailFace, begins: bytes
+) -> None:
+    to = address(store)
+    hidden = f"EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<{to}@{DOMAIN}>\r\nDATA\r\n".encode()
+    for pieces in ([begins + hidden + MAIL + b"\r\n.\r\n"], [begins[:1], begins[1:], hidden]):
+        with Client(face.port, greet=False) as client:
+            for piece in pieces:
+                try:
+                    client.send(piece)
+                except OSError:  # it is gone already
+                    break
+                time.sleep(0.1)
+            assert client.is_closed()
+    # Not only at the beginning.
+    with Client(face.port) as client:
+        assert client.say("EHLO client.example.org").startswith("250")
+        client.send(b"POST / HTTP/1.1\r\n" + hidden)
+        assert client.is_closed()
+    assert sent(store) == []
+
+
+@on_sqlite
+def test_a_mail_may_begin_as_http_does(store: Store, client: Client) -> None:
+    text = b"Subject: +32494000001\r\n\r\nGET / HTTP/1.1"
+    assert client.mail(address(store), text).startswith("250 2.0.0 0 ")
+    assert sent(store) == [(NUMBER, "GET / HTTP/1.1")]
 
 
 @on_sqlite
