@@ -15,7 +15,7 @@ from ..signup.requests import Signup
 from ..signup.sessions import Sessions
 from ..sms.stop_words import StopWords
 from ..store import Store, pending_migration
-from ..web.app import create_app
+from ..web.app import Hsts, create_app
 from ..web.guesses import Guesses
 from ..web.pages import PageServices
 from ..web.pushes import Door, Pushes
@@ -26,6 +26,14 @@ from .upstreams import pushing
 
 if TYPE_CHECKING:
     from ..deliver.arrivals import Arrivals
+
+
+def hsts_of(settings: Settings) -> Hsts | None:
+    """What browsers are told of HTTPS; None for nothing."""
+    if settings.hsts_max_age is None:
+        return None
+    seconds = int(settings.hsts_max_age.total_seconds())
+    return Hsts(max_age=seconds, is_tls=settings.certfile is not None)
 
 
 def web_app(settings: Settings, guesses: Guesses) -> ASGIApp:
@@ -85,6 +93,7 @@ def web_app(settings: Settings, guesses: Guesses) -> ASGIApp:
         pushes=pushes,
         proxies=proxies_of(settings),
         limits=limits_of(settings),
+        hsts=hsts_of(settings),
     )
 
 

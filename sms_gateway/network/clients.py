@@ -31,6 +31,15 @@ class Networks:
         address = self._first(host, headers)
         return "" if self._believed(address) else network_of(address)
 
+    def by_https(self, host: str, headers: Headers) -> bool:
+        """Whether a proxy that is believed says that a request came to it by HTTPS, and by nothing
+        else on its way (X-Forwarded-Proto)."""
+        if not self._believed(_address(host)):
+            return False
+        told = [value for name, value in headers if name == b"x-forwarded-proto"]
+        hops = b",".join(told).lower().split(b",")
+        return all(hop.strip() == b"https" for hop in hops)
+
     def _first(self, host: str, headers: Headers) -> Address | None:
         address, named = address_of(host), hops(headers)
         # Each proxy adds whom it got the request from; who is believed is asked for the one before.

@@ -20,6 +20,7 @@ from .values import (
     CapOrNone,
     Countries,
     DatabaseUrl,
+    Days,
     Domain,
     Hours,
     MailAddress,
@@ -76,6 +77,12 @@ class Settings(BaseModel):
 
     keyfile: PemFile | None = None
     """The private key of `certfile`, without a pass phrase."""
+
+    hsts_max_age: Days = timedelta(days=30)
+    """For how long browsers that came by HTTPS come by nothing else (Strict-Transport-Security): to
+    this server with `certfile`, or to one of `proxies` that says so in `X-Forwarded-Proto`. By
+    plain HTTP nothing is said of it. 0 has browsers forget it; none says nothing, as where a proxy
+    adds the header itself."""
 
     workers: Annotated[int, Field(ge=1, le=256), Allowed("1 to 256")] | None = None
     """How many web processes serve requests. The default depends on the database: 1

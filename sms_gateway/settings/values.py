@@ -352,3 +352,8 @@ Hours = Annotated[
     BeforeValidator(_duration("h", timedelta(minutes=1), timedelta(days=30))),
     Allowed("1m to 30d, such as 90m, 48h or 2d; a bare number is hours"),
 ]
+Days = Annotated[
+    Annotated[timedelta, BeforeValidator(_duration("d", timedelta(0), timedelta(days=730)))] | None,
+    BeforeValidator(_optional),
+    Allowed("0 to 730d, such as 30d or 12h, or none; a bare number is days"),
+]

@@ -6,6 +6,7 @@ The paths that carry the traffic are looked up in a table; all others go through
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..backend import Backend
 from ..codes import Code
+from ..network.clients import Networks
 from . import api
 from .crowd import DEFAULT_LIMITS, Limits
 from .express import Application, Entry, Unreadable, send_response
@@ -31,6 +33,21 @@ Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
 # Seconds; probes commonly give up after ten.
 _READINESS_DEADLINE = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hsts:
+    """Has browsers come by HTTPS only (RFC 6797)."""
+
+    #: Seconds for which they do; 0 has them forget it.
+    max_age: int
+    #: Whether all requests come by TLS to this very server.
+    is_tls: bool
+
+    @property
+    def header(self) -> tuple[bytes, bytes]:
+        """It is sent by HTTPS only (section 7.2)."""
+        return b"strict-transport-security", b"max-age=%d" % self.max_age
 
 
 async def _always_ready() -> str | None:
@@ -52,6 +69,7 @@ def create_app(
     pushes: ASGIApp | None = None,
     proxies: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,
+    hsts: Hsts | None = None,
 ) -> Application:
     """The application in front of one backend.
 
@@ -60,8 +78,8 @@ def create_app(
     `soap_unreadable` what it says of requests that cannot be read. `public_url`
     is how clients reach the server, and `mail_domain` what mail goes to; `proxies` are the networks
     of those that are believed when they say whom a request comes from; `limits` are for what
-    networks take of a process; `pushes` answers what providers push. Without a `desk` there are
-    no pages that need the store.
+    networks take of a process; `pushes` answers what providers push; `hsts` is what browsers are
+    told of HTTPS. Without a `desk` there are no pages that need the store.
     """
     pages = Pages(backend, public_url, desk=desk, mail_domain=mail_domain, proxies=proxies)
     hot: dict[str, ASGIApp] = {}
@@ -86,6 +104,14 @@ def create_app(
     )
     others = ExceptionMiddleware(router, {HTTPException: pages.http_problem})
 
+    networks = Networks(proxies)
+
+    def is_secure(scope: Scope) -> bool:
+        if hsts is None or hsts.is_tls:
+            return hsts is not None
+        host = scope["client"][0] if scope["client"] else ""
+        return networks.by_https(host, scope["headers"])
+
     async def fail(incident: str, scope: Scope, receive: Receive, send: Send) -> None:
         # What programs call is answered in their terms whatever happens.
         if scope["path"] in hot:
@@ -101,7 +127,7 @@ def create_app(
             return
         if scope["type"] != "http":
             return
-        started = False
+        started, is_hot = False, True
         head = scope["method"] == "HEAD"
 
         async def noting_send(message: Message) -> None:
@@ -109,6 +135,10 @@ def create_app(
             started = True
             if head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
+            # What programs call has no use for it.
+            if message["type"] == "http.response.start" and not is_hot and is_secure(scope):
+                assert hsts is not None
+                message = {**message, "headers": [*message["headers"], hsts.header]}
             await send(message)
 
         try:
@@ -117,6 +147,7 @@ def create_app(
             if handler is None:
                 path = _path(scope["path"])
                 handler = hot.get(path, others)
+                is_hot = handler is not others
                 scope = {**scope, "path": path, "app": app}
             await handler(scope, receive, noting_send)
         except Exception as error:
