@@ -1,5 +1,6 @@
 """Repeats of a request: by its idempotency key it is known, and answered as the first time."""
 
+import hashlib
 import re
 
 from sqlalchemy import Connection
@@ -26,6 +27,25 @@ def name_of(idempotency_key: str, now: int) -> str:
     if named is None or abs(int(named[1], 16) - now) > intake.REMEMBERED:
         return ""
     return named[1] + named[2]
+
+
+def own_name(
+    connection: Connection, account: Account, name: str, named: dict[str, intake.Content]
+) -> str:
+    """The id that a name stands for when this account says it: itself, unless the message of
+    another account has it; then one that is made of both, and so is the same for each repeat.
+
+    An account that knows the id of another's message thus learns nothing by it: its own message is
+    accepted as it would be under any name, and there is never a second message of one id. `named`
+    has what was accepted under the names; what else is looked at is added to it.
+    """
+    while name in named and named[name].account_id != account.id:
+        digest = hashlib.sha256(f"{account.id} {name}".encode()).hexdigest()
+        # RFC 9562, section 5.7: the time, the version and the variant stay.
+        name = f"{name[:13]}{digest[:3]}{name[16]}{digest[3:18]}"
+        if name not in named:
+            named |= intake.accepted_as(connection, [name])
+    return name
 
 
 def repeat_of(account: Account, submission: Submission, message: str) -> tuple[bytes, bytes]:
@@ -72,7 +92,9 @@ def before(
         key, content_hash = repeat_of(account, submission, message)
         first = intake.accepted_before(connection, [key], now).get(key)
         return None if first is None else reply_again(first, content_hash)
-    named = intake.accepted_as(connection, [name]).get(name)
+    accepted = intake.accepted_as(connection, [name])
+    name = own_name(connection, account, name, accepted)
+    named = accepted.get(name)
     if named is None:
         return None
     try:

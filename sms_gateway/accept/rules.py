@@ -240,13 +240,16 @@ class Acceptance:
 class _Batch:
     """Requests that share a transaction: what it knows of them, and what it has decided so far."""
 
-    __slots__ = ("_accepted_before", "_busy_until", "_current", "_named", "_stopped", "_tally",
-                 "accepted", "repeats")  # fmt: skip
+    __slots__ = (
+        "_accepted_before", "_busy_until", "_connection", "_current", "_named", "_stopped",
+        "_tally", "accepted", "repeats",
+    )  # fmt: skip
 
     def __init__(
         self, connection: Connection, requests: Sequence[Request], now: int, caps: OperatorCaps
     ) -> None:
         """Read what their replies depend on; the accounts first, as all who lock several do."""
+        self._connection = connection
         # Few keys have caps, and only they pay for them.
         counted = (
             requests if caps.is_for_all else [r for r in requests if r.account.caps is not None]
@@ -267,22 +270,26 @@ class _Batch:
 
     def reply_to(self, request: Request) -> Reply | None:
         """The reply to the next request, which is accepted with code 0."""
-        account = request.account
+        account, came = request.account, request
         version, next_free = self._current.get(account.id, _GONE)
         if version != account.version:
             return None
         is_repeatable = request.repeat is not None or request.is_named
+        is_stopped = self._stopped and (account.id, request.message_id) in self._stopped
+        if request.is_named and request.message_id in self._named:
+            own = repeats.own_name(self._connection, account, request.message_id, self._named)
+            request = request._replace(message_id=own)
         if is_repeatable and (first := self._first_reply(request)) is not None:
             return first
-        if request.message_id in self._stopped:
+        if is_stopped:
             return Reply(Code.NOT_SENT, note=STOPPED)
-        if self._tally is not None and (refusal := self._tally.refusal(id(request))) is not None:
+        if self._tally is not None and (refusal := self._tally.refusal(id(came))) is not None:
             return refusal
         if account.rate is not None and not self._admit(request, account.rate, next_free):
             return Reply(Code.TOO_FAST, note=limit_words(account))
         self.accepted.append(request)
         if self._tally is not None:
-            self._tally.add(id(request))
+            self._tally.add(id(came))
         if is_repeatable:
             self._remember(request)
         return Reply(Code.SENT, len(request.recipients), request.message_id)
@@ -407,8 +414,8 @@ def closed_words(account: Account | None, route: Route, number: str) -> str:
 STOPPED = stops.REASON.capitalize()
 
 
-def _stopped(connection: Connection, requests: Sequence[Request]) -> set[str]:
-    """The messages with a recipient who has asked their account to stop."""
+def _stopped(connection: Connection, requests: Sequence[Request]) -> set[tuple[int, str]]:
+    """Account and id of the messages with a recipient who has asked their account to stop."""
     # Few accounts have any such recipient, and only they pay for it.
     asked = [r for r in requests if r.account.stops]
     if not asked:
@@ -416,7 +423,7 @@ def _stopped(connection: Connection, requests: Sequence[Request]) -> set[str]:
     numbers = {address.number for r in asked for address, _, _ in r.recipients}
     pairs = stops.blocked(connection, {r.account.id for r in asked}, numbers)
     return {
-        r.message_id
+        (r.account.id, r.message_id)
         for r in asked
         if any((r.account.id, address.number) in pairs for address, _, _ in r.recipients)
     }

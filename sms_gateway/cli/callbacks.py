@@ -1,6 +1,7 @@
 """The commands about events, and what `key set` says of callbacks."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..callbacks.signature import new_secret
 from ..errors import UnavailableError
 from ..moments import iso, now
 from ..settings import Settings
-from ..store import accounts, audit, events
+from ..store import Store, accounts, audit, events, workers
 from ..store.audit import Action
 from .options import CONFIG, settings_of
 
@@ -33,6 +34,35 @@ def callback_options(url: str, account: Account | None, settings: Settings) -> d
     if account is not None and account.callback_url == url:
         return dict(events.RESUMED)
     return {"callback_url": url, "callback_secret": new_secret(), **events.RESUMED}
+
+
+#: Seconds that a worker has to learn of a callback: it looks once a second.
+_LEARNS_WITHIN = 10.0
+
+
+def wait_for_workers(store: Store) -> None:
+    """Return when each worker knows the callbacks that were committed before, so that no event from
+    now on is lost; a warning for one that does not within seconds.
+
+    A worker looks at each heartbeat. The one that is seen first may have begun before the commit
+    that it is to see, the second has not.
+    """
+    deadline = time.monotonic() + _LEARNS_WITHIN
+    seen: dict[int, set[int]] = {}
+    while True:
+        with store.read() as connection:
+            beats = workers.beats(connection, now=now())
+        for worker, beat in beats.items():
+            seen.setdefault(worker, set()).add(beat)
+        # What is first seen is no heartbeat since.
+        late = [worker for worker in beats if len(seen[worker]) <= 2]
+        if not late:
+            return
+        if time.monotonic() > deadline:
+            names = ", ".join(map(str, late))
+            click.echo(f"worker {names} is late: events of the next seconds may be lost", err=True)
+            return
+        time.sleep(0.1)
 
 
 @click.group()

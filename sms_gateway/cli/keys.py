@@ -20,7 +20,7 @@ from ..signup.requests import hand_out, is_known
 from ..sms.kinds import NAMES
 from ..store import accounts, audit, deletion, key_requests
 from ..store.audit import Action
-from .callbacks import callback_options
+from .callbacks import callback_options, wait_for_workers
 from .deleting import erase_closed
 from .key_options import duration, facts_of, given, limits
 from .options import CONFIG, settings_of
@@ -155,6 +155,9 @@ def set_key(
             "--kinds, --parts-per-minute, --parts-per-day, --parts-per-month, --free"
         )
     _change(ctx, config, name, options, as_json)
+    if options.get("callback_url"):
+        with database.opened(settings_of(ctx, config)) as store:
+            wait_for_workers(store)
 
 
 @key.command()

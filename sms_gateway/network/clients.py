@@ -34,7 +34,7 @@ class Networks:
     def by_https(self, host: str, headers: Headers) -> bool:
         """Whether a proxy that is believed says that a request came to it by HTTPS, and by nothing
         else on its way (X-Forwarded-Proto)."""
-        if not self._believed(_address(host)):
+        if not self._believed(address_of(host)):
             return False
         told = [value for name, value in headers if name == b"x-forwarded-proto"]
         hops = b",".join(told).lower().split(b",")

@@ -44,6 +44,14 @@ def bury(connection: Connection, *, now: int) -> None:
     connection.execute(delete(worker).where(worker.c.alive_until < now - 60_000))
 
 
+def beats(connection: Connection, *, now: int) -> dict[int, int]:
+    """The workers that are alive, each with what its last heartbeat has changed."""
+    rows = connection.execute(
+        select(worker.c.id, worker.c.alive_until).where(worker.c.alive_until > now)
+    )
+    return {row.id: row.alive_until for row in rows}
+
+
 def alive(connection: Connection, *, now: int) -> dict[int, tuple[str, ...]]:
     """The workers that are alive, each with the upstreams that it has left for others."""
     rows = connection.execute(

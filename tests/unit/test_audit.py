@@ -98,7 +98,7 @@ def test_only_what_is_old_enough_is_removed_and_that_is_an_entry(
     monkeypatch.setattr(audit, "AT_ONCE", 3)
     for days in (9, 8, 7, 6, 5, 1):
         add(store, Action.KEY_CHANGE, at=NOW - days * DAY)
-    removed = []
+    removed: list[int] = []
     while not removed or removed[-1]:
         with store.write() as connection:
             removed.append(audit.prune(connection, before=NOW - 4 * DAY, now=NOW))

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import secrets
 
 import pytest
 from sqlalchemy import select, update
@@ -11,6 +12,7 @@ from support.accepting import BELGIAN, BRITISH, ITALIAN, NOW, ROUTES, change, ro
 from support.clock import Clock
 
 from sms_gateway.accept.gateway import Gateway
+from sms_gateway.accept.repeats import own_name
 from sms_gateway.backend import ID_KEY, Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.sms.ids import new_id
@@ -168,14 +170,12 @@ async def test_copies_that_come_together_are_accepted_once(gateway: Gateway, sto
 
 async def test_an_id_belongs_to_one_message(gateway: Gateway, store: Store) -> None:
     one, _ = support.create(store, "one", rate=None, multi=True)
-    other, _ = support.create(store, "other", rate=None)
     once = ID_KEY + new_id(NOW)
     first = await gateway.sendsms(
         Submission(f"{BELGIAN},{ITALIAN}", "hi", one, idempotency_key=once)
     )
     assert (first.error, first.sent) == (Code.SENT, 2)
     for recipients, message, key in (
-        (f"{BELGIAN},{ITALIAN}", "hi", other),
         (f"{BELGIAN},{ITALIAN}", "ho", one),
         (f"{ITALIAN},{BELGIAN}", "hi", one),
         (BELGIAN, "hi", one),
@@ -258,3 +258,68 @@ async def test_a_repeat_is_answered_even_if_the_country_was_closed_meanwhile(
     first = await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once"))
     change(store, countries=frozenset({"IT"}))
     assert await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key="once")) == first
+
+
+def drawn() -> str:
+    """An id as a client draws it, of this very moment: `new_id` never goes back, whoever was
+    ahead."""
+    return f"{NOW:012x}7{secrets.token_hex(2)[1:]}8{secrets.token_hex(8)[1:]}"
+
+
+def named(key: str, id: str, text: str = "hi", recipients: str = BELGIAN) -> Submission:
+    return Submission(recipients, text, key, idempotency_key=ID_KEY + id)
+
+
+@pytest.mark.parametrize("text", ["hi", "ho"])
+async def test_the_name_of_anothers_message_tells_nothing(
+    gateway: Gateway, store: Store, text: str
+) -> None:
+    """It is answered as a name that nobody has used, whatever is sent under it."""
+    theirs, _ = support.create(store, "theirs", rate=None)
+    mine, _ = support.create(store, "mine", rate=None)
+    id = drawn()
+    first = await gateway.sendsms(named(theirs, id))
+    reply = await gateway.sendsms(named(mine, id, text))
+    assert reply == Reply(Code.SENT, 1, reply.id)
+    assert reply.id != id
+    assert reply.id[:12] == id[:12]
+    # A repeat is one, and other content is not; of each account for itself.
+    assert await gateway.sendsms(named(mine, id, text)) == reply
+    assert (await gateway.sendsms(named(mine, id, "other"))).error is Code.NOT_SENT
+    assert await gateway.sendsms(named(theirs, id)) == first
+    assert rows(store) == (2, 2, 0)
+    # What is refused is refused as ever.
+    unused = await gateway.sendsms(named(mine, drawn(), "hi", "1"))
+    assert await gateway.sendsms(named(mine, drawn(), "hi", "1")) == unused
+    other, _ = support.create(store, "other", rate=None)
+    assert await gateway.sendsms(named(other, id, "hi", "1")) == unused
+
+
+async def test_two_accounts_with_one_name_at_once_have_a_message_each(
+    gateway: Gateway, store: Store
+) -> None:
+    keys = [support.create(store, f"account {n}", rate=None)[0] for n in range(4)]
+    id = drawn()
+    replies = await asyncio.gather(
+        *(gateway.sendsms(named(key, id)) for key in keys for _ in range(5))
+    )
+    assert {reply.error for reply in replies} == {Code.SENT}
+    assert len({reply.id for reply in replies}) == 4
+    assert id in {reply.id for reply in replies}
+    assert rows(store) == (4, 4, 0)
+
+
+async def test_who_has_the_id_in_whose_place_it_would_be_is_passed_over(
+    gateway: Gateway, store: Store
+) -> None:
+    theirs, _ = support.create(store, "theirs", rate=None)
+    mine, account = support.create(store, "mine", rate=None)
+    id = drawn()
+    await gateway.sendsms(named(theirs, id))
+    with store.write() as connection:
+        beside = own_name(connection, account, id, intake.accepted_as(connection, [id]))
+    await gateway.sendsms(named(theirs, beside))
+    reply = await gateway.sendsms(named(mine, id))
+    assert reply.error is Code.SENT
+    assert reply.id not in (id, beside)
+    assert await gateway.sendsms(named(mine, id)) == reply
