@@ -127,10 +127,11 @@ def _web(settings: Settings, listener: socket.socket) -> NoReturn:
     with garbage.frozen():
         from ..bootstrap.web import web_app
         from ..serving import http_server
+        from ..web.guesses import Guesses
 
     with database.opened(settings):
         pass  # so that what is missing is told once, here, and not by each process
-    http_server.serve(settings, listener, partial(web_app, settings))
+    http_server.serve(settings, listener, partial(web_app, settings, Guesses()))
 
 
 @click.command()

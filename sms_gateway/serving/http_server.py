@@ -15,7 +15,6 @@ from gunicorn.glogging import Logger
 
 from .. import garbage
 from ..settings import Settings
-from ..web.guesses import Guesses
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +42,8 @@ _MOST_BACKLOG = Path("/proc/sys/net/core/somaxconn")
 _MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes files of its own in it
 
 
-def serve(
-    settings: Settings, listener: socket.socket, make_app: Callable[[Guesses], Any]
-) -> NoReturn:
-    """Serve until SIGTERM or SIGINT; `make_app` is called in each process, after the fork, with
-    the wrong keys that all of them count together.
+def serve(settings: Settings, listener: socket.socket, make_app: Callable[[], Any]) -> NoReturn:
+    """Serve until SIGTERM or SIGINT; `make_app` is called in each process, after the fork.
 
     Ends with SystemExit: 0 after a clean stop.
     """
@@ -128,11 +124,9 @@ def _tell_of_short_backlog() -> None:
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
-    def __init__(self, make_app: Callable[[Guesses], Any], options: dict[str, Any]) -> None:
+    def __init__(self, make_app: Callable[[], Any], options: dict[str, Any]) -> None:
         self._make_app = make_app
         self._options = options
-        # Before the fork, so that all processes have the same.
-        self._guesses = Guesses()
         super().__init__()
 
     def load_config(self) -> None:
@@ -144,7 +138,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         with garbage.frozen():
-            return self._make_app(self._guesses)
+            return self._make_app()
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]

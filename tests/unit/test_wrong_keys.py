@@ -17,7 +17,7 @@ from sms_gateway.store import Store, audit
 from sms_gateway.store.audit import Entry
 from sms_gateway.web import api, wrong_keys
 from sms_gateway.web.guesses import Guesses
-from sms_gateway.web.wrong_keys import Guarded, WrongKeys
+from sms_gateway.web.wrong_keys import WrongKeys
 
 A, B = "192.0.2.0/24", "198.51.100.0/24"
 
@@ -34,14 +34,14 @@ async def keys(store: Store) -> WrongKeys:
 
 
 @pytest.fixture
-async def backend(store: Store, keys: WrongKeys) -> AsyncIterator[Guarded]:
-    gateway = Gateway(store, ROUTES)
+async def backend(store: Store, keys: WrongKeys) -> AsyncIterator[Gateway]:
+    gateway = Gateway(store, ROUTES, on_wrong_key=keys.came)
     await gateway.start()
-    yield Guarded(gateway, keys)
+    yield gateway
     await gateway.aclose()
 
 
-async def took(backend: Guarded, key: str, network: str = A) -> tuple[Code, float]:
+async def took(backend: Gateway, key: str, network: str = A) -> tuple[Code, float]:
     """The code for a message with this key, and the seconds until it came."""
     held: list[bool] = []
     callers.is_now(Caller(face=Face.API, network=lambda: network, hold=held.append))
@@ -57,7 +57,7 @@ def entries(store: Store) -> list[Entry]:
 
 
 async def test_the_answer_to_a_wrong_key_waits_once_the_tries_are_used_up(
-    backend: Guarded, store: Store
+    backend: Gateway, store: Store
 ) -> None:
     key, _ = support.create(store, rate=None)
     for _ in range(2):
@@ -73,7 +73,7 @@ async def test_the_answer_to_a_wrong_key_waits_once_the_tries_are_used_up(
         assert await took(backend, "wrong", "") == (Code.KEY_WRONG, 0.0)
 
 
-async def test_every_operation_counts(backend: Guarded, store: Store) -> None:
+async def test_every_operation_counts(backend: Gateway, store: Store) -> None:
     held: list[bool] = []
     callers.is_now(Caller(face=Face.API, network=lambda: A, hold=held.append))
     await backend.getsms("wrong")
@@ -85,7 +85,7 @@ async def test_every_operation_counts(backend: Guarded, store: Store) -> None:
 
 
 async def test_too_many_wrong_keys_are_one_line_of_the_log(
-    backend: Guarded, caplog: pytest.LogCaptureFixture
+    backend: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(4):
         await took(backend, "wrong-secret")
@@ -96,7 +96,7 @@ async def test_too_many_wrong_keys_are_one_line_of_the_log(
 
 
 async def test_the_trail_has_an_entry_for_each_network(
-    backend: Guarded, keys: WrongKeys, store: Store, monkeypatch: pytest.MonkeyPatch
+    backend: Gateway, keys: WrongKeys, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wrong_keys, "SLOWED", 0.0)
     monkeypatch.setattr(wrong_keys, "_MOST_NETWORKS", 2)
@@ -112,7 +112,7 @@ async def test_the_trail_has_an_entry_for_each_network(
     ]
 
 
-async def many(backend: Guarded, *keys: str) -> float:
+async def many(backend: Gateway, *keys: str) -> float:
     """The seconds that the answer to so many calls in one request is held."""
     held: list[bool] = []
     callers.is_now(Caller(face=Face.API, network=lambda: A, hold=held.append))
@@ -120,16 +120,15 @@ async def many(backend: Guarded, *keys: str) -> float:
     body = str(calls).replace("'", '"').encode()
     headers = {b"content-type": api.MEDIA_TYPE.encode()}
     began = time.monotonic()
-    way = api.quick(backend, api.never_soon)[("POST", "/sendsms/")]
-    coming = way(b"", headers, body, lambda response: None)
-    assert coming is not None
-    status, _, _ = await coming
+    answered: asyncio.Future[api.Response] = asyncio.get_running_loop().create_future()
+    api.entries(backend)["POST", "/sendsms/"](b"", headers, body, answered.set_result)
+    status, _, _ = await answered
     assert status == 200
     return time.monotonic() - began if held else 0.0
 
 
 async def test_calls_that_share_a_request_with_a_right_key_are_not_held(
-    backend: Guarded, store: Store
+    backend: Gateway, store: Store
 ) -> None:
     key, _ = support.create(store, rate=None)
     assert await many(backend, "a", "b") == 0
@@ -139,7 +138,7 @@ async def test_calls_that_share_a_request_with_a_right_key_are_not_held(
     assert await many(backend, "a", "b", "") >= 0.3
 
 
-async def test_who_gives_up_is_not_held_for_ever(backend: Guarded) -> None:
+async def test_who_gives_up_is_not_held_for_ever(backend: Gateway) -> None:
     for _ in range(2):
         await took(backend, "wrong")
     held: list[bool] = []
