@@ -14,7 +14,8 @@ from ..caps import RANGE_DIGITS, Cap, Counts, OperatorCaps, Period
 from ..errors import UnavailableError
 from ..moments import iso, now
 from ..settings import Settings
-from ..store import accounts, counters
+from ..store import accounts, audit, counters
+from ..store.audit import Action
 from .options import CONFIG, e164, settings_of
 
 
@@ -133,6 +134,15 @@ def lift(
         else:
             scopes = [Counts.TOTAL.value]
         lifted = counters.lift(connection, scopes, now())
+        if lifted:
+            account = None if name is None else accounts.by_name(connection, name)
+            facts = {
+                "number": None if number is None else audit.masked(number),
+                "prefix": prefix,
+                "network": network,
+                "total": total or None,
+            }
+            audit.record(connection, Action.CAP_LIFT, account, facts, now=now())
     if not lifted:
         raise UnavailableError("nothing is counted for it now; sendsmsnow cap list shows all")
     click.echo("counted anew from now on")
