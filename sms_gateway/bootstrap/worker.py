@@ -29,7 +29,7 @@ def make_worker(settings: Settings, store: Store) -> Worker:
         partial(keep_house, store, history),
         partial(keep_trail, store, trail),
         Push(store, allowed=allowed, ports=to_ports).run,
-        OperatorTeller(store, url, allowed=allowed).run,
+        OperatorTeller(store, url, allowed=allowed, ports=to_ports).run,
     ]
     if settings.smtp_relay is not None:
         postman = Postman(

@@ -17,7 +17,7 @@ from ..log import error_facts
 from ..moments import iso, now
 from ..network.errors import explain
 from ..store import Store, counters
-from .networks import ForbiddenError, Network, connector
+from .networks import USUAL_PORTS, ForbiddenError, Network, Ports, connector
 from .sender import PAUSES, TIMEOUT
 from .signature import signed_headers
 
@@ -40,17 +40,20 @@ class OperatorTeller:
         url: str | None,
         *,
         allowed: Sequence[Network] = (),
+        ports: Ports = USUAL_PORTS,
         poll: float = 1.0,
         pauses: Sequence[int] = PAUSES,
         clock: Callable[[], int] = now,
     ) -> None:
-        """`url` is the setting `operator_callback`; without it there is the log only. `allowed` as
-        for `Push`; `poll` is in seconds, `pauses` between attempts and `clock` in milliseconds."""
+        """`url` is the setting `operator_callback`; without it there is the log only. `allowed` and
+        `ports` as for `Push`; `poll` is in seconds, `pauses` between attempts and `clock` in
+        milliseconds."""
         parts = urlsplit(url or "")
         self._secret = unquote(parts.password or "")
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         self._store = store
         self._allowed = allowed
+        self._ports = ports
         self._poll = poll
         self._pauses = pauses
         self._clock = clock
@@ -59,7 +62,7 @@ class OperatorTeller:
         """Tell and sweep until cancelled."""
         swept_at = -_SWEEP
         async with aiohttp.ClientSession(
-            connector=connector(self._allowed, most=1),
+            connector=connector(self._allowed, ports=self._ports, most=1),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),
             auto_decompress=False,

@@ -1,5 +1,5 @@
 """The audit trail: who did what when. Rows are added, in the transaction of what they tell of, and
-never changed; triggers of the database see to that (migration 0007).
+never changed; triggers of the database see to that (migration 0008).
 
 No text, key, secret or whole number stands in it.
 """

@@ -46,6 +46,8 @@ _ERASED_IN = (
     "received",
     "incoming_part",
     "early_receipt",
+    "counter",
+    "cap_trip",
 )
 
 

@@ -351,7 +351,7 @@ cap_trip = Table(
     sqlite_with_rowid=False,
 )
 
-# Who did what when. Triggers (migration 0007) let nobody change a row, and nobody delete one but
+# Who did what when. Triggers (migration 0008) let nobody change a row, and nobody delete one but
 # for those that `audit_retention` names. No account is referred to, as the trail outlives it.
 audit = Table(
     "audit",

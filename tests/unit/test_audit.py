@@ -150,7 +150,8 @@ def test_signing_in_and_out_and_a_new_key_are_entries(store: Store) -> None:
     assert isinstance(signed_in, tuple)
     sessions.sign_out(signed_in[0])
     sessions.sign_out(signed_in[0])  # is over
-    new = sessions.rotate(account)
+    new = sessions.rotate(account, 0)
+    assert new is not None
     assert [entry.action for entry in trail(store, "acme")] == [
         "session.begin", "session.end", "key.rotate",
     ]  # fmt: skip
