@@ -79,3 +79,7 @@ def upgrade() -> None:
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     for statement in _SQLITE if is_sqlite else _POSTGRESQL:
         op.execute(statement)
+    if not is_sqlite:
+        # As migration 0007 does for all that names people.
+        for name in ("operator", "network", "account", "facts"):
+            op.execute(f"ALTER TABLE audit ALTER COLUMN {name} SET STATISTICS 0")
