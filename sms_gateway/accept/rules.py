@@ -240,8 +240,8 @@ class Acceptance:
 class _Batch:
     """Requests that share a transaction: what it knows of them, and what it has decided so far."""
 
-    __slots__ = ("_accepted_before", "_busy_until", "_current", "_named", "_stopped", "_tally",
-                 "accepted", "repeats")  # fmt: skip
+    __slots__ = ("_accepted_before", "_busy_until", "_current", "_has_keys", "_named", "_stopped",
+                 "_tally", "accepted", "repeats")  # fmt: skip
 
     def __init__(
         self, connection: Connection, requests: Sequence[Request], now: int, caps: OperatorCaps
@@ -257,6 +257,8 @@ class _Batch:
         self._accepted_before = intake.accepted_before(connection, keys, now) if keys else {}
         names = {r.message_id for r in requests if r.is_named}
         self._named = intake.accepted_as(connection, names) if names else {}
+        #: Whether any of the requests has an idempotency key: most batches need not look at each.
+        self._has_keys = bool(keys or names)
         self._stopped = _stopped(connection, requests)
         self._tally = self._counting(connection, counted, now, caps) if counted else None
         #: New limiter states (microseconds), by account.
@@ -271,10 +273,10 @@ class _Batch:
         version, next_free = self._current.get(account.id, _GONE)
         if version != account.version:
             return None
-        is_repeatable = request.repeat is not None or request.is_named
-        if is_repeatable and (first := self._first_reply(request)) is not None:
+        has_key = self._has_keys and (request.repeat is not None or request.is_named)
+        if has_key and (first := self._first_reply(request)) is not None:
             return first
-        if request.message_id in self._stopped:
+        if self._stopped and request.message_id in self._stopped:
             return Reply(Code.NOT_SENT, note=STOPPED)
         if self._tally is not None and (refusal := self._tally.refusal(id(request))) is not None:
             return refusal
@@ -283,7 +285,7 @@ class _Batch:
         self.accepted.append(request)
         if self._tally is not None:
             self._tally.add(id(request))
-        if is_repeatable:
+        if has_key:
             self._remember(request)
         return Reply(Code.SENT, len(request.recipients), request.message_id)
 

@@ -18,6 +18,7 @@ _FILES = (
     "accept/rules.py",
     "accept/gateway.py",
     "accept/caps.py",
+    "network/asgi_body.py",
     "remote/answers.py",
     "remote/http_backend.py",
     "remote/http_client.py",

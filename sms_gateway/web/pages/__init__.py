@@ -12,12 +12,12 @@ from starlette.types import Scope
 
 from ...backend import Backend, PageBackend
 from ...caps import NO_CAPS, OperatorCaps
+from ...network.asgi_body import UnusableError
 from ...routing import routes as carriers
 from ...signup.requests import Signup
 from ...signup.sessions import Sessions
 from ...sms.readings import readings
 from ...store import Store
-from .. import params
 from ..render import as_json, as_xml, not_sent, wants_json
 from .account import AccountPages
 from .countries import CountryPages
@@ -94,7 +94,7 @@ class Pages:
         async def guarded(request: Request) -> Response:
             try:
                 return await answer(request)
-            except params.UnusableError as error:
+            except UnusableError as error:
                 return self.problem(request.scope, error.status, error.why)
             except ForgedError:
                 return self.problem(request.scope, 403, FORGED)
