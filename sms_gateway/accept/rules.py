@@ -16,9 +16,10 @@ from ..sms import kinds
 from ..sms.address import Address, AddressError, TooManyNumbersError, parse_recipients
 from ..sms.encoding import Encoding
 from ..sms.ids import new_id
+from ..sms.message import State
 from ..sms.segments import Segments, TextError, count, measure, plain
+from ..store import Store, intake, resend, stops
 from ..store import accounts as account_statements
-from ..store import intake, stops
 from . import repeats
 from .caps import Tally
 
@@ -26,9 +27,11 @@ from .caps import Tally
 class RefusedError(GatewayError):
     """A request that is answered with a code other than 0."""
 
-    def __init__(self, code: Code, note: str = "") -> None:
+    def __init__(self, code: Code, note: str = "", *, for_operator: str = "") -> None:
+        """`for_operator`: why, on the command line, where the reply says less."""
         super().__init__(code.name)
         self.reply = Reply(code, note=note)
+        self.for_operator = for_operator or note or code.sentence
 
 
 class Request(NamedTuple):
@@ -87,32 +90,15 @@ class Acceptance:
     def check(self, account: Account, submission: Submission) -> Request:
         """Everything that can be told without the transaction, in the order of the contract."""
         if not account.enabled:
-            raise RefusedError(Code.KEY_DISABLED)
+            raise RefusedError(Code.KEY_DISABLED, for_operator="the key is disabled")
         # Each of its fields by name would be asked for several times.
         recipients, message, _, key, wanted, reference = submission
         message = plain(message)
-        try:
-            addresses = parse_recipients(recipients, self._region)
-            segments = measure(message)
-        except TooManyNumbersError:
-            raise RefusedError(Code.TOO_MANY if account.multi else Code.NOT_MULTIPLE) from None
-        except (AddressError, TextError) as bad:
-            raise RefusedError(Code.NOT_SENT, str(bad)) from None
-        if segments.parts > self._max_parts:
-            raise RefusedError(Code.NOT_SENT, _too_long(segments.parts, self._max_parts))
+        addresses, segments = self._read(account, recipients, self._region, message)
         if reference:
             _check_reference(reference)
         sender = _chosen(account, wanted) if wanted else account.sender
-        if len(addresses) > 1 and not account.multi:
-            raise RefusedError(Code.NOT_MULTIPLE)
-        if len(addresses) > MAX_RECIPIENTS:
-            raise RefusedError(Code.TOO_MANY)
-        leaving = []
-        for address in addresses:
-            route = self.route(account, address)
-            if wanted and route.sender_for(sender) != sender:
-                raise RefusedError(Code.NOT_SENT, "This sender cannot be shown at this number")
-            leaving.append((address, route, self._parts(message, segments, route)))
+        leaving = self._leaving(account, addresses, message, segments, wanted)
         now = self._clock()
         if account.valid_until is not None and account.valid_until <= now:
             # A copy in memory, found by a key that has ended since; whoever asks anew is told so.
@@ -124,7 +110,7 @@ class Acceptance:
         return Request(
             account,
             name or new_id(now),
-            tuple(leaving),
+            leaving,
             message,
             segments.encoding,
             segments.parts,
@@ -134,6 +120,45 @@ class Acceptance:
             bool(name),
             now,
         )
+
+    def _read(
+        self, account: Account, recipients: str, region: str | None, message: str
+    ) -> tuple[Sequence[Address], Segments]:
+        """The numbers of a message, and what its text takes; raises RefusedError."""
+        try:
+            addresses = parse_recipients(recipients, region)
+            segments = measure(message)
+        except TooManyNumbersError:
+            raise RefusedError(Code.TOO_MANY if account.multi else Code.NOT_MULTIPLE) from None
+        except (AddressError, TextError) as bad:
+            raise RefusedError(Code.NOT_SENT, str(bad)) from None
+        if segments.parts > self._max_parts:
+            raise RefusedError(Code.NOT_SENT, _too_long(segments.parts, self._max_parts))
+        return addresses, segments
+
+    def _leaving(
+        self,
+        account: Account,
+        addresses: Sequence[Address],
+        message: str,
+        segments: Segments,
+        wanted: str,
+    ) -> tuple[tuple[Address, Route, int], ...]:
+        """The route of each number, and the parts that the text takes there; raises RefusedError.
+
+        `wanted` is the sender that was asked for; empty leaves it to the route.
+        """
+        if len(addresses) > 1 and not account.multi:
+            raise RefusedError(Code.NOT_MULTIPLE)
+        if len(addresses) > MAX_RECIPIENTS:
+            raise RefusedError(Code.TOO_MANY)
+        leaving = []
+        for address in addresses:
+            route = self.route(account, address)
+            if wanted and route.sender_for(wanted) != wanted:
+                raise RefusedError(Code.NOT_SENT, "This sender cannot be shown at this number")
+            leaving.append((address, route, self._parts(message, segments, route)))
+        return tuple(leaving)
 
     def _parts(self, message: str, segments: Segments, route: Route) -> int:
         """The parts that a text takes on a route, whose carriers may lack some characters."""
@@ -158,9 +183,11 @@ class Acceptance:
     def route(self, account: Account, address: Address) -> Route:
         """The way out for a number; raises RefusedError when the account may not send there."""
         if account.countries is not None and address.country not in account.countries:
-            raise RefusedError(Code.UNREACHABLE)
+            told = f"the key may not send to {address.country}"
+            raise RefusedError(Code.UNREACHABLE, for_operator=told)
         if account.free and not self.caps.reach(address.country):
-            raise RefusedError(Code.UNREACHABLE)
+            told = f"free keys may not send to {address.country}"
+            raise RefusedError(Code.UNREACHABLE, for_operator=told)
         if account.test:
             return TEST
         number = address.number
@@ -170,7 +197,8 @@ class Acceptance:
         except KeyError:
             route, may_be_closed = self._way(number)
         if route is None or route.closed:
-            raise RefusedError(Code.UNREACHABLE)
+            told = "the route is closed" if route else "no route has this prefix"
+            raise RefusedError(Code.UNREACHABLE, for_operator=told)
         if may_be_closed and (why := closed_words(account, route, number)):
             raise RefusedError(Code.UNREACHABLE, why)
         return route
@@ -195,6 +223,57 @@ class Acceptance:
             self._insert(connection, batch.accepted)
         batch.charge(connection)
         return replies
+
+    def try_out(self, store: Store, request: Request) -> Reply | None:
+        """The reply that `accept` would give; nothing remains of the request."""
+        with store.write() as connection:
+            (reply,) = self.accept(connection, [request])
+            connection.rollback()
+        return reply
+
+    def resend(self, connection: Connection, account: Account, id: str) -> Reply | None:
+        """Send again the deliveries of a message that are not sent, by the rules for a new message
+        to their recipients; None for an outdated account. Raises RefusedError."""
+        now = self._clock()
+        # The account first, in the order in which accepting locks.
+        account_statements.current(connection, [account.id], lock=True)
+        stored = resend.unfinished(connection, account.id, id)
+        if stored is None:
+            raise RefusedError(Code.ID_UNKNOWN)
+        if not stored.deliveries:
+            raise RefusedError(Code.ALREADY_SENT)
+        numbers = ",".join([delivery.recipient for delivery in stored.deliveries])
+        addresses, segments = self._read(account, numbers, None, stored.text)
+        wanted = repeats.asked_sender(account, stored.sender)
+        request = Request(
+            account,
+            id,
+            self._leaving(account, addresses, stored.text, segments, wanted),
+            stored.text,
+            segments.encoding,
+            segments.parts,
+            stored.sender,
+            "",
+            None,
+            False,
+            now,
+        )
+        # What waits is counted already, and sent once.
+        waiting = frozenset(
+            [each.recipient for each in stored.deliveries if each.state is State.QUEUED]
+        )
+        batch = _Batch(connection, [request], now, self.caps, waiting)
+        reply = batch.reply_to(request)
+        if batch.accepted:
+            again = [
+                (delivery, route.prefix, parts, now + self.validity(account, route))
+                for delivery, (_, route, parts) in zip(
+                    stored.deliveries, request.recipients, strict=True
+                )
+            ]
+            resend.queue_again(connection, again, now=now)
+        batch.charge(connection)
+        return reply
 
     def before(
         self, connection: Connection, account: Account, submission: Submission
@@ -244,9 +323,16 @@ class _Batch:
                  "_tally", "accepted", "repeats")  # fmt: skip
 
     def __init__(
-        self, connection: Connection, requests: Sequence[Request], now: int, caps: OperatorCaps
+        self,
+        connection: Connection,
+        requests: Sequence[Request],
+        now: int,
+        caps: OperatorCaps,
+        waiting: frozenset[str] = frozenset(),
     ) -> None:
-        """Read what their replies depend on; the accounts first, as all who lock several do."""
+        """Read what their replies depend on; the accounts first, as all who lock several do.
+
+        What goes to the numbers in `waiting` has been counted before."""
         # Few keys have caps, and only they pay for them.
         counted = (
             requests if caps.is_for_all else [r for r in requests if r.account.caps is not None]
@@ -260,7 +346,7 @@ class _Batch:
         #: Whether any of the requests has an idempotency key: most batches need not look at each.
         self._has_keys = bool(keys or names)
         self._stopped = _stopped(connection, requests)
-        self._tally = self._counting(connection, counted, now, caps) if counted else None
+        self._tally = self._counting(connection, counted, now, caps, waiting) if counted else None
         #: New limiter states (microseconds), by account.
         self._busy_until: dict[int, int] = {}
         self.accepted: list[Request] = []
@@ -345,14 +431,22 @@ class _Batch:
         self.accepted = [r for r in self.accepted if r.repeat is None or r.repeat[0] not in lost]
 
     def _counting(
-        self, connection: Connection, requests: Sequence[Request], now: int, caps: OperatorCaps
+        self,
+        connection: Connection,
+        requests: Sequence[Request],
+        now: int,
+        caps: OperatorCaps,
+        waiting: frozenset[str],
     ) -> Tally:
         """The counters of requests that the rate limit does not refuse anyway."""
         return Tally(
             connection,
             caps,
             {
-                id(r): (r.account, [(address.number, parts) for address, _, parts in r.recipients])
+                id(r): (
+                    r.account,
+                    [(a.number, parts) for a, _, parts in r.recipients if a.number not in waiting],
+                )
                 for r in requests
                 if r.account.rate is None
                 or r.account.rate.admit(

@@ -248,9 +248,7 @@ def _media_type(headers: Mapping[bytes, bytes]) -> bytes:
     return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
-def _unusable(
-    error: UnusableError, query: bytes, headers: Mapping[bytes, bytes]
-) -> Response:
+def _unusable(error: UnusableError, query: bytes, headers: Mapping[bytes, bytes]) -> Response:
     close = ((b"connection", b"close"),) if error.status in (408, 413) else ()
     return response(
         not_sent(error.why), _json_asked_for(query, headers), status=error.status, headers=close
@@ -290,9 +288,7 @@ def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
 
 def _checked(key: str) -> str:
     if not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise UnusableError(
-            400, "The Idempotency-Key is not 1 to 255 visible ASCII characters"
-        )
+        raise UnusableError(400, "The Idempotency-Key is not 1 to 255 visible ASCII characters")
     return key
 
 
