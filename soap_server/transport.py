@@ -1,6 +1,7 @@
 """HTTP around the service: an ASGI application."""
 
 import binascii
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import lru_cache, partial
 from typing import Any
@@ -12,15 +13,17 @@ from spyne.server import ServerBase
 import wsdl
 from sms_gateway.backend import Backend, Reply, Submission, awaited, call_back
 from sms_gateway.codes import Code
+from sms_gateway.log import log_error
 from sms_gateway.network.asgi_body import MAX_BODY, UnusableError, receive_body
 
 from . import compat, decode, faults, versions
 from .decode import single_byte
 from .envelope_templates import RESULT, EnvelopeTemplate, EnvelopeTemplates, Reading, is_plain
-from .failures import log, log_failure
 from .protocol import HardenedSoap, fault
 from .service import NAME, Exchange, SmsService
 from .types import NAMESPACE
+
+log = logging.getLogger("soap_server")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -134,7 +137,7 @@ class SoapApp:
         try:
             self._backend.submit(submission, on_reply)
         except Exception as error:  # which it is not to do
-            log_failure("backend failed", error)
+            log_error(log, "backend failed", error)
             on_reply(Reply(Code.INTERNAL))
         return True
 
@@ -234,7 +237,7 @@ class Server(ServerBase):  # type: ignore[misc]
             status = 200 if context.out_error is None else 500
             return status, b"".join(context.out_string)
         except Exception as error:
-            log_failure("SOAP request failed", error)
+            log_error(log, "SOAP request failed", error)
             return 500, fault(faults.server(), exchange).encode()
         finally:
             # It refers to itself, and to all of the request, until the next garbage collection.

@@ -28,7 +28,7 @@ from ..backend import (
 )
 from ..caps import NO_CAPS, OperatorCaps
 from ..codes import Code
-from ..log import error_facts
+from ..log import log_error
 from ..moments import now
 from ..routing.routes import Routes
 from ..store import (
@@ -406,7 +406,7 @@ def _failure(error: Exception) -> Reply:
         case QueueFullError() | OverdueError():
             return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
     # Its words may hold what was sent; its kind does not.
-    log.error("request failed", extra=error_facts(error))
+    log_error(log, "request failed", error)
     return Reply(Code.INTERNAL, retry_after=5)
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from ..log import log_error
 from ..moments import now
 from ..store import Store, deletion, erase
 
@@ -33,7 +34,7 @@ async def keep_house(store: Store, history: int | None) -> None:
             if history is not None:
                 await erase_before(store, now() - history)
         except Exception as error:
-            log.error("history not erased", extra={"error": type(error).__name__})
+            log_error(log, "history not erased", error)
         # Several workers are not to come at once.
         await asyncio.sleep(_EVERY * random.uniform(0.9, 1.1))  # noqa: S311 - spread, not secrecy
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import moments
-from ..log import error_facts
+from ..log import log_error
 from ..routing.routes import Routes
 from ..sms.message import State
 from ..sms.receipt import Receipt
@@ -219,7 +219,7 @@ class Worker:
                 leaving = self._dispatch.left(asyncio.get_running_loop().time())
                 await commits.submit(Beat(now=moments.now(), leaving=tuple(leaving)))
             except Exception as error:
-                log.error("store unavailable", extra={"error": type(error).__name__})
+                log_error(log, "store unavailable", error)
             await asyncio.sleep(min(1.0, self._lease / 3_000))
 
     def _enroll(self) -> int:
@@ -292,7 +292,7 @@ class Feeder:
                     self._give_back(await claim or [])
                 raise
             except Exception as error:
-                log.error("claim failed", extra={"upstream": name, "error": type(error).__name__})
+                log_error(log, "claim failed", error, upstream=name)
                 unsure = True
                 self._dispatch.claimed(name, shares, (), self._loop.time())
                 await asyncio.sleep(1)
@@ -390,7 +390,7 @@ async def _forever(work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except Exception as error:
-            log.error("task failed", extra=error_facts(error))
+            log_error(log, "task failed", error)
         await asyncio.sleep(1)
 
 
@@ -406,4 +406,4 @@ async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
         task.cancel()
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(result, Exception):
-            log.error("task ended with an error", extra=error_facts(result))
+            log_error(log, "task ended with an error", result)

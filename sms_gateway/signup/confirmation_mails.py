@@ -11,7 +11,7 @@ from email.utils import formatdate, make_msgid
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from ..log import error_facts
+from ..log import log_error
 from ..moments import now
 from ..network.errors import explain
 from ..store import Store, key_requests
@@ -104,7 +104,7 @@ class Postman:
                 if await asyncio.to_thread(self.send_one):
                     continue
             except Exception as error:
-                log.error("postman failed", extra=error_facts(error))
+                log_error(log, "postman failed", error)
             await asyncio.sleep(self._poll)
 
     def send_one(self) -> bool:
