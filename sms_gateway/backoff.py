@@ -7,7 +7,7 @@ def pause(failures: int, first: float, longest: float) -> float:
     """The pause after so many failures in a row: `first`, doubled each time, up to `longest`. All
     in the same unit."""
     # Two to the 30th is longer than anything that is waited for, in milliseconds, too.
-    return min(first * 2 ** min(failures - 1, 30), longest)
+    return min(first * (1 << min(failures - 1, 30)), longest)
 
 
 def spread(pause: float, by: float = 0.2) -> float:

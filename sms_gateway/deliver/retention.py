@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from ..backoff import spread
 from ..log import log_error
 from ..moments import now
 from ..store import Store, deletion, erase
@@ -36,7 +36,7 @@ async def keep_house(store: Store, history: int | None) -> None:
         except Exception as error:
             log_error(log, "history not erased", error)
         # Several workers are not to come at once.
-        await asyncio.sleep(_EVERY * random.uniform(0.9, 1.1))  # noqa: S311 - spread, not secrecy
+        await asyncio.sleep(spread(_EVERY, 0.1))
 
 
 async def erase_before(store: Store, before: int) -> tuple[int, int]:

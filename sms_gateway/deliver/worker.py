@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from .. import moments
+from ..backoff import pause, spread
 from ..log import log_error
 from ..routing.routes import Routes
 from ..sms.message import State
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at which upstreams are bound.
 _WATCH = 0.2
 #: The longest pause between two attempts, milliseconds.
-_LONGEST_PAUSE = 300_000
+_FIRST_PAUSE, _LONGEST_PAUSE = 1_000, 300_000
 
 
 @dataclass(slots=True)
@@ -78,9 +78,8 @@ def settle(
         reason = "the carrier did not answer"
     elif Outcome.RETRY in outcomes:
         state = State.QUEUED
-        pause = min(1_000 << min(delivery.attempt - 1, 20), _LONGEST_PAUSE)
-        due = now + int(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spread, not secrecy
-        due = max(due, busy_until)
+        wait = spread(pause(delivery.attempt, _FIRST_PAUSE, _LONGEST_PAUSE))
+        due = max(now + int(wait), busy_until)
         reason = "to be tried again"
     elif Outcome.BUSY in outcomes:
         state = State.QUEUED

@@ -11,6 +11,7 @@ from email.utils import formatdate, make_msgid
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from ..backoff import pause
 from ..log import log_error
 from ..moments import now
 from ..network.errors import explain
@@ -147,8 +148,7 @@ class Postman:
 
     def _later(self, request: KeyRequest) -> int:
         # Half a minute, doubling to an hour, until the request expires.
-        pause: int = min(30_000 << min(request.attempts, 10), _HOUR)
-        return self._clock() + pause
+        return self._clock() + int(pause(request.attempts + 1, 30_000, _HOUR))
 
     def _confirm(self, request: KeyRequest, token: str) -> EmailMessage:
         _ = words(request.language).gettext

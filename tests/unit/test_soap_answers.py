@@ -167,8 +167,8 @@ async def test_a_backend_that_fails_is_code_30_and_nothing_of_the_request_is_log
     answer = await face.post(envelope(CALL.replace("secret", "fails")))
     assert answer.result == {"error": "30", "sent": "0", "id": None}
     (record,) = [each for each in caplog.records if each.name == "soap_server"]
-    assert record.exception == "RuntimeError"
-    assert "soap_face.py:" in record.where
+    assert record.error == "RuntimeError"
+    assert "soap_face.py:" in record.at
     for given in ("Hello", "32494000000", "cannot send"):
         assert given not in str(record.__dict__)
 
