@@ -23,7 +23,7 @@ _FILES = (
     "remote/http_backend.py",
     "remote/http_client.py",
     "callbacks/sender.py",
-    "deliver/worker.py",
+    "deliver/feeder.py",
     "deliver/ledger/*.py",
     "sms/address.py",
     "sms/numbering.py",
