@@ -157,15 +157,16 @@ class Acceptance:
             route = self.route(account, address)
             if wanted and route.sender_for(wanted) != wanted:
                 raise RefusedError(Code.NOT_SENT, "This sender cannot be shown at this number")
-            leaving.append((address, route, self._parts(message, segments, route)))
+            # Nearly all routes leave the alphabet to GSM.
+            usual = route.alphabet is None
+            parts = segments.parts if usual else self._parts(message, route)
+            leaving.append((address, route, parts))
         return tuple(leaving)
 
-    def _parts(self, message: str, segments: Segments, route: Route) -> int:
-        """The parts that a text takes on a route, whose carriers may lack some characters."""
-        if route.alphabet is None:
-            return segments.parts
+    def _parts(self, message: str, route: Route) -> int:
+        """The parts that a text takes on a route whose carriers have their own alphabet."""
         try:
-            parts = count(message, route.alphabet).parts
+            parts = count(message, route.alphabet or "gsm7").parts
         except TextError as bad:
             raise RefusedError(Code.NOT_SENT, str(bad)) from None
         if parts > self._max_parts:
@@ -175,9 +176,10 @@ class Acceptance:
     def validity(self, account: Account, route: Route) -> int:
         """How long a message is worth delivering, milliseconds: the least that anybody says."""
         validity = self._validity
-        for limit in (account.validity, route.validity):
-            if limit is not None and limit < validity:
-                validity = limit
+        if (limit := account.validity) is not None and limit < validity:
+            validity = limit
+        if (limit := route.validity) is not None and limit < validity:
+            validity = limit
         return validity
 
     def route(self, account: Account, address: Address) -> Route:

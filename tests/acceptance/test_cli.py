@@ -158,7 +158,7 @@ def test_a_wrong_setting_stops_every_command_with_one_line_and_status_2(
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("sandbox:?colour=red", "colour is none of the options"),
+        ("sandbox:?colour=red", "colour: no such parameter"),
         ("smpp://me:hunter2@host:2775?window=0", "window=0: allowed is 1 to 10000"),
         ("smpps://me:hunter2@host?cafile=/no/file", "cafile"),
     ],
