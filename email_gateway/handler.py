@@ -8,6 +8,7 @@ from aiosmtpd.smtp import Session as SmtpSession
 
 from sms_gateway.backend import MailBackend, MailChoices, Reply, Submission, content_key
 from sms_gateway.codes import Code
+from sms_gateway.log import log_error
 
 from .answers import answer
 from .automatic import Automatic, automatic
@@ -87,7 +88,7 @@ class Handler:
             async with asyncio.timeout(self._backend_timeout):
                 choices = await self._backend.knows(local)
         except Exception as error:
-            log.error("address cannot be looked up", extra={"error": type(error)})
+            log_error(log, "address cannot be looked up", error)
             return _AWAY
         if choices is None:
             # Each unknown address counts as a mail of its network: guessing uses up the allowance.
@@ -129,7 +130,7 @@ class Handler:
             # The client's doing, as whoever knocks at the port can have it; the connection ends.
             log.info("STARTTLS failed", extra={"error": type(error.__cause__ or error)})
             return ""
-        log.error("mail failed", exc_info=error)
+        log_error(log, "mail failed", error)
         return answer(Reply(Code.INTERNAL))
 
     async def _send(self, address: str, sender: str, mail: Mail) -> Reply:

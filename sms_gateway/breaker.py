@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from . import backoff
+
 
 class Circuit(StrEnum):
     """The state of a circuit breaker."""
@@ -34,7 +36,8 @@ class Breaker:
         self._failing_since = 0.0
         self._away_since: float | None = None
         self._away = False
-        self._pause = pause
+        #: The one that is to come, of those in a row.
+        self._trials = 1
         # When the next trial may be made; None while the circuit is closed.
         self._trial_at: float | None = None
         self._trying = False
@@ -67,22 +70,22 @@ class Breaker:
             self._trial_at = now
         elif not self._away:
             self._trial_at = None
-            self._pause = self._first_pause
+            self._trials = 1
 
     def failed(self, now: float) -> None:
         """A try failed."""
         self._trying = False
         match self.circuit(now):
             case Circuit.HALF_OPEN:
-                self._pause = min(self._pause * 2, self._longest)
-                self._trial_at = now + self._pause
+                self._trials += 1
+                self._trial_at = now + backoff.pause(self._trials, self._first_pause, self._longest)
             case Circuit.CLOSED:
                 if not self._failures:
                     self._failing_since = now
                 self._failures += 1
                 lasted = now - self._failing_since >= self._grace
                 if self._failures >= self._most_failures and lasted:
-                    self._trial_at = now + self._pause
+                    self._trial_at = now + self._first_pause
 
     def absent(self, now: float) -> None:
         """The upstream is away. Call this again and again while it is."""

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
+from .moments import utc
+
+_EPOCH = utc(0)
 
 
 class Period(StrEnum):
@@ -19,7 +21,7 @@ class Period(StrEnum):
 
     def start(self, now: int) -> int:
         """When the window began that `now` is in; both in Unix milliseconds."""
-        moment = (_EPOCH + timedelta(milliseconds=now)).replace(second=0, microsecond=0)
+        moment = utc(now).replace(second=0, microsecond=0)
         if self is not Period.MINUTE:
             moment = moment.replace(minute=0)
         if self in (Period.DAY, Period.MONTH):

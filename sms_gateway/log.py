@@ -54,6 +54,11 @@ def error_facts(error: BaseException) -> dict[str, str]:
     return {"error": " from ".join(map(_told, causes)), "at": " > ".join(places)}
 
 
+def log_error(log: logging.Logger, event: str, error: BaseException, **facts: object) -> None:
+    """Log an error that nobody expected: what failed, and what `error_facts` has of it."""
+    log.error(event, extra=facts | error_facts(error))
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     for _ in range(_CAUSES):
         if error is None:

@@ -4,6 +4,7 @@ An operation added here is served and described; its types are in `types`, what 
 them in `protocol`.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,13 +13,15 @@ from spyne import Service, rpc
 
 from sms_gateway.backend import Backend, Inbox, MessageStatus, Reply, Submission, content_key
 from sms_gateway.codes import Code
+from sms_gateway.log import log_error
 from sms_gateway.moments import iso
 
 from . import types
-from .failures import log_failure
 from .headers import Addressing
 from .types import GetSmsResult, GetStatusResult, Int, Long, SendSmsResult, String
 from .versions import SOAP11, Version
+
+log = logging.getLogger("soap_server")
 
 #: The name of the service, of its port type, and the start of its actions.
 NAME = "sendSmsNow"
@@ -72,7 +75,7 @@ class Exchange:
         try:
             answer = await call
         except Exception as error:
-            log_failure("backend failed", error)
+            log_error(log, "backend failed", error)
             answer = without(Reply(Code.INTERNAL))
         reply = answer if isinstance(answer, Reply) else answer.reply
         self.retry_after, self.note = reply.retry_after, reply.note

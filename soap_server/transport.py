@@ -1,7 +1,7 @@
 """HTTP around the service: an ASGI application."""
 
-import asyncio
 import binascii
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import lru_cache, partial
 from typing import Any
@@ -13,15 +13,17 @@ from spyne.server import ServerBase
 import wsdl
 from sms_gateway.backend import Backend, Reply, Submission, awaited, call_back
 from sms_gateway.codes import Code
+from sms_gateway.log import log_error
+from sms_gateway.network.asgi_body import MAX_BODY, UnusableError, receive_body
 
 from . import compat, decode, faults, versions
 from .decode import single_byte
 from .envelope_templates import RESULT, EnvelopeTemplate, EnvelopeTemplates, Reading, is_plain
-from .failures import log, log_failure
-from .faults import SoapFault
 from .protocol import HardenedSoap, fault
 from .service import NAME, Exchange, SmsService
 from .types import NAMESPACE
+
+log = logging.getLogger("soap_server")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,13 +38,6 @@ ENDPOINT = "/sendsms/soap/"
 WSDL = "/sendsms/wsdl/sendSmsNow.wsdl"
 #: All that `SoapApp` answers; everything else is somebody else's.
 PATHS = (ENDPOINT, ENDPOINT.rstrip("/"), WSDL)
-
-MAX_BODY = 256 * 1024
-#: How many times `max_body` is read of a body that is too large, so that its sender, who is still
-#: sending, gets to see the answer.
-PATIENCE = 16
-#: The most pieces in which a body may arrive; a client has to work hard to need as many.
-MAX_PIECES = 4096
 
 #: As much of a note as a header is given, in characters.
 LONGEST_NOTE = 300
@@ -142,7 +137,7 @@ class SoapApp:
         try:
             self._backend.submit(submission, on_reply)
         except Exception as error:  # which it is not to do
-            log_failure("backend failed", error)
+            log_error(log, "backend failed", error)
             on_reply(Reply(Code.INTERNAL))
         return True
 
@@ -187,44 +182,17 @@ class SoapApp:
 
     async def _post(self, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
         try:
-            body = await self._body(receive)
-        except SoapFault as refusal:
+            body = await receive_body(receive, most=self._max_body, seconds=self._body_timeout)
+        except UnusableError as error:
             content_type = headers.get(b"content-type", b"").decode("latin-1")
             version = versions.likely(b"", content_type)
-            answer = fault(refusal, Exchange(backend=self._backend, version=version)).encode()
+            answer = fault(
+                faults.client(error.why), Exchange(backend=self._backend, version=version)
+            ).encode()
             # What is left of the body is not the next request.
             closing = {**headers, b"connection": b"close"}
             return _response(closing, 500, version.media_type.encode(), answer)
         return await awaited(self.answer, b"", headers, body)
-
-    async def _body(self, receive: Receive) -> bytes:
-        """The whole body. Raises SoapFault when it is too large, too slow, in too many pieces or
-        cut short."""
-        chunks: list[bytes] = []
-        pieces = size = 0
-        try:
-            async with asyncio.timeout(self._body_timeout) as limit:
-                more = True
-                while more and size <= self._max_body * PATIENCE:
-                    message = await receive()
-                    if limit.expired():
-                        # asyncio.wait_for of Python 3.11 loses a cancellation now and then.
-                        raise TimeoutError
-                    if message["type"] == "http.disconnect":
-                        raise faults.client("The request ended before its body did")
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    pieces += 1
-                    if pieces > MAX_PIECES:
-                        raise faults.client("The request came in too many pieces")
-                    if size <= self._max_body:
-                        chunks.append(chunk)
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise faults.client("The request took too long to arrive") from None
-        if size > self._max_body:
-            raise decode.too_large()
-        return b"".join(chunks)
 
 
 class Context(MethodContext):  # type: ignore[misc]
@@ -269,7 +237,7 @@ class Server(ServerBase):  # type: ignore[misc]
             status = 200 if context.out_error is None else 500
             return status, b"".join(context.out_string)
         except Exception as error:
-            log_failure("SOAP request failed", error)
+            log_error(log, "SOAP request failed", error)
             return 500, fault(faults.server(), exchange).encode()
         finally:
             # It refers to itself, and to all of the request, until the next garbage collection.

@@ -28,11 +28,9 @@ from ..backend import (
 )
 from ..caps import NO_CAPS, OperatorCaps
 from ..codes import Code
-from ..log import error_facts
+from ..log import log_error
 from ..moments import iso, now
 from ..routing.routes import Routes
-from ..sms.address import parse_recipients
-from ..sms.message import State
 from ..store import (
     GroupCommit,
     OutcomeUnknownError,
@@ -43,13 +41,10 @@ from ..store import (
     erase,
     history,
     inbox,
-    resend,
-    stops,
 )
 from ..store import accounts as account_statements
 from ..store.audit import Action
-from .caps import Tally
-from .rules import STOPPED, Acceptance, RefusedError, Request, limit_words
+from .rules import Acceptance, RefusedError, Request
 
 log = logging.getLogger(__name__)
 
@@ -295,12 +290,7 @@ class Gateway(PageBackend):
             return _failure(error)
 
     def _try_out(self, request: Request) -> Reply:
-        """What accepting a request would answer: it is done, and undone."""
-        with self._store.write() as connection:
-            (reply,) = self._rules.accept(connection, [request])
-            connection.rollback()
-        if reply is None:  # changed since it was read a moment ago
-            raise RefusedError(Code.INTERNAL, "Too busy - try again shortly")
+        reply = _or_busy(self._rules.try_out(self._store, request))
         # Nothing has the name that was made up for it.
         return reply._replace(id="") if reply.id == request.message_id else reply
 
@@ -316,48 +306,12 @@ class Gateway(PageBackend):
         return time.monotonic() + self._patience
 
     def _resend(self, account: Account, id: str, by: float) -> Reply:
-        now = self._clock()
         with self._store.write(by=by) as connection:
-            # The account first, in the order in which accepting locks.
-            current = account_statements.current(connection, [account.id], lock=True)
-            unfinished = resend.unfinished(connection, account.id, id)
-            if unfinished is None:
-                raise RefusedError(Code.ID_UNKNOWN)
-            if not unfinished:
-                raise RefusedError(Code.ALREADY_SENT)
-            if account.stops:
-                numbers = [delivery.recipient for delivery in unfinished]
-                if stops.blocked(connection, [account.id], numbers):
-                    raise RefusedError(Code.NOT_SENT, STOPPED)
-            routes = [
-                (d, self._rules.route(account, parse_recipients(d.recipient, None)[0]))
-                for d in unfinished
-            ]
-            # What waits is counted already, and sent once.
-            sent = [(d.recipient, d.parts) for d in unfinished if d.state is not State.QUEUED]
-            tally = Tally(connection, self._rules.caps, {id: (account, sent)}, now)
-            if (refusal := tally.refusal(id)) is not None:
-                tally.write(connection)
-                return refusal
-            tally.add(id)
-            if account.rate is not None:
-                _, next_free = current[account.id]
-                charged = account.rate.admit(next_free, now * 1_000, len(unfinished))
-                if charged is None:
-                    raise RefusedError(Code.TOO_FAST, limit_words(account))
-                account_statements.charge(connection, {account.id: charged})
-            tally.write(connection)
-            resend.queue_again(
-                connection,
-                [
-                    (delivery, route.prefix, now + self._rules.validity(account, route))
-                    for delivery, route in routes
-                ],
-                now=now,
-            )
-            facts = {"message": id, "recipients": len(unfinished)}
-            audit.record(connection, Action.MESSAGE_RESEND, account, facts, now=now)
-        return Reply(Code.SENT, sent=len(unfinished), id=id)
+            reply = _or_busy(self._rules.resend(connection, account, id))
+            if reply.error is Code.SENT:
+                facts = {"message": id, "recipients": reply.sent}
+                audit.record(connection, Action.MESSAGE_RESEND, account, facts, now=self._clock())
+            return reply
 
     def _erase(self, account: Account, id: str | None, before: int | None, by: float) -> int:
         total, last = 0, ""
@@ -416,6 +370,13 @@ class Gateway(PageBackend):
         return await asyncio.to_thread(read) or refused.reply
 
 
+def _or_busy(reply: Reply | None) -> Reply:
+    """A reply; raises RefusedError where the account has changed since it was read just now."""
+    if reply is None:
+        raise RefusedError(Code.INTERNAL, "Too busy - try again shortly")
+    return reply
+
+
 def _by_key(apikey: str) -> _Credential:
     if not apikey:
         raise RefusedError(Code.KEY_MISSING)
@@ -461,7 +422,7 @@ def _failure(error: Exception) -> Reply:
         case QueueFullError() | OverdueError():
             return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
     # Its words may hold what was sent; its kind does not.
-    log.error("request failed", extra=error_facts(error))
+    log_error(log, "request failed", error)
     return Reply(Code.INTERNAL, retry_after=5)
 
 

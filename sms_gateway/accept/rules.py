@@ -16,9 +16,10 @@ from ..sms import kinds
 from ..sms.address import Address, AddressError, TooManyNumbersError, parse_recipients
 from ..sms.encoding import Encoding
 from ..sms.ids import new_id
+from ..sms.message import State
 from ..sms.segments import Segments, TextError, count, measure, plain
+from ..store import Store, intake, resend, stops
 from ..store import accounts as account_statements
-from ..store import intake, stops
 from . import repeats
 from .caps import Tally
 
@@ -26,9 +27,11 @@ from .caps import Tally
 class RefusedError(GatewayError):
     """A request that is answered with a code other than 0."""
 
-    def __init__(self, code: Code, note: str = "") -> None:
+    def __init__(self, code: Code, note: str = "", *, for_operator: str = "") -> None:
+        """`for_operator`: why, on the command line, where the reply says less."""
         super().__init__(code.name)
         self.reply = Reply(code, note=note)
+        self.for_operator = for_operator or note or code.sentence
 
 
 class Request(NamedTuple):
@@ -87,32 +90,15 @@ class Acceptance:
     def check(self, account: Account, submission: Submission) -> Request:
         """Everything that can be told without the transaction, in the order of the contract."""
         if not account.enabled:
-            raise RefusedError(Code.KEY_DISABLED)
+            raise RefusedError(Code.KEY_DISABLED, for_operator="the key is disabled")
         # Each of its fields by name would be asked for several times.
         recipients, message, _, key, wanted, reference = submission
         message = plain(message)
-        try:
-            addresses = parse_recipients(recipients, self._region)
-            segments = measure(message)
-        except TooManyNumbersError:
-            raise RefusedError(Code.TOO_MANY if account.multi else Code.NOT_MULTIPLE) from None
-        except (AddressError, TextError) as bad:
-            raise RefusedError(Code.NOT_SENT, str(bad)) from None
-        if segments.parts > self._max_parts:
-            raise RefusedError(Code.NOT_SENT, _too_long(segments.parts, self._max_parts))
+        addresses, segments = self._read(account, recipients, self._region, message)
         if reference:
             _check_reference(reference)
         sender = _chosen(account, wanted) if wanted else account.sender
-        if len(addresses) > 1 and not account.multi:
-            raise RefusedError(Code.NOT_MULTIPLE)
-        if len(addresses) > MAX_RECIPIENTS:
-            raise RefusedError(Code.TOO_MANY)
-        leaving = []
-        for address in addresses:
-            route = self.route(account, address)
-            if wanted and route.sender_for(sender) != sender:
-                raise RefusedError(Code.NOT_SENT, "This sender cannot be shown at this number")
-            leaving.append((address, route, self._parts(message, segments, route)))
+        leaving = self._leaving(account, addresses, message, segments, wanted)
         now = self._clock()
         if account.valid_until is not None and account.valid_until <= now:
             # A copy in memory, found by a key that has ended since; whoever asks anew is told so.
@@ -124,7 +110,7 @@ class Acceptance:
         return Request(
             account,
             name or new_id(now),
-            tuple(leaving),
+            leaving,
             message,
             segments.encoding,
             segments.parts,
@@ -135,12 +121,52 @@ class Acceptance:
             now,
         )
 
-    def _parts(self, message: str, segments: Segments, route: Route) -> int:
-        """The parts that a text takes on a route, whose carriers may lack some characters."""
-        if route.alphabet is None:
-            return segments.parts
+    def _read(
+        self, account: Account, recipients: str, region: str | None, message: str
+    ) -> tuple[Sequence[Address], Segments]:
+        """The numbers of a message, and what its text takes; raises RefusedError."""
         try:
-            parts = count(message, route.alphabet).parts
+            addresses = parse_recipients(recipients, region)
+            segments = measure(message)
+        except TooManyNumbersError:
+            raise RefusedError(Code.TOO_MANY if account.multi else Code.NOT_MULTIPLE) from None
+        except (AddressError, TextError) as bad:
+            raise RefusedError(Code.NOT_SENT, str(bad)) from None
+        if segments.parts > self._max_parts:
+            raise RefusedError(Code.NOT_SENT, _too_long(segments.parts, self._max_parts))
+        return addresses, segments
+
+    def _leaving(
+        self,
+        account: Account,
+        addresses: Sequence[Address],
+        message: str,
+        segments: Segments,
+        wanted: str,
+    ) -> tuple[tuple[Address, Route, int], ...]:
+        """The route of each number, and the parts that the text takes there; raises RefusedError.
+
+        `wanted` is the sender that was asked for; empty leaves it to the route.
+        """
+        if len(addresses) > 1 and not account.multi:
+            raise RefusedError(Code.NOT_MULTIPLE)
+        if len(addresses) > MAX_RECIPIENTS:
+            raise RefusedError(Code.TOO_MANY)
+        leaving = []
+        for address in addresses:
+            route = self.route(account, address)
+            if wanted and route.sender_for(wanted) != wanted:
+                raise RefusedError(Code.NOT_SENT, "This sender cannot be shown at this number")
+            # Nearly all routes leave the alphabet to GSM.
+            usual = route.alphabet is None
+            parts = segments.parts if usual else self._parts(message, route)
+            leaving.append((address, route, parts))
+        return tuple(leaving)
+
+    def _parts(self, message: str, route: Route) -> int:
+        """The parts that a text takes on a route whose carriers have their own alphabet."""
+        try:
+            parts = count(message, route.alphabet or "gsm7").parts
         except TextError as bad:
             raise RefusedError(Code.NOT_SENT, str(bad)) from None
         if parts > self._max_parts:
@@ -150,17 +176,20 @@ class Acceptance:
     def validity(self, account: Account, route: Route) -> int:
         """How long a message is worth delivering, milliseconds: the least that anybody says."""
         validity = self._validity
-        for limit in (account.validity, route.validity):
-            if limit is not None and limit < validity:
-                validity = limit
+        if (limit := account.validity) is not None and limit < validity:
+            validity = limit
+        if (limit := route.validity) is not None and limit < validity:
+            validity = limit
         return validity
 
     def route(self, account: Account, address: Address) -> Route:
         """The way out for a number; raises RefusedError when the account may not send there."""
         if account.countries is not None and address.country not in account.countries:
-            raise RefusedError(Code.UNREACHABLE)
+            told = f"the key may not send to {address.country}"
+            raise RefusedError(Code.UNREACHABLE, for_operator=told)
         if account.free and not self.caps.reach(address.country):
-            raise RefusedError(Code.UNREACHABLE)
+            told = f"free keys may not send to {address.country}"
+            raise RefusedError(Code.UNREACHABLE, for_operator=told)
         if account.test:
             return TEST
         number = address.number
@@ -170,7 +199,8 @@ class Acceptance:
         except KeyError:
             route, may_be_closed = self._way(number)
         if route is None or route.closed:
-            raise RefusedError(Code.UNREACHABLE)
+            told = "the route is closed" if route else "no route has this prefix"
+            raise RefusedError(Code.UNREACHABLE, for_operator=told)
         if may_be_closed and (why := closed_words(account, route, number)):
             raise RefusedError(Code.UNREACHABLE, why)
         return route
@@ -195,6 +225,57 @@ class Acceptance:
             self._insert(connection, batch.accepted)
         batch.charge(connection)
         return replies
+
+    def try_out(self, store: Store, request: Request) -> Reply | None:
+        """The reply that `accept` would give; nothing remains of the request."""
+        with store.write() as connection:
+            (reply,) = self.accept(connection, [request])
+            connection.rollback()
+        return reply
+
+    def resend(self, connection: Connection, account: Account, id: str) -> Reply | None:
+        """Send again the deliveries of a message that are not sent, by the rules for a new message
+        to their recipients; None for an outdated account. Raises RefusedError."""
+        now = self._clock()
+        # The account first, in the order in which accepting locks.
+        account_statements.current(connection, [account.id], lock=True)
+        stored = resend.unfinished(connection, account.id, id)
+        if stored is None:
+            raise RefusedError(Code.ID_UNKNOWN)
+        if not stored.deliveries:
+            raise RefusedError(Code.ALREADY_SENT)
+        numbers = ",".join([delivery.recipient for delivery in stored.deliveries])
+        addresses, segments = self._read(account, numbers, None, stored.text)
+        wanted = repeats.asked_sender(account, stored.sender)
+        request = Request(
+            account,
+            id,
+            self._leaving(account, addresses, stored.text, segments, wanted),
+            stored.text,
+            segments.encoding,
+            segments.parts,
+            stored.sender,
+            "",
+            None,
+            False,
+            now,
+        )
+        # What waits is counted already, and sent once.
+        waiting = frozenset(
+            [each.recipient for each in stored.deliveries if each.state is State.QUEUED]
+        )
+        batch = _Batch(connection, [request], now, self.caps, waiting)
+        reply = batch.reply_to(request)
+        if batch.accepted:
+            again = [
+                (delivery, route.prefix, parts, now + self.validity(account, route))
+                for delivery, (_, route, parts) in zip(
+                    stored.deliveries, request.recipients, strict=True
+                )
+            ]
+            resend.queue_again(connection, again, now=now)
+        batch.charge(connection)
+        return reply
 
     def before(
         self, connection: Connection, account: Account, submission: Submission
@@ -241,14 +322,21 @@ class _Batch:
     """Requests that share a transaction: what it knows of them, and what it has decided so far."""
 
     __slots__ = (
-        "_accepted_before", "_busy_until", "_connection", "_current", "_named", "_stopped",
-        "_tally", "accepted", "repeats",
+        "_accepted_before", "_busy_until", "_connection", "_current", "_has_keys", "_named",
+        "_stopped", "_tally", "accepted", "repeats",
     )  # fmt: skip
 
     def __init__(
-        self, connection: Connection, requests: Sequence[Request], now: int, caps: OperatorCaps
+        self,
+        connection: Connection,
+        requests: Sequence[Request],
+        now: int,
+        caps: OperatorCaps,
+        waiting: frozenset[str] = frozenset(),
     ) -> None:
-        """Read what their replies depend on; the accounts first, as all who lock several do."""
+        """Read what their replies depend on; the accounts first, as all who lock several do.
+
+        What goes to the numbers in `waiting` has been counted before."""
         self._connection = connection
         # Few keys have caps, and only they pay for them.
         counted = (
@@ -260,8 +348,10 @@ class _Batch:
         self._accepted_before = intake.accepted_before(connection, keys, now) if keys else {}
         names = {r.message_id for r in requests if r.is_named}
         self._named = intake.accepted_as(connection, names) if names else {}
+        #: Whether any of the requests has an idempotency key: most batches need not look at each.
+        self._has_keys = bool(keys or names)
         self._stopped = _stopped(connection, requests)
-        self._tally = self._counting(connection, counted, now, caps) if counted else None
+        self._tally = self._counting(connection, counted, now, caps, waiting) if counted else None
         #: New limiter states (microseconds), by account.
         self._busy_until: dict[int, int] = {}
         self.accepted: list[Request] = []
@@ -274,13 +364,14 @@ class _Batch:
         version, next_free = self._current.get(account.id, _GONE)
         if version != account.version:
             return None
-        is_repeatable = request.repeat is not None or request.is_named
         is_stopped = self._stopped and (account.id, request.message_id) in self._stopped
-        if request.is_named and request.message_id in self._named:
-            own = repeats.own_name(self._connection, account, request.message_id, self._named)
-            request = request._replace(message_id=own)
-        if is_repeatable and (first := self._first_reply(request)) is not None:
-            return first
+        has_key = self._has_keys and (request.repeat is not None or request.is_named)
+        if has_key:
+            if request.is_named and request.message_id in self._named:
+                own = repeats.own_name(self._connection, account, request.message_id, self._named)
+                request = request._replace(message_id=own)
+            if (first := self._first_reply(request)) is not None:
+                return first
         if is_stopped:
             return Reply(Code.NOT_SENT, note=STOPPED)
         if self._tally is not None and (refusal := self._tally.refusal(id(came))) is not None:
@@ -290,7 +381,7 @@ class _Batch:
         self.accepted.append(request)
         if self._tally is not None:
             self._tally.add(id(came))
-        if is_repeatable:
+        if has_key:
             self._remember(request)
         return Reply(Code.SENT, len(request.recipients), request.message_id)
 
@@ -350,14 +441,22 @@ class _Batch:
         self.accepted = [r for r in self.accepted if r.repeat is None or r.repeat[0] not in lost]
 
     def _counting(
-        self, connection: Connection, requests: Sequence[Request], now: int, caps: OperatorCaps
+        self,
+        connection: Connection,
+        requests: Sequence[Request],
+        now: int,
+        caps: OperatorCaps,
+        waiting: frozenset[str],
     ) -> Tally:
         """The counters of requests that the rate limit does not refuse anyway."""
         return Tally(
             connection,
             caps,
             {
-                id(r): (r.account, [(address.number, parts) for address, _, parts in r.recipients])
+                id(r): (
+                    r.account,
+                    [(a.number, parts) for a, _, parts in r.recipients if a.number not in waiting],
+                )
                 for r in requests
                 if r.account.rate is None
                 or r.account.rate.admit(

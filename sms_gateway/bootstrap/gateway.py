@@ -1,11 +1,25 @@
-"""The Backend in process, for whatever messages come in by."""
+"""The Backend in process, for whatever messages come in by, and its rules."""
 
 from collections.abc import Awaitable, Callable
 
 from ..accept.gateway import Gateway
+from ..accept.rules import Acceptance
+from ..moments import now
 from ..settings import Settings, milliseconds
 from ..store import Store
 from .upstreams import routes
+
+
+def rules(settings: Settings) -> Acceptance:
+    """The rules by which the gateway accepts."""
+    return Acceptance(
+        routes(settings),
+        default_region=settings.default_region,
+        max_parts=settings.max_parts,
+        validity=milliseconds(settings.validity),
+        caps=settings.caps(),
+        clock=now,
+    )
 
 
 def gateway(

@@ -7,11 +7,10 @@ import click
 from .. import database
 from ..moments import now
 from ..signup.requests import normal_address
-from ..sms.address import AddressError, TooManyNumbersError, parse_recipients
 from ..store import Store, audit, deletion, erase
 from ..store.audit import Action
 from .deleting import erase_closed, looks, scrub, still_submitting
-from .options import CONFIG, settings_of
+from .options import CONFIG, e164, settings_of
 
 
 @click.command()
@@ -36,10 +35,7 @@ def forget(ctx: click.Context, /, who: str, yes: bool, config: Path | None) -> N
         with database.opened(settings) as store:
             _forget_address(store, address, yes)
         return
-    try:
-        (number,) = parse_recipients(who, settings.default_region)
-    except (AddressError, TooManyNumbersError, ValueError):
-        raise click.UsageError(f"{who!r} is no number, and no mail address") from None
+    number = e164(who, settings.default_region)
     if not yes:
         click.confirm(f"Erase everything to and from {number.number}?", abort=True, err=True)
     with database.opened(settings) as store:

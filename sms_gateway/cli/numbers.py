@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -82,12 +83,8 @@ def list_unowned(ctx: click.Context, /, config: Path | None, as_json: bool) -> N
             (row.recipient, row.messages, iso(row.last_at, "seconds"))
             for row in inbox.unowned(connection)
         ]
-    if as_json:
-        names = ("number", "messages", "last_at")
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
-        return
-    for recipient, messages, last_at in (("NUMBER", "MESSAGES", "LAST"), *rows):
-        click.echo(f"{recipient:15}  {messages:>8}  {last_at}")
+    columns = (("number", "NUMBER", "15"), ("messages", "MESSAGES", ">8"), ("last_at", "LAST", ""))
+    _list(rows, columns, as_json)
 
 
 @number.command("list")
@@ -98,15 +95,24 @@ def list_numbers(ctx: click.Context, /, config: Path | None, as_json: bool) -> N
     """List all dedicated numbers with their keys."""
     with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
         rows = [
-            (row.digits, row.account, iso(row.assigned_at, "seconds"))
+            (row.digits, iso(row.assigned_at, "seconds"), row.account)
             for row in inbox.numbers(connection)
         ]
+    columns = (("number", "NUMBER", "15"), ("assigned_at", "ASSIGNED", "20"), ("key", "KEY", ""))
+    _list(rows, columns, as_json)
+
+
+def _list(
+    rows: Sequence[tuple[object, ...]], columns: Sequence[tuple[str, str, str]], as_json: bool
+) -> None:
+    """Print rows: as JSON by the columns' names, else under their headings, in their formats."""
+    names, headings, formats = zip(*columns, strict=True)
     if as_json:
-        names = ("number", "key", "assigned_at")
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
         return
-    for digits, account, assigned_at in (("NUMBER", "KEY", "ASSIGNED"), *rows):
-        click.echo(f"{digits:15}  {assigned_at:20}  {account}")
+    for row in (headings, *rows):
+        cells = [format(cell, form) for cell, form in zip(row, formats, strict=True)]
+        click.echo("  ".join(cells))
 
 
 @number.command()

@@ -9,20 +9,18 @@ import click
 from sqlalchemy import Connection
 
 from .. import database
-from ..accept.caps import reached
-from ..accept.rules import closed_words
-from ..accounts import Account, key_hash
-from ..bootstrap import upstreams
-from ..caps import OperatorCaps
+from ..accept.rules import Acceptance, RefusedError
+from ..accounts import ANY_SENDER, Account, key_hash
+from ..backend import Reply, Submission
+from ..bootstrap import gateway, upstreams
+from ..codes import Code
 from ..errors import UnavailableError
 from ..moments import now
 from ..routing.routes import TEST, Route
-from ..settings import Settings
 from ..settings.values import show_milliseconds
-from ..sms.address import Address
 from ..sms.kinds import NAMES
 from ..sms.readings import Reading, readings
-from ..store import accounts, queue, stops, workers
+from ..store import accounts, queue, workers
 from .options import CONFIG, e164, settings_of
 
 
@@ -49,6 +47,8 @@ def list_routes(ctx: click.Context, /, config: Path | None, as_json: bool) -> No
 @click.argument("number")
 @click.option("--key", "name", metavar="NAME", help="For the key of this name.")
 @click.option("--apikey", metavar="KEY", help="For this key.")
+@click.option("--message", metavar="TEXT", help="With this text.")
+@click.option("--sender", metavar="SENDER", default="", help="From this sender.")
 @CONFIG
 @click.pass_context
 def check(
@@ -57,25 +57,70 @@ def check(
     number: str,
     name: str | None,
     apikey: str | None,
+    message: str | None,
+    sender: str,
     config: Path | None,
 ) -> None:
     """Say where a message to NUMBER would go, and why; nothing is sent.
 
-    The exit status is 1 when it would be refused.
+    Every rule is asked that a message is accepted by. The exit status is 1 when it would be
+    refused.
     """
     settings = settings_of(ctx, config)
-    routes = upstreams.routes(settings)
+    routes, rules = upstreams.routes(settings), gateway.rules(settings)
     address = e164(number, settings.default_region)
     (reading,) = readings(number, settings.default_region)
-    with database.opened(settings) as store, store.read() as connection:
-        account = _account(connection, name, apikey)
-        found = TEST if account is not None and account.test else routes.find(address.number)
-        refusal = _refusal(connection, account, address, found, settings.caps())
-        for line in told(connection, settings, reading, account, found):
+    with database.opened(settings) as store:
+        with store.read() as connection:
+            account = _account(connection, name, apikey)
+            found = TEST if account is not None and account.test else routes.find(address.number)
+            lines = [*told(connection, rules, reading, account, found)]
+        for line in lines:
             click.echo(line)
+        try:
+            # Any text will do where none is given: one character of every alphabet.
+            text = "x" if message is None else message
+            submission = Submission(number, text, sender=sender)
+            request = rules.check(account or _ANYBODY, submission)
+            if message is not None:
+                click.echo(f"{request.encoding}, parts: {request.recipients[0][2]}")
+            refusal = None if account is None else _refusal(rules.try_out(store, request))
+        except RefusedError as error:
+            refusal = _told(error.reply.error, error.for_operator)
     if refusal:
         raise UnavailableError(f"it would be refused: {refusal}")
     click.echo("it would be accepted")
+
+
+def _refusal(reply: Reply | None) -> str:
+    """Why a message would be refused; empty if it would not."""
+    if reply is None:
+        return "the key has changed meanwhile; try again"
+    return _told(reply.error, reply.note or reply.error.sentence) if reply.error else ""
+
+
+def _told(code: Code, why: str) -> str:
+    """A code and its reason, within a sentence."""
+    return f"code {code:d}, " + (why[0].lower() + why[1:] if why[1:2].islower() else why)
+
+
+# A key that may do all that keys may.
+_ANYBODY = Account(
+    id=0,
+    name="",
+    key_hint="",
+    enabled=True,
+    multi=True,
+    test=False,
+    rate=None,
+    countries=None,
+    sender="",
+    senders=frozenset({ANY_SENDER}),
+    mail_address="",
+    mail_senders=None,
+    version=0,
+    created_at=0,
+)
 
 
 def _account(connection: Connection, name: str | None, apikey: str | None) -> Account | None:
@@ -91,36 +136,9 @@ def _account(connection: Connection, name: str | None, apikey: str | None) -> Ac
     return found
 
 
-def _refusal(
-    connection: Connection,
-    account: Account | None,
-    address: Address,
-    found: Route | None,
-    caps: OperatorCaps,
-) -> str:
-    """Why a message would be refused, in the order of the contract; empty if it would not."""
-    if account is not None and not account.enabled:
-        return "code 40, the key is disabled"
-    country = account is None or account.countries is None or address.country in account.countries
-    if not country:
-        return f"code 99, the key may not send to {address.country}"
-    if found is None or found.closed:
-        return "code 99, " + ("the route is closed" if found else "no route has this prefix")
-    if account is not None and account.free and not caps.reach(address.country):
-        return f"code 99, free keys may not send to {address.country}"
-    if found is not TEST and (why := closed_words(account, found, address.number)):
-        return f"code 99, {why}"
-    if account is not None and stops.blocked(connection, [account.id], [address.number]):
-        return f"code 7, {stops.REASON}"
-    if account is not None:
-        why = reached(connection, account, caps, [(address.number, 1)], now())
-        return f"code 100, {why}" if why else ""
-    return ""
-
-
 def told(
     connection: Connection,
-    settings: Settings,
+    rules: Acceptance,
     reading: Reading,
     account: Account | None,
     found: Route | None,
@@ -143,9 +161,7 @@ def told(
             yield f"  {name}: {value}"
     if account is not None:
         yield f"from {found.sender_for(account.sender) or 'whoever the carrier puts there'}"
-        limits = (_milliseconds(settings), account.validity, found.validity)
-        least = min(limit for limit in limits if limit is not None)
-        yield f"worth delivering for {show_milliseconds(least)}"
+        yield f"worth delivering for {show_milliseconds(rules.validity(account, found))}"
     until = found.quiet and found.quiet.until(reading.number, now())
     if until:
         yield f"now are quiet hours: it would wait until {queue.moment(until)}"
@@ -161,10 +177,6 @@ def told(
         chosen = ", ".join(serving if found.weights else serving[:1]) or "none"
         named = ", ".join(each for each in found.upstreams if each in left)
         yield f"worker {worker} sends by {chosen}" + (f"; it has left {named}" if named else "")
-
-
-def _milliseconds(settings: Settings) -> int:
-    return int(settings.validity.total_seconds() * 1_000)
 
 
 def described(route: Route) -> dict[str, Any]:

@@ -7,7 +7,7 @@
 ```
 """
 
-import random
+from ..backoff import pause, spread
 
 #: The pauses of a number, in milliseconds: they double from the first to the longest.
 _FIRST, _LONGEST = 1_000, 300_000
@@ -75,5 +75,4 @@ class _Busy:
         self.is_tried = False
 
     def pause(self) -> int:
-        pause = min(_FIRST << min(self.times - 1, 20), _LONGEST)
-        return int(pause * random.uniform(0.8, 1.2))  # noqa: S311 - spread, not secrecy
+        return int(spread(pause(self.times, _FIRST, _LONGEST)))

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from ..backoff import spread
+from ..log import log_error
 from ..moments import now
 from ..store import Store, audit, deletion, erase
 
@@ -35,9 +36,9 @@ async def keep_house(store: Store, history: int | None) -> None:
             if history is not None:
                 await erase_before(store, now() - history)
         except Exception as error:
-            log.error("history not erased", extra={"error": type(error).__name__})
+            log_error(log, "history not erased", error)
         # Several workers are not to come at once.
-        await asyncio.sleep(_EVERY * random.uniform(0.9, 1.1))  # noqa: S311 - spread, not secrecy
+        await asyncio.sleep(spread(_EVERY, 0.1))
 
 
 async def keep_trail(store: Store, kept: int) -> None:
@@ -47,8 +48,8 @@ async def keep_trail(store: Store, kept: int) -> None:
         try:
             await _written_on(store, partial(_prune, now() - kept))
         except Exception as error:
-            log.error("audit trail not shortened", extra={"error": type(error).__name__})
-        await asyncio.sleep(_EVERY_DAY * random.uniform(0.9, 1.1))  # noqa: S311 - spread
+            log_error(log, "audit trail not shortened", error)
+        await asyncio.sleep(spread(_EVERY_DAY, 0.1))
 
 
 async def erase_before(store: Store, before: int) -> tuple[int, int]:

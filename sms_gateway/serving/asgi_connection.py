@@ -19,7 +19,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from .. import callers
 from ..callers import Caller, Face
 from ..web import unreadable
-from ..web.express import Headers
+from ..web.express import Headers, is_host
 from .admission import Admission
 
 # The most bytes of a head, and of what stands around the pieces of a chunked body: sizes, their
@@ -42,7 +42,7 @@ _HEAD = re.compile(
     re.IGNORECASE,
 )
 # RFC 9112, section 3.2: who speaks HTTP/1.1 says once which host is meant.
-_HOST = re.compile(rb"\nhost:", re.IGNORECASE)
+_HOST = re.compile(rb"\nhost:([^\r]*)", re.IGNORECASE)
 _NO_HOST = re.compile(rb"[^\r\n]* HTTP/1\.0\r")
 _ABOVE_ASCII = re.compile(rb"[\x80-\xff]")
 # What no method begins with (RFC 9110, section 5.6.2), so no request either: TLS, mostly.
@@ -226,8 +226,10 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         head = _HEAD.match(self._head)
         if not head:
             raise ValueError
-        hosts = len(_HOST.findall(head[0]))
-        if hosts > 1 or not (hosts or _NO_HOST.match(head[0].lstrip(b"\r\n"))):
+        hosts = _HOST.findall(head[0])
+        if len(hosts) > 1 or not (hosts or _NO_HOST.match(head[0].lstrip(b"\r\n"))):
+            raise ValueError
+        if hosts and not is_host(hosts[0]):
             raise ValueError
         self._around, self._pieces, self._head, self._in_body = 0, 0, b"", True
         return super()._on_headers_complete()

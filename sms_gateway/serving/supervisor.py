@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from ..backoff import pause
+
 log = logging.getLogger(__name__)
 
 #: Exit status of a process whose settings are wrong: starting it again would not help.
@@ -52,7 +54,8 @@ class _Kept:
         self.pid: int | None = None
         #: When it was started, and when it is to be started next; of the monotonic clock.
         self.born = self.due = 0.0
-        self.pause = 0.0
+        #: How often in a row it died soon after its start.
+        self.deaths = 0
 
 
 def supervise(children: Sequence[Child], *, grace: float = GRACE) -> int:
@@ -183,9 +186,10 @@ def _bury(kept: _Kept, status: int) -> int | None:
 
 def _put_off(kept: _Kept, facts: dict[str, object]) -> None:
     steady = time.monotonic() - kept.born >= _STEADY
-    kept.pause = 0.0 if steady else min(max(0.5, 2 * kept.pause), _LONGEST_PAUSE)
-    kept.due = time.monotonic() + kept.pause
-    log.error("died", extra={"child": kept.child.name} | facts | {"restart_in": kept.pause})
+    kept.deaths = 0 if steady else kept.deaths + 1
+    wait = pause(kept.deaths, 0.5, _LONGEST_PAUSE) if kept.deaths else 0.0
+    kept.due = time.monotonic() + wait
+    log.error("died", extra={"child": kept.child.name} | facts | {"restart_in": wait})
 
 
 def _stop(family: Sequence[_Kept], grace: float) -> None:

@@ -11,7 +11,8 @@ from email.utils import formatdate, make_msgid
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from ..log import error_facts
+from ..backoff import pause
+from ..log import log_error
 from ..moments import now
 from ..network.errors import explain
 from ..store import Store, key_requests
@@ -104,7 +105,7 @@ class Postman:
                 if await asyncio.to_thread(self.send_one):
                     continue
             except Exception as error:
-                log.error("postman failed", extra=error_facts(error))
+                log_error(log, "postman failed", error)
             await asyncio.sleep(self._poll)
 
     def send_one(self) -> bool:
@@ -147,8 +148,7 @@ class Postman:
 
     def _later(self, request: KeyRequest) -> int:
         # Half a minute, doubling to an hour, until the request expires.
-        pause: int = min(30_000 << min(request.attempts, 10), _HOUR)
-        return self._clock() + pause
+        return self._clock() + int(pause(request.attempts + 1, 30_000, _HOUR))
 
     def _confirm(self, request: KeyRequest, token: str) -> EmailMessage:
         _ = words(request.language).gettext

@@ -29,7 +29,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import GatewayError
-from ..log import error_facts
+from ..log import log_error
 from .engine import Store, Writer
 from .outcome import OutcomeUnknownError, OverdueError
 
@@ -235,11 +235,11 @@ class GroupCommit(Generic[Item, Result]):
                 done(result)
             except Exception as error:
                 # One that cannot be told must not keep its neighbours from being told.
-                log.error("a result was not taken", extra=error_facts(error))
+                log_error(log, "a result was not taken", error)
 
 
 def _failed(batch: _Batch[Item, Result], error: Exception) -> list[Result | Exception]:
-    log.error("commit failed", extra={"items": len(batch), **error_facts(error)})
+    log_error(log, "commit failed", error, items=len(batch))
     return [error] * len(batch)
 
 

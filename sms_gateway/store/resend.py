@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
@@ -25,13 +26,21 @@ class Unfinished:
     state: State
 
 
-def unfinished(connection: Connection, account_id: int, message_id: str) -> list[Unfinished] | None:
-    """The deliveries of a message that are not sent; None when the account has no such message.
+class Stored(NamedTuple):
+    """A message that is to be sent again, as far as it was not sent."""
 
-    They are locked until the transaction ends, so that nobody claims them meanwhile.
+    sender: str
+    text: str
+    deliveries: list[Unfinished]
+
+
+def unfinished(connection: Connection, account_id: int, message_id: str) -> Stored | None:
+    """A message with its deliveries that are not sent; None when the account has no such message.
+
+    The deliveries are locked until the transaction ends, so that nobody claims them meanwhile.
     """
     found = connection.execute(
-        select(message.c.id)
+        select(message.c.sender, message.c.text)
         .where(message.c.id == message_id)
         .where(message.c.account_id == account_id)
         .where(message.c.erased_at.is_(None))
@@ -46,10 +55,11 @@ def unfinished(connection: Connection, account_id: int, message_id: str) -> list
         .order_by(delivery.c.id)
         .with_for_update()
     )
-    return [
+    deliveries = [
         Unfinished(id=r.id, recipient=r.recipient, parts=r.parts, state=State(r.state))
         for r in rows
     ]
+    return Stored(found.sender, found.text, deliveries)
 
 
 _HURRY = (
@@ -65,6 +75,7 @@ _AGAIN = (
     .values(
         state=State.QUEUED,
         route=bindparam("prefix"),
+        parts=bindparam("new_parts"),
         due_at=bindparam("now"),
         expires_at=bindparam("until"),
         attempts=0,
@@ -76,34 +87,37 @@ _AGAIN = (
 
 def queue_again(
     connection: Connection,
-    deliveries: Sequence[tuple[Unfinished, str, int]],
+    deliveries: Sequence[tuple[Unfinished, str, int, int]],
     *,
     now: int,
 ) -> None:
-    """Put deliveries to the head of the queue, each with the prefix of its route and the time
-    (milliseconds) when it expires there.
+    """Put deliveries to the head of the queue, each with the prefix of its route, the
+    parts that the text takes there, and the time (milliseconds) when it expires there.
 
     What is queued already is tried at once; what had ended begins anew, all its parts with it.
     """
-    hurried = [d.id for d, _, _ in deliveries if d.state is State.QUEUED]
+    hurried = [d.id for d, _, _, _ in deliveries if d.state is State.QUEUED]
     if hurried:
         connection.execute(_HURRY, [{"delivery_id": id, "now": now} for id in hurried])
     ended = [each for each in deliveries if each[0].state in _UNSENT]
     if ended:
-        connection.execute(delete(part).where(part.c.delivery_id.in_([d.id for d, _, _ in ended])))
+        connection.execute(
+            delete(part).where(part.c.delivery_id.in_([d.id for d, _, _, _ in ended]))
+        )
         connection.execute(
             _AGAIN,
             [
                 {
                     "delivery_id": d.id,
                     "prefix": prefix,
+                    "new_parts": parts,
                     "now": now,
                     "until": expires_at,
                     "duplicate": d.state is State.UNCERTAIN,
                 }
-                for d, prefix, expires_at in ended
+                for d, prefix, parts, expires_at in ended
             ],
         )
     record_steps(
-        connection, [(d.id, now, 0, "resend", f"it was {d.state}") for d, _, _ in deliveries]
+        connection, [(d.id, now, 0, "resend", f"it was {d.state}") for d, _, _, _ in deliveries]
     )

@@ -12,7 +12,6 @@ free ──request──► waiting ──answer, judged──► free
 
 import asyncio
 import logging
-import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,8 @@ from typing import Literal, Protocol, runtime_checkable
 from urllib.parse import urlencode, urlsplit
 
 from .. import __version__
-from ..log import error_facts
+from ..backoff import pause, spread
+from ..log import error_facts, log_error
 from ..network.client_tls import client_context
 from ..remote.answers import Answer as HttpAnswer
 from ..remote.answers import InvalidAnswerError
@@ -182,7 +182,8 @@ class HttpUpstream:
         self._freed = asyncio.Event()
         # While it is away nothing is tried, and then one request at a time until one is answered.
         self._away_until: float | None = None
-        self._delay = options.reconnect_delay
+        #: How often in a row it was not reached.
+        self._failures = 0
         self._trouble = ""
         self._poll: ReceiptPoll | None = None
         if isinstance(provider, IsAsked):
@@ -288,7 +289,7 @@ class HttpUpstream:
         except Exception as error:
             # Half a surrogate pair in a text is no character; all else may be mended meanwhile.
             lasts = isinstance(error, UnicodeEncodeError)
-            log.error("request not made", extra={"upstream": self.name, **error_facts(error)})
+            log_error(log, "request not made", error, upstream=self.name)
             outcome = Outcome.REFUSED if lasts else Outcome.RETRY
             return Judgement(outcome=outcome, reason="its request could not be made")
         try:
@@ -306,7 +307,7 @@ class HttpUpstream:
             self._be_back()
             return Judgement(outcome=Outcome.UNANSWERED, reason=f"odd answer: {error}")
         except Exception as error:
-            log.error("answer not read", extra={"upstream": self.name, **error_facts(error)})
+            log_error(log, "answer not read", error, upstream=self.name)
             return Judgement(outcome=Outcome.UNANSWERED, reason="odd answer: it could not be read")
         if judgement.is_locked_out:
             self._be_locked_out(judgement.reason)
@@ -365,9 +366,10 @@ class HttpUpstream:
     def _be_away(self, why: str) -> None:
         log.warning("cannot connect", extra={"upstream": self.name, "why": why})
         self._trouble = why
-        spread = random.uniform(0.8, 1.2)  # noqa: S311 - not all gateways at once
-        self._away_until = self._now() + self._delay * spread
-        self._delay = min(self._delay * 2, self._options.reconnect_delay_max)
+        options = self._options
+        self._failures += 1
+        wait = pause(self._failures, options.reconnect_delay, options.reconnect_delay_max)
+        self._away_until = self._now() + spread(wait)
 
     def _be_locked_out(self, why: str) -> None:
         # Nothing is lost, and nothing goes, until somebody changes a setting.
@@ -380,7 +382,7 @@ class HttpUpstream:
     def _be_back(self) -> None:
         self._away_until = None
         self._trouble = ""
-        self._delay = self._options.reconnect_delay
+        self._failures = 0
 
     def _until_free(self) -> float | None:
         """Seconds until time alone makes it free; None while an answer has to."""

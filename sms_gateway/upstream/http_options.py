@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import parse_qsl
+
+from .url_options import check_limits, from_query
 
 #: The most secrets of an address: the new one and those that a provider may still use.
 MOST_SECRETS = 3
@@ -61,10 +62,7 @@ class HttpOptions:
         for name in ("cafile", "certfile", "keyfile", "tls_name"):
             if getattr(self, name) and not self.url.startswith("https:"):
                 raise ValueError(f"{name}: only https:// has certificates")
-        for name, (least, most) in _LIMITS.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise ValueError(f"{name}={value}: allowed is {least:g} to {most:g}")
+        check_limits(_LIMITS, {name: getattr(self, name) for name in _LIMITS})
         secrets = self.push_secrets()
         if len(secrets) > MOST_SECRETS or not all(map(_SECRET.fullmatch, secrets)):
             raise ValueError(
@@ -77,32 +75,7 @@ class HttpOptions:
         return tuple(self.push_secret.split(",")) if self.push_secret else ()
 
 
-def from_query(options: type[HttpOptions], query: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options in the query of a URL, by name and in their types, and those `given` beside it.
-
-    Raises ValueError, in one line that names the parameter and what is allowed; it never holds a
-    value that may be a secret.
-    """
+def options_of(options: type[HttpOptions], query: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """See `from_query`, for the options of a kind of server."""
     types = {each.name: each.type for each in fields(options) if each.name != "url"}
-    found = dict(given)
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in types:
-            raise ValueError(f"{name}: no such parameter; allowed are {', '.join(types)}")
-        if name in found:
-            raise ValueError(f"{name}: given twice")
-        found[name] = _value(name, types[name], value)
-    return found
-
-
-def _value(name: str, kind: Any, value: str) -> Any:
-    if kind is str:
-        return value
-    if kind is bool:
-        if value not in ("0", "1"):
-            raise ValueError(f"{name}={value}: allowed is 0 or 1")
-        return value == "1"
-    try:
-        return int(value) if kind is int else float(value)
-    except ValueError:
-        told = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{name}={value}: allowed is {told}") from None
+    return from_query(types, _LIMITS, query, given)

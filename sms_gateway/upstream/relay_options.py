@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from .http_options import HttpOptions, from_query
+from .http_options import HttpOptions, options_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,4 +66,4 @@ def options_from_url(url: str) -> RelayOptions:
     netloc = f"[{host}]" if ":" in host else host
     netloc += "" if port is None else f":{port}"
     plain = parts._replace(netloc=netloc, query="", fragment="").geturl()
-    return RelayOptions(url=plain, **from_query(RelayOptions, parts.query, given))
+    return RelayOptions(url=plain, **options_of(RelayOptions, parts.query, given))

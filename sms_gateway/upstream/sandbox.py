@@ -10,12 +10,13 @@ import logging
 import secrets
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from ..moments import now
 from ..sms.message import State
 from ..sms.receipt import Receipt
 from . import Answer, Delivery, Incoming, Outcome, Sink, pending_parts
+from .url_options import check_limits, from_query
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ _STOP = 5.0
 
 #: The options of a URL with the least and the most they may be.
 OPTIONS = {"delay": (0.0, 86_400.0), "timeout": (0.01, 600.0), "window": (1.0, 10_000.0)}
+_TYPES = {"delay": float, "timeout": float, "window": int}
 
 _Event = Answer | Receipt | Incoming
 
@@ -125,19 +127,9 @@ class SandboxUpstream:
         parts = urlsplit(url)
         if parts.netloc or parts.path or parts.fragment:
             raise ValueError("sandbox: has no host or path, only options")
-        given: dict[str, float] = {}
-        for option, value in parse_qsl(parts.query, keep_blank_values=True):
-            if option not in OPTIONS:
-                raise ValueError(f"{option} is none of the options {', '.join(OPTIONS)}")
-            least, most = OPTIONS[option]
-            try:
-                given[option] = int(value) if option == "window" else float(value)
-            except ValueError:
-                raise ValueError(f"{option} is not a number") from None
-            if not least <= given[option] <= most:
-                raise ValueError(f"{option} is not between {least:g} and {most:g}")
-        window = int(given.pop("window", 100))
-        return cls(name, window=window, **given)
+        given = from_query(_TYPES, OPTIONS, parts.query)
+        check_limits(OPTIONS, given)
+        return cls(name, **given)
 
     def is_bound(self) -> bool:
         """See `Upstream.is_bound`."""

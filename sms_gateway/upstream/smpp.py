@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import math
-import random
 import ssl
 from collections import deque
 from typing import NamedTuple
 
+from ..backoff import pause, spread
 from ..moments import now
 from ..network.client_tls import client_context
 from ..network.connecting import ConnectError, Host
@@ -148,18 +148,20 @@ class SmppUpstream:
 
     async def _stay_connected(self) -> None:
         options = self._options
-        delay = options.reconnect_delay
+        failures = 0
         while True:
             began = self._now()
             self._was_useful = self._was_strange = self._was_bound = False
             self._refusal = None
             await self._connect_once()
             if self._was_useful or self._now() - began > options.reconnect_delay_max:
-                delay = options.reconnect_delay
-            wait = options.locked_out_delay if self._is_locked_out() else delay
+                failures = 0
+            failures += 1
+            wait = pause(failures, options.reconnect_delay, options.reconnect_delay_max)
+            if self._is_locked_out():
+                wait = options.locked_out_delay
             # Spread, so that not all gateways come back at once to a carrier that was away.
-            await asyncio.sleep(wait * random.uniform(0.8, 1.2))  # noqa: S311
-            delay = min(delay * 2, options.reconnect_delay_max)
+            await asyncio.sleep(spread(wait))
 
     async def _connect_once(self) -> None:
         """Connect, and stay until the connection ends."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from ..log import log_error
 from ..smpp.pdu import DataSm, DeliverSm
 from ..smpp.status import OK, QUEUE_FULL, SYSTEM_ERROR
 from ..sms.receipt import Receipt
@@ -43,8 +44,8 @@ class Inbox:
             return
         try:
             stored = self.store(pdu, sink)
-        except Exception:
-            log.exception("cannot take an offer", extra={"upstream": self._upstream})
+        except Exception as error:
+            log_error(log, "cannot take an offer", error, upstream=self._upstream)
             link.respond(pdu, SYSTEM_ERROR)
             return
         if stored is None:

@@ -1,14 +1,15 @@
 """The options of a bind to an SMSC, and their form as a URL."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Literal, get_args
+from urllib.parse import unquote, urlsplit
 
 from phonenumbers import SUPPORTED_REGIONS
 
 from ..sms.encoding import DefaultAlphabet
 from ..sms.receipt_words import read_words
 from . import ReceiptsOf
+from .url_options import check_limits, from_query
 
 #: smpp:// and smpps://, as they are registered with IANA.
 _PORTS = {"smpp": 2775, "smpps": 3550}
@@ -108,10 +109,7 @@ class SmppOptions:
             value = getattr(self, name)
             if not value.isascii() or not value.isprintable() or len(value) > limit:
                 raise ValueError(f"{name}: at most {limit} ASCII characters are allowed")
-        for name, (least, most) in _LIMITS.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise ValueError(f"{name}={value}: allowed is {least:g} to {most:g}")
+        check_limits(_LIMITS, {name: getattr(self, name) for name in _LIMITS})
         for name, words in _WORDS.items():
             if getattr(self, name) not in words:
                 raise ValueError(f"{name}={getattr(self, name)}: allowed are {', '.join(words)}")
@@ -151,13 +149,7 @@ def options_from_url(url: str) -> SmppOptions:
             "nothing but ?name=value may follow the port; special characters in user and "
             "password are written as %XX"
         )
-    given: dict[str, Any] = {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in PARAMETERS:
-            raise ValueError(f"{name}: no such parameter; allowed are {', '.join(PARAMETERS)}")
-        if name in given:
-            raise ValueError(f"{name}: given twice")
-        given[name] = _value(name, value)
+    given = from_query(PARAMETERS, _LIMITS, parts.query)
     return SmppOptions(
         host=host or "",
         port=_PORTS[parts.scheme] if port is None else port,
@@ -166,14 +158,3 @@ def options_from_url(url: str) -> SmppOptions:
         password=unquote(parts.password or ""),
         **given,
     )
-
-
-def _value(name: str, value: str) -> Any:
-    if name not in _LIMITS:
-        return value
-    whole = PARAMETERS[name] is int
-    try:
-        return int(value) if whole else float(value)
-    except ValueError:
-        kind = "a whole number" if whole else "a number"
-        raise ValueError(f"{name}={value}: allowed is {kind}") from None

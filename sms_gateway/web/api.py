@@ -13,6 +13,7 @@ from .. import callers
 from ..backend import Backend, OnReply, Reply, Submission, awaited, call_back
 from ..codes import Code
 from ..moments import read_iso
+from ..network.asgi_body import UnusableError, receive_body
 from ..remote.batching import MEDIA_TYPE
 from . import params
 from .express import Entry, OnResponse, Response, send_response
@@ -120,8 +121,8 @@ async def _serve(
         await send_response(send, response(reply, wants_json(headers), status=405, headers=allow))
         return
     try:
-        body = await params.receive_body(receive) if method == "POST" else b""
-    except params.UnusableError as error:
+        body = await receive_body(receive) if method == "POST" else b""
+    except UnusableError as error:
         answer = _unusable(error, query, headers)
     else:
         answer = await awaited(_answer, backend, operation, method, query, headers, body)
@@ -147,7 +148,7 @@ def _answer(
         key = _idempotency_key(headers) if b"idempotency-key" in headers else ""
         if operation.only is not None:
             _check_names(operation.only, fields)
-    except params.UnusableError as error:
+    except UnusableError as error:
         on_response(_unusable(error, query, headers))
         return
     on_answer = partial(_respond, on_response, takes_calls, headers, fields)
@@ -183,7 +184,7 @@ def _check_names(known: frozenset[str], fields: Fields) -> None:
     if not fields.keys() <= known:
         names = ", ".join(sorted(known))
         why = f"Only these parameters are understood here: {names}"
-        raise params.UnusableError(400, _naming(why, fields))
+        raise UnusableError(400, _naming(why, fields))
 
 
 def _answer_many(
@@ -214,7 +215,7 @@ def _submit_call(backend: Backend, call: object, on_reply: OnReply) -> None:
     """Submit one of many calls."""
     try:
         fields, key = _call(call)
-    except params.UnusableError as error:
+    except UnusableError as error:
         on_reply(not_sent(error.why))
         return
     try:
@@ -226,7 +227,7 @@ def _submit_call(backend: Backend, call: object, on_reply: OnReply) -> None:
 def _call(call: object) -> tuple[Fields, str]:
     """The parameters of one of many calls, and its idempotency key. Raises UnusableError."""
     if not isinstance(call, dict):
-        raise params.UnusableError(400, "The call is not a JSON object")
+        raise UnusableError(400, "The call is not a JSON object")
     fields = params.named(call)
     fields["apikey"] = fields.get("apikey", "").strip()
     key = fields.get("idempotency_key")
@@ -250,9 +251,7 @@ def _media_type(headers: Mapping[bytes, bytes]) -> bytes:
     return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
-def _unusable(
-    error: params.UnusableError, query: bytes, headers: Mapping[bytes, bytes]
-) -> Response:
+def _unusable(error: UnusableError, query: bytes, headers: Mapping[bytes, bytes]) -> Response:
     close = ((b"connection", b"close"),) if error.status in (408, 413) else ()
     return response(
         not_sent(error.why), _json_asked_for(query, headers), status=error.status, headers=close
@@ -292,9 +291,7 @@ def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:
 
 def _checked(key: str) -> str:
     if not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise params.UnusableError(
-            400, "The Idempotency-Key is not 1 to 255 visible ASCII characters"
-        )
+        raise UnusableError(400, "The Idempotency-Key is not 1 to 255 visible ASCII characters")
     return key
 
 

@@ -71,6 +71,18 @@ _UNUSUAL = frozenset({
 })  # fmt: skip
 
 
+# A host, which may be empty, and a port (RFC 3986, section 3.2), with blanks around them.
+_HOST = re.compile(
+    rb"[ \t]*+(?:\[[0-9A-Fa-f:.]++\]|\[[vV][0-9A-Fa-f]++\.[!$&-.0-;=A-Z_a-z~]++\]"
+    rb"|(?:[!$&-.0-9;=A-Z_a-z~]|%[0-9A-Fa-f]{2})*+)(?::[0-9]*+)?[ \t]*+"
+)
+
+
+def is_host(value: bytes) -> bool:
+    """Whether a Host header may have this value (RFC 9112, section 3.2)."""
+    return _HOST.fullmatch(value) is not None
+
+
 def read(data: bytes) -> tuple[Head, bytes, int] | None:
     """The one request that these bytes are or begin: its head, its body as far as it came, and how
     many bytes of that are still to come. None when it is not in the plain form.
@@ -120,6 +132,7 @@ def _headers(written: bytes) -> Mapping[bytes, bytes] | None:
     plain = (
         len(headers) == len(lines) <= MOST_HEADERS
         and b"host" in headers
+        and is_host(headers[b"host"])
         and _UNUSUAL.isdisjoint(headers)
         and headers.get(b"connection", b"keep-alive").lower() == b"keep-alive"
     )

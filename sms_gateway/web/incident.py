@@ -3,7 +3,7 @@
 import logging
 import secrets
 
-from ..log import error_facts
+from ..log import log_error
 
 log = logging.getLogger(__name__)
 
@@ -11,5 +11,5 @@ log = logging.getLogger(__name__)
 def report(error: BaseException) -> str:
     """Log by which types of exception and where it happened; return a short name for it."""
     incident = secrets.token_hex(4)
-    log.error("incident", extra={"incident": incident, **error_facts(error)})
+    log_error(log, "incident", error, incident=incident)
     return incident

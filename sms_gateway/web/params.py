@@ -5,7 +5,6 @@ A parameter of the body wins over one of the query with the same name, and eithe
 are joined, by comma, whether they come as `recipients`, `recipients[]` or `recipients[0]`.
 """
 
-import asyncio
 import codecs
 import json
 import re
@@ -19,7 +18,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 from starlette.types import Receive, Scope
 
-from ..errors import GatewayError
+from ..network.asgi_body import UnusableError, receive_body
 from ..remote.batching import MOST_CALLS
 
 #: All parameters that some path of the API takes.
@@ -30,18 +29,11 @@ NAMES = frozenset([
 # What may be a whole number in JSON. As a time to delete by it could be meant in three ways, and no
 # key and no id is one.
 _NUMBERS = frozenset({"recipients", "message", "sender", "reference", "after", "limit"})
-#: The largest request body, in bytes. Four numbers and the longest text, every character of it
-#: percent-escaped, are a tenth of that.
-MAX_BODY = 256 * 1024
-_READ_AWAY = 16 * MAX_BODY
-#: The most pieces in which a body may arrive; a client has to work hard to need as many.
-MAX_PIECES = 4096
 #: The most fields of one form, and numbers in a list of JSON; more than that is not for us.
 MAX_FIELDS = 64
 #: The most unknown parameters that are named in a note.
 MOST_NAMED = 3
-#: Seconds in which a body has to be complete.
-BODY_SECONDS = 30.0
+
 
 # ASCII and ISO 8859-1 mean Windows-1252 on the Web (Encoding Standard, section 4.2).
 _WESTERN = "cp1252"
@@ -66,15 +58,6 @@ _NAME = re.compile("[A-Za-z][A-Za-z_-]{0,19}")
 _OPTION = re.compile(rb';[ \t]*([^\s;="]++)=(?:"((?:[^"\\]|\\.)*+)"|([^;]*+))', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _OF_FILES = (b"filename", b"filename*")
-
-
-class UnusableError(GatewayError):
-    """A request whose parameters cannot be read: the HTTP status, and why, in our words only."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
-        self.why = why
 
 
 async def receive(scope: Scope, receive: Receive) -> dict[str, str]:
@@ -339,34 +322,3 @@ def _parts(body: bytes, boundary: bytes) -> Iterable[tuple[dict[bytes, bytes], b
     if not ended:
         raise UnusableError(400, "The body is not a multipart form")
     return [(headers, bytes(content)) for headers, content in parts]
-
-
-async def receive_body(receive: Receive) -> bytes:
-    """The whole body. Raises UnusableError (400, 408, 413)."""
-    message = await receive()
-    body = bytearray(message.get("body", b""))
-    received, pieces = len(body), 1
-    try:
-        async with asyncio.timeout(BODY_SECONDS if message.get("more_body") else None) as limit:
-            # What is too large is read all the same, up to a point, and dropped: who is still
-            # sending when the connection closes does not get to read why.
-            while message.get("more_body") and received <= _READ_AWAY and pieces < MAX_PIECES:
-                message = await receive()
-                if limit.expired():
-                    # asyncio.wait_for of Python 3.11 loses a cancellation now and then.
-                    raise TimeoutError
-                chunk = message.get("body", b"")
-                pieces += 1
-                received += len(chunk)
-                if received <= MAX_BODY:
-                    body += chunk
-    except TimeoutError:
-        raise UnusableError(408, "The request did not arrive in time") from None
-    if pieces == MAX_PIECES:
-        raise UnusableError(400, "The body comes in too small pieces")
-    if message["type"] == "http.disconnect":
-        # Whom this goes to is no longer there, or has been silent for the server's time-out.
-        raise UnusableError(408, "The request did not arrive in time")
-    if received > MAX_BODY:
-        raise UnusableError(413, "The request is too large")
-    return bytes(body)

@@ -16,13 +16,14 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from ..log import error_facts
+from ..log import error_facts, log_error
 from ..moments import now
+from ..network.asgi_body import UnusableError, receive_body
 from ..upstream.http_options import MOST_SECRETS
 from ..upstream.push import Heard, Push, PushError, checked
 from .express import Response, send_response
 from .incident import report
-from .params import UnusableError, check_encoding, receive_body
+from .params import check_encoding
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Pushes:
             async with asyncio.timeout(self._patience):
                 await self._keep(name, heard)
         except Exception as error:
-            log.error("push not stored", extra={"upstream": name, **error_facts(error)})
+            log_error(log, "push not stored", error, upstream=name)
             later = (b"retry-after", b"%d" % _RETRY_AFTER)
             return _plain(503, "It could not be stored: try again later", later)
         return _written(200, heard.media_type, heard.answer)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .express import Response
+from .express import Response, is_host
 
 #: Why connections and requests are not taken that could be read.
 TOO_BUSY = "Too busy - try again shortly"
@@ -38,6 +38,8 @@ _BLANK = "The address has a blank in it, which is written %20, or + in the query
 _METHOD = "The method is not one of HTTP, such as GET and POST, in capital letters"
 _TARGET = "The address has a character in it that is written with % and two digits"
 _HOST = "There has to be one Host header"
+_ILL_HOST = "The Host header is no name or address, with or without a port"
+_EMPTY_LINES = "More than one empty line comes before the request"
 _HEADER = "A header is not as HTTP has it: a name, a colon and a value on one line"
 _LINE_END = "Every line of the head ends with CR and LF"
 _FRAMING = "There has to be one Content-Length, a whole number, or Transfer-Encoding: chunked"
@@ -45,7 +47,7 @@ _FULL_TARGET = "The address begins with /, or with http:// or https://"
 #: All that is ever said.
 REASONS = (
     *USUAL.values(), TOO_MANY_CONNECTIONS, TOO_MANY_BODIES, _CHUNKS, _NO_REQUEST, _BLANK, _METHOD,
-    _TARGET, _HOST, _HEADER, _LINE_END, _FRAMING, _FULL_TARGET,
+    _TARGET, _HOST, _ILL_HOST, _EMPTY_LINES, _HEADER, _LINE_END, _FRAMING, _FULL_TARGET,
 )  # fmt: skip
 
 _LINE = re.compile(rb"(?:\r?\n)*([^\n]*)")
@@ -81,7 +83,11 @@ def reason(status: int, written: bytes, *, in_body: bool) -> str:
         return USUAL.get(status, USUAL[400])
     if in_body:
         return _CHUNKS
-    return _of_line(_line(written)) or _of_headers(written)
+    begun = written.lstrip(b"\r\n")
+    why = _of_line(_line(begun)) or _of_headers(begun)
+    if not why and written[: len(written) - len(begun)].count(b"\n") > 1:
+        why = _EMPTY_LINES
+    return why or (_FRAMING if _FRAMES.search(begun) else _HEADER)
 
 
 def plainly(
@@ -116,7 +122,8 @@ def _of_line(line: bytes) -> str:
 
 
 def _of_headers(written: bytes) -> str:
-    hosts = [name for name, _ in _HEADERS.findall(written) if name.lower() == b"host"]
+    """What is wrong with the headers; empty when nothing is known."""
+    hosts = [value for name, value in _HEADERS.findall(written) if name.lower() == b"host"]
     ill = [
         line
         for line in re.split(rb"\r?\n", written)[1:]
@@ -126,7 +133,9 @@ def _of_headers(written: bytes) -> str:
         return _HEADER
     if len(hosts) != 1:
         return _HOST
+    if not is_host(hosts[0]):
+        return _ILL_HOST
     head = written.partition(b"\r\n\r\n")[0]
     if re.search(rb"(?<!\r)\n", head):
         return _LINE_END
-    return _FRAMING if _FRAMES.search(head) else _HEADER
+    return ""

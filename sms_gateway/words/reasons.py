@@ -260,6 +260,8 @@ SENTENCES = (
     "The method is not one of HTTP, such as GET and POST, in capital letters",
     "The address has a character in it that is written with % and two digits",
     "There has to be one Host header",
+    "The Host header is no name or address, with or without a port",
+    "More than one empty line comes before the request",
     "A header is not as HTTP has it: a name, a colon and a value on one line",
     "A compressed body is not understood",
     "The body is neither a form nor JSON",

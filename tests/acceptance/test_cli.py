@@ -158,7 +158,7 @@ def test_a_wrong_setting_stops_every_command_with_one_line_and_status_2(
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("sandbox:?colour=red", "colour is none of the options"),
+        ("sandbox:?colour=red", "colour: no such parameter"),
         ("smpp://me:hunter2@host:2775?window=0", "window=0: allowed is 1 to 10000"),
         ("smpps://me:hunter2@host?cafile=/no/file", "cafile"),
     ],
@@ -484,11 +484,29 @@ def test_a_person_is_forgotten_after_a_yes(
     assert gateway("forget", "0032494000000", "--yes").out == "sent=0 received=0 cancelled=0\n"
 
 
-def test_who_is_no_number_cannot_be_forgotten(gateway: Sendsmsnow) -> None:
-    for who, words in (("12", "'12' is no number"), ("a@b", "'a@b' is no mail address")):
-        ended = gateway("forget", who, "--yes")
-        assert (ended.status, ended.out) == (2, "")
-        assert words in ended.err
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("12", "it is too short for a number"),
+        ("0494 00 00 00", "no country's calling code begins so"),
+        ("nobody", "has a letter or sign"),
+        ("", "there is no number"),
+        ("+32494000000,+32494000001", "that is more than one number"),
+    ],
+)
+def test_why_a_number_cannot_be_forgotten_is_told(
+    gateway: Sendsmsnow, written: str, reason: str
+) -> None:
+    ended = gateway("forget", "--yes", "--", written)
+    assert (ended.status, ended.out) == (2, "")
+    assert "NUMBER: " in ended.err
+    assert reason in ended.err
+
+
+def test_a_mail_address_that_is_none_cannot_be_forgotten(gateway: Sendsmsnow) -> None:
+    ended = gateway("forget", "a@b", "--yes")
+    assert (ended.status, ended.out) == (2, "")
+    assert "'a@b' is no mail address" in ended.err
 
 
 def test_somebody_at_a_mail_address_is_forgotten_after_a_yes(

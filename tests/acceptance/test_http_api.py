@@ -11,8 +11,8 @@ from support.http import Answer, ask, read_all, send_bytes
 from support.serving import Server, serve
 
 from sms_gateway.codes import Code
+from sms_gateway.network.asgi_body import MAX_BODY, MAX_PIECES
 from sms_gateway.serving.http_server import WORKERS
-from sms_gateway.web.params import MAX_BODY, MAX_PIECES
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}

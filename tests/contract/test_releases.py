@@ -15,25 +15,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, create_engine
 from support.databases import KINDS, fresh
-from support.releases import RELEASES, fill, recorded
+from support.releases import RELEASES, SETTINGS, fill, recorded
 from support.running import Running, serve, wait_for
 
 from sms_gateway.store import Store, database_url, migrate
 from sms_gateway.store.indexes import metadata
-
-SETTINGS = """
-[upstreams]
-away = "smpp://user:password@127.0.0.1:1"
-[[routes]]
-prefix = ""
-upstreams = ["default"]
-[[routes]]
-prefix = "39"
-upstreams = ["away"]
-[[routes]]
-prefix = "33"
-closed = true
-"""
 
 
 def settings(folder: Path) -> dict[str, str]:

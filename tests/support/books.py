@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from sms_gateway.deliver.feeder import settle
 from sms_gateway.deliver.ledger import Claim, Event, LateAnswer, Ledger, ReceiptCame, Settled
-from sms_gateway.deliver.worker import settle
 from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.encoding import Encoding
 from sms_gateway.sms.ids import new_id

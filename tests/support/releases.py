@@ -14,6 +14,23 @@ from sms_gateway.store import database_url
 
 FOLDER = Path(__file__).parents[1] / "recorded" / "releases"
 RELEASES = sorted(file.parent.name for file in FOLDER.glob("*/database.json"))
+#: What a release is recorded with, and what later versions go on with.
+SETTINGS = """
+[upstreams]
+away = "smpp://user:password@127.0.0.1:1"
+
+[[routes]]
+prefix = ""
+upstreams = ["default"]
+
+[[routes]]
+prefix = "39"
+upstreams = ["away"]
+
+[[routes]]
+prefix = "33"
+closed = true
+"""
 _MIGRATIONS = Path(sms_gateway.store.__file__).with_name("migrations")
 
 

@@ -12,6 +12,7 @@ from support.books import Books
 from support.clock import LoopClock
 
 import sms_gateway.deliver.worker
+from sms_gateway.deliver.ledger import Claim
 from sms_gateway.deliver.worker import Worker
 from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.message import State
@@ -357,7 +358,7 @@ async def test_a_claim_that_was_committed_all_the_same_is_found(
 
         def submit(self, item: Any) -> Any:
             done = super().submit(item)
-            if isinstance(item, sms_gateway.deliver.worker.Claim) and not self.lost:
+            if isinstance(item, Claim) and not self.lost:
                 self.lost += 1
                 return self._lose(done)
             return done
@@ -420,7 +421,7 @@ async def test_a_claim_that_is_under_way_when_the_worker_stops_is_given_back(
 
     class Outbox(GroupCommit[Any, Any]):
         def submit(self, item: Any) -> Any:
-            if isinstance(item, sms_gateway.deliver.worker.Claim):
+            if isinstance(item, Claim):
                 claiming.set()
             return super().submit(item)
 

@@ -16,8 +16,8 @@ from sms_gateway.accounts import Account
 from sms_gateway.callbacks.networks import networks
 from sms_gateway.callbacks.sender import PAUSES, Push
 from sms_gateway.callbacks.signature import new_secret
+from sms_gateway.deliver.feeder import settle
 from sms_gateway.deliver.ledger import Beat, Claim, Ledger, MessageCame, ReceiptCame
-from sms_gateway.deliver.worker import settle
 from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State

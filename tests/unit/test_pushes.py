@@ -21,12 +21,12 @@ from support.scripted import EverythingFormatter
 from sms_gateway.deliver.arrivals import Arrivals
 from sms_gateway.deliver.ledger import Beat
 from sms_gateway.moments import now
+from sms_gateway.network.asgi_body import MAX_BODY
 from sms_gateway.sms.message import State
 from sms_gateway.sms.stop_words import StopWords
 from sms_gateway.store import accounts, inbox, tables
 from sms_gateway.upstream import Outcome
 from sms_gateway.upstream.push import Heard, Push
-from sms_gateway.web.params import MAX_BODY
 from sms_gateway.web.pushes import Door, Pushes, address
 
 SECRET, OLD = "new-" * 8, "old_" * 8

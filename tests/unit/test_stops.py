@@ -12,8 +12,8 @@ from sms_gateway.accept.gateway import Gateway
 from sms_gateway.accounts import Account
 from sms_gateway.backend import Submission
 from sms_gateway.codes import Code
+from sms_gateway.deliver.feeder import settle
 from sms_gateway.deliver.ledger import Claim, Ledger, MessageCame
-from sms_gateway.deliver.worker import settle
 from sms_gateway.routing.quiet_hours import QuietHours
 from sms_gateway.routing.routes import Route, Routes, Senders, Share
 from sms_gateway.sms.message import State

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sms_gateway.network.asgi_body import UnusableError
 from sms_gateway.web.params import (
     CHARSETS,
     MAX_FIELDS,
-    UnusableError,
     parse_body,
     parse_form,
     parse_json,

@@ -14,12 +14,12 @@ from ... import callers
 from ...backend import Backend, PageBackend
 from ...callers import Face
 from ...caps import NO_CAPS, OperatorCaps
+from ...network.asgi_body import UnusableError
 from ...routing import routes as carriers
 from ...signup.requests import Signup
 from ...signup.sessions import Sessions
 from ...sms.readings import readings
 from ...store import Store
-from .. import params
 from ..render import as_json, as_xml, not_sent, wants_json
 from ..wrong_keys import WrongKeys
 from .account import AccountPages
@@ -104,7 +104,7 @@ class Pages:
             callers.current().face = Face.PAGE
             try:
                 return await answer(request)
-            except params.UnusableError as error:
+            except UnusableError as error:
                 return self.problem(request.scope, error.status, error.why)
             except ForgedError:
                 return self.problem(request.scope, 403, FORGED)

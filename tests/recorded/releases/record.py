@@ -20,28 +20,13 @@ from urllib.parse import urlencode
 from sqlalchemy import MetaData, create_engine, text
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from support.releases import SETTINGS
 from support.running import Running, serve, wait_for
 
 import sms_gateway
 
 FOLDER = Path(__file__).parent / sms_gateway.__version__
 
-_SETTINGS = """
-[upstreams]
-away = "smpp://user:password@127.0.0.1:1"
-
-[[routes]]
-prefix = ""
-upstreams = ["default"]
-
-[[routes]]
-prefix = "39"
-upstreams = ["away"]
-
-[[routes]]
-prefix = "33"
-closed = true
-"""
 _SOAP = """<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/">\
 <s:Body><u:sendSms xmlns:u="urn:sendSmsNow">\
 <u:recipients>{recipients}</u:recipients><u:message>Hello</u:message>\
@@ -245,7 +230,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         database = folder / "sms.sqlite3"
-        (folder / "sms.toml").write_text(_SETTINGS)
+        (folder / "sms.toml").write_text(SETTINGS)
         settings = {
             "config": str(folder / "sms.toml"),
             "upstream": "sandbox:?delay=0.1&timeout=1",
