@@ -1,12 +1,12 @@
 """The database that the settings name: opened, made where there is none, brought up to date."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from .errors import UnavailableError
+from .moments import now
 from .settings import Settings, SettingsError
 from .store import Store, audit, database_file, migrate, pending_migration
 from .store.audit import Action
@@ -36,8 +36,9 @@ def migrated(settings: Settings) -> str | None:
         if pending is not None:
             migrate(store)
             with store.write() as connection:
-                now = time.time_ns() // 1_000_000
-                audit.record(connection, Action.SCHEMA_MIGRATE, None, {"schema": pending}, now=now)
+                audit.record(
+                    connection, Action.SCHEMA_MIGRATE, None, {"schema": pending}, now=now()
+                )
         return pending
 
 

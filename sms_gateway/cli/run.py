@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from functools import partial
@@ -21,6 +20,7 @@ from .. import __version__, callers, database, file_modes, garbage
 from ..bootstrap.upstreams import check
 from ..callers import Caller
 from ..errors import UnavailableError
+from ..moments import now
 from ..serving import supervisor
 from ..settings import Settings, SettingsError, split_address
 from ..store import audit
@@ -241,12 +241,11 @@ def migrate_and_tell(settings: Settings) -> None:
 def record_start(settings: Settings, command: str) -> None:
     """Tell the audit trail who started what, with which settings not as they are by default; what
     is done from now on the gateway does itself."""
-    now = time.time_ns() // 1_000_000
     facts = {"command": command, "version": __version__, "settings": settings.changed()}
     with database.opened(settings) as store:
         try:
             with store.write() as connection:
-                audit.record(connection, Action.GATEWAY_START, None, facts, now=now)
+                audit.record(connection, Action.GATEWAY_START, None, facts, now=now())
         except store.unavailable as error:
             # A disk that is full must not keep a gateway from its messages.
             log.error("start not recorded", extra={"error": type(error).__name__})

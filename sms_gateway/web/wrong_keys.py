@@ -16,6 +16,7 @@ from typing import NamedTuple
 from .. import callers
 from ..accounts import Account
 from ..callers import Caller, Face
+from ..moments import now
 from ..store import Store, audit
 from ..store.audit import Action
 from .guesses import Guesses
@@ -99,19 +100,18 @@ class WrongKeys:
 
     def _record(self, untold: "Counter[_What]") -> None:
         assert self._store is not None
-        now = time.time_ns() // 1_000_000
         told, others = untold.most_common(_MOST_NETWORKS), untold.most_common()[_MOST_NETWORKS:]
         with self._store.write() as connection:
             for what, times in told:
                 caller = Caller(face=what.face, network=partial(str, what.network))
                 facts = {"times": times}
-                audit.record(connection, what.action, what.account, facts, now=now, caller=caller)
+                audit.record(connection, what.action, what.account, facts, now=now(), caller=caller)
             if others:
                 facts = {
                     "times": sum(times for _, times in others),
                     "networks": len({what.network for what, _ in others}),
                 }
-                audit.record(connection, Action.KEY_REFUSE, None, facts, now=now, caller=Caller())
+                audit.record(connection, Action.KEY_REFUSE, None, facts, now=now(), caller=Caller())
 
 
 class _What(NamedTuple):
