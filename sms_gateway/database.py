@@ -8,8 +8,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from .errors import UnavailableError
 from .moments import now
 from .settings import Settings, SettingsError
-from .store import Store, audit, database_file, migrate, pending_migration
+from .store import Store, audit, database_file, encryption, migrate, pending_migration
 from .store.audit import Action
+from .store.encryption import EncryptionKeyError
+from .store.key_file import KeyFileError, seal_from
+from .store.sealed import Seal, seal_of
 
 
 @contextmanager
@@ -23,7 +26,29 @@ def opened(settings: Settings) -> Iterator[Store]:
                 f"the database {settings.database_url} is not at the schema of this version "
                 f"({pending}); run sendsmsnow migrate"
             )
+        with _told(settings):
+            try:
+                encryption.check(store, seal_of(store.engine.dialect))
+            except EncryptionKeyError as error:
+                raise UnavailableError(
+                    f"the database {settings.database_url} cannot be read: {error}"
+                ) from None
         yield store
+
+
+def seal(settings: Settings) -> Seal | None:
+    """What texts and numbers are encrypted by; None where they are in clear."""
+    file = settings.encryption_key_file
+    if file is None:
+        return None
+    try:
+        return seal_from(file)
+    except KeyFileError as error:
+        raise SettingsError(f"encryption_key_file = {file!r} is wrong; {error}") from None
+    except ModuleNotFoundError:
+        raise UnavailableError(
+            "encryption_key_file needs cryptography: pip install 'sendsmsnow[encryption]'"
+        ) from None
 
 
 def migrated(settings: Settings) -> str | None:
@@ -45,6 +70,7 @@ def migrated(settings: Settings) -> str | None:
 @contextmanager
 def _open(settings: Settings, *, create: bool) -> Iterator[Store]:
     url = settings.database_url.get_secret_value()
+    keys = seal(settings)
     try:
         file = database_file(url)
         if file is not None and not create and not file.exists():
@@ -52,7 +78,7 @@ def _open(settings: Settings, *, create: bool) -> Iterator[Store]:
         with _told(settings):
             if file is not None and create:
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            store = Store(url)
+            store = Store(url, keys)
     except (ArgumentError, ValueError):
         raise SettingsError(f"database_url = {str(settings.database_url)!r} is no URL") from None
     except (ModuleNotFoundError, NoSuchModuleError):

@@ -8,8 +8,10 @@ import hypothesis
 import pytest
 from support import databases
 from support.clock import LoopClock
+from support.encrypted import SECRETS
 
 from sms_gateway.store import Store
+from sms_gateway.store.sealed import Seal
 
 # No test fails because the machine is busy, and none by chance: what is drawn anew each time is
 # what `tox -e fuzz` is for.
@@ -50,9 +52,20 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seal" in metafunc.fixturenames and metafunc.definition.get_closest_marker("encrypted_too"):
+        metafunc.parametrize("seal", ["clear", "encrypted"], indirect=True)
+
+
 @pytest.fixture
-def store(database: str) -> Iterator[Store]:
-    opened = Store(database)
+def seal(request: pytest.FixtureRequest) -> Seal | None:
+    """What values are encrypted by: nothing, or the second time keys in tests `encrypted_too`."""
+    return Seal(SECRETS) if getattr(request, "param", "") == "encrypted" else None
+
+
+@pytest.fixture
+def store(database: str, seal: Seal | None) -> Iterator[Store]:
+    opened = Store(database, seal)
     yield opened
     opened.close()
 

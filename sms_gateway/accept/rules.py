@@ -18,7 +18,7 @@ from ..sms.encoding import Encoding
 from ..sms.ids import new_id
 from ..sms.message import State
 from ..sms.segments import Segments, TextError, count, measure, plain
-from ..store import Store, intake, resend, stops
+from ..store import Store, intake, resend, sealed, stops
 from ..store import accounts as account_statements
 from . import repeats
 from .caps import Tally
@@ -244,8 +244,10 @@ class Acceptance:
             raise RefusedError(Code.ID_UNKNOWN)
         if not stored.deliveries:
             raise RefusedError(Code.ALREADY_SENT)
-        numbers = ",".join([delivery.recipient for delivery in stored.deliveries])
-        addresses, segments = self._read(account, numbers, None, stored.text)
+        numbers = [delivery.recipient for delivery in stored.deliveries]
+        if not sealed.is_readable(*numbers, stored.text):
+            raise RefusedError(Code.INTERNAL, "Its numbers cannot be decrypted")
+        addresses, segments = self._read(account, ",".join(numbers), None, stored.text)
         wanted = repeats.asked_sender(account, stored.sender)
         request = Request(
             account,

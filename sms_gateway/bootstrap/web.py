@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 import soap_server
 
+from .. import database
 from ..accept.deadline import Deadline
 from ..settings import Settings
 from ..signup.requests import Signup
@@ -38,7 +39,7 @@ def hsts_of(settings: Settings) -> Hsts | None:
 
 def web_app(settings: Settings, guesses: Guesses) -> ASGIApp:
     """All that is served by HTTP. To be made after the fork; `guesses` before."""
-    store = Store(settings.database_url.get_secret_value())
+    store = Store(settings.database_url.get_secret_value(), database.seal(settings))
     wrong_keys = WrongKeys(guesses, store)
     accepting = gateway(settings, store, wrong_keys.came)
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "stop": "stops",
     "cap": "caps",
     "audit": "audit",
+    "encryption": "encryption",
     "demo": "demo",
 }
 

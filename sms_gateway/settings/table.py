@@ -23,6 +23,7 @@ from .values import (
     Days,
     Domain,
     Hours,
+    KeyFile,
     MailAddress,
     Networks,
     OperatorCallback,
@@ -64,6 +65,11 @@ class Settings(BaseModel):
     """The database of accounts and messages. The default is one SQLite file in the user's data
     directory. SQLite serves one machine; PostgreSQL serves any number of processes on any number
     of machines."""
+
+    encryption_key_file: KeyFile = None
+    """The file with the keys by which texts and numbers are encrypted in the database
+    (docs/use/encryption.md): mode 600, a key on each line, the first encrypts. `credential:NAME` is
+    a credential of systemd. Without it they are in clear."""
 
     bind: Address = "127.0.0.1:8000"
     """The address at which the web process listens. Only this machine reaches the default."""

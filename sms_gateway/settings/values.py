@@ -304,6 +304,11 @@ PublicUrl = Annotated[
     Allowed("http://HOST or https://HOST, with a port and a path where needed"),
 ]
 UpstreamUrl = Annotated[SecretUrl, AfterValidator(_upstream_url), _UPSTREAMS]
+KeyFile = Annotated[
+    str | None,
+    BeforeValidator(_optional),
+    Allowed("a file, or credential:NAME, or none"),
+]
 PemFile = Annotated[Path, AfterValidator(_readable), Allowed("a PEM file")]
 Region = Annotated[
     str | None,

@@ -73,13 +73,16 @@ def insert_rows(
 
     SQLite is quickest with a statement of many rows, PostgreSQL with an array for each column.
     """
-    if connection.dialect.name == "sqlite":
+    dialect: Any = connection.dialect
+    if dialect.seal is not None:
+        columns, rows = dialect.seal.rows(table, columns, rows)
+    if dialect.name == "sqlite":
         for first in range(0, len(rows), _MOST_ROWS):
             some = rows[first : first + _MOST_ROWS]
             statement = _insert_values(table.name, columns, same, len(some))
             execute(connection, statement, [*chain.from_iterable(some)])
     elif rows:
-        statement = _insert_arrays(table, columns, same, connection.dialect)
+        statement = _insert_arrays(table, columns, same, dialect)
         execute(connection, statement, [*map(list, zip(*rows, strict=True))])
 
 

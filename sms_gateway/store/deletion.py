@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, u
 from ..sms.message import State
 from . import erase
 from .queue import record_steps
+from .sealed import words
 from .tables import (
     account,
     delivery,
@@ -77,7 +78,7 @@ def holdings(connection: Connection, account_id: int) -> Holdings:
         events=count(event),
         sessions=count(session),
         stops=count(stop),
-        numbers=tuple(connection.execute(digits.order_by(number.c.digits)).scalars()),
+        numbers=tuple(sorted(connection.execute(digits).scalars())),
     )
 
 
@@ -133,7 +134,8 @@ def close(connection: Connection, name: str, now: int) -> int | None:
     )
     theirs = connection.execute(select(number.c.digits).where(number.c.account_id == id)).scalars()
     forms = [form for digits in theirs for form in (digits, f"+{digits}", f"00{digits}")]
-    connection.execute(delete(incoming_part).where(incoming_part.c.recipient.in_(forms)))
+    stored = words(connection, "incoming_part.recipient", forms)
+    connection.execute(delete(incoming_part).where(incoming_part.c.recipient.in_(stored)))
     for table in (number, session, old_key):
         connection.execute(delete(table).where(table.c.account_id == id))
     connection.execute(delete(key_request).where(key_request.c.address == name.lower()))

@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from . import sealed
 from .outcome import OutcomeUnknownError, OverdueError
 
 # What COMMIT fails with in SQLite before the frame that makes it valid is whole in the log (the
@@ -72,7 +73,8 @@ def database_file(url: str) -> Path | None:
 class Store:
     """A database opened by one process. Open it after forking."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seal: sealed.Seal | None = None) -> None:
+        """`seal`: by which texts and numbers are encrypted; None where they are in clear."""
         parsed = database_url(url)
         # SQLite has one writer at a time; processes that wait in its own busy handler starve
         # each other for seconds, while the system's file lock hands over at once.
@@ -86,6 +88,7 @@ class Store:
             self._write_lock = _FileLock(Path(f"{file}.lock"))
         else:
             self.engine = _postgresql_engine(parsed)
+        sealed.use(self.engine.dialect, seal)
         #: What is raised when no statement can be at fault: no space, no server, no answer.
         driver = self.engine.dialect.loaded_dbapi
         self.unavailable = (OperationalError, driver.OperationalError)

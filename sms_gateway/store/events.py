@@ -9,6 +9,8 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, 
 from ..sms.ids import new_id
 from ..sms.message import State
 from .bulk import insert_many
+from .inbox import text_of
+from .sealed import CANNOT_BE_DECRYPTED, is_readable
 from .tables import account, delivery, event, message, received
 
 #: What a delivery has become is told in these states; the others are on the way to one of them.
@@ -132,6 +134,7 @@ _SHOWN = (
         message.c.reference,
         received.c.sender,
         received.c.recipient.label("number"),
+        received.c.upstream,
         received.c.text,
         received.c.received_at,
     )
@@ -158,7 +161,7 @@ def claim(
         return []
     connection.execute(update(event).where(event.c.id.in_(ids)).values(due_at=now + lease))
     rows = connection.execute(_SHOWN.where(event.c.id.in_(ids)).order_by(event.c.id))
-    return [
+    claimed = [
         Due(
             id=row.id,
             account_id=row.account_id,
@@ -176,11 +179,27 @@ def claim(
             received_id=row.received_id,
             sender=row.sender or "",
             number=row.number or "",
-            text=row.text or "",
+            text=_text(connection, row),
             received_at=row.received_at or 0,
         )
         for row in rows
     ]
+    unreadable = [
+        due.id
+        for due in claimed
+        if not is_readable(due.recipient, due.reference, due.sender, due.number, due.text)
+    ]
+    if unreadable:
+        hidden = event.c.id.in_(unreadable)
+        connection.execute(update(event).where(hidden).values(failure=CANNOT_BE_DECRYPTED))
+    return [due for due in claimed if due.id not in unreadable]
+
+
+def _text(connection: Connection, row: Any) -> str:
+    """The text that an event tells; empty for one of a delivery."""
+    if row.text is None:
+        return ""
+    return text_of(connection, row.text, row.upstream, row.sender, row.number, row.received_at)
 
 
 def drop(connection: Connection, id: str) -> None:

@@ -4,14 +4,16 @@ import re
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select
 
 from ..sms.ids import moment_of
 from ..sms.message import State, fold, tally
 from ..sms.searching import as_id, as_numbers
-from .inbox import Received
+from .inbox import Received, text_of
 from .lookup import messages_to
+from .sealed import opened, seal_of
 from .tables import account, delivery, message, number, received, step
 
 #: States and how many deliveries there are in each, the least finished first.
@@ -98,7 +100,7 @@ def of_message(connection: Connection, message_id: str) -> MessageHistory | None
         account=row.name if row.deleted_at is None else "",
         sender=row.sender,
         reference=row.reference,
-        text=row.text,
+        text=opened(connection, "message.text", row.text, row.id),
         encoding=row.encoding,
         parts=row.parts,
         accepted_at=row.accepted_at,
@@ -215,13 +217,7 @@ def _texts_page(
     while True:
         window = _history(account_id, last).limit(SEARCHED_AT_ONCE).subquery()
         oldest, count = connection.execute(select(func.min(window.c.id), func.count())).one()
-        fitting = (
-            select(message.c.id)
-            .where(message.c.id.in_(select(window.c.id)), _found(search))
-            .order_by(message.c.id.desc())
-            .limit(most + 1 - len(ids))
-        )
-        ids += connection.execute(fitting).scalars()
+        ids += _fitting(connection, window, search, most + 1 - len(ids))
         if len(ids) > most:
             ids = ids[:most]
             # What lies behind the last one shown is for the next page.
@@ -253,19 +249,47 @@ def _history(account_id: int, before: str) -> Select[str]:
     return ids.where(message.c.id < before) if before else ids
 
 
-def _found(search: str) -> ColumnElement[bool]:
+def _fitting(connection: Connection, window: Any, search: str, most: int) -> Sequence[str]:
+    """The ids in a window of messages whose text or recipients have a search in them, the newest
+    first."""
+    within = message.c.id.in_(select(window.c.id))
+    digits = _digits(search)
+    if seal_of(connection.dialect) is not None:
+        return _fitting_decrypted(connection, within, search, digits)[:most]
+    found = or_(
+        message.c.text.icontains(search, autoescape=True),
+        exists().where(
+            delivery.c.message_id == message.c.id,
+            delivery.c.recipient.contains(digits, autoescape=True),
+        ),
+    )
+    ids = select(message.c.id).where(within, found).order_by(message.c.id.desc()).limit(most)
+    return connection.execute(ids).scalars().all()
+
+
+def _fitting_decrypted(
+    connection: Connection, within: ColumnElement[bool], search: str, digits: str
+) -> list[str]:
+    """The same here: what is encrypted no database can look into."""
+    recipients = (
+        select(delivery.c.message_id, delivery.c.recipient)
+        .join_from(delivery, message)
+        .where(within)
+    )
+    found = {id for id, number in connection.execute(recipients) if digits in number}
+    for id, text in connection.execute(select(message.c.id, message.c.text).where(within)):
+        if search.lower() in opened(connection, "message.text", text, id).lower():
+            found.add(id)
+    return sorted(found, reverse=True)
+
+
+def _digits(search: str) -> str:
+    """A search as it would stand in a number."""
     digits = re.sub(r"[\s().-]", "", search)
     if digits.startswith("00"):
         digits = "+" + digits[2:]
     # As dialled inside a country: the zero is no part of the international number.
-    digits = re.sub("^0(?=[1-9][0-9]{3})", "", digits)
-    return or_(
-        message.c.text.icontains(search, autoescape=True),
-        exists().where(
-            delivery.c.message_id == message.c.id,
-            delivery.c.recipient.contains(digits or search, autoescape=True),
-        ),
-    )
+    return re.sub("^0(?=[1-9][0-9]{3})", "", digits) or search
 
 
 def _sent(connection: Connection, ids: Sequence[str]) -> list[SentMessage]:
@@ -283,7 +307,7 @@ def _sent(connection: Connection, ids: Sequence[str]) -> list[SentMessage]:
         SentMessage(
             id=row.id,
             sender=row.sender,
-            text=row.text,
+            text=opened(connection, "message.text", row.text, row.id),
             parts=row.parts,
             accepted_at=row.accepted_at,
             recipients=tuple(recipients[row.id]),
@@ -324,7 +348,9 @@ def received_page(
             id=row.id,
             sender=row.sender,
             recipient=row.recipient,
-            text=row.text,
+            text=text_of(
+                connection, row.text, row.upstream, row.sender, row.recipient, row.received_at
+            ),
             received_at=row.received_at,
         )
         for row in rows
@@ -334,7 +360,7 @@ def received_page(
 def numbers_of(connection: Connection, account_id: int) -> Sequence[str]:
     """The dedicated numbers of an account, digits only."""
     found = select(number.c.digits).where(number.c.account_id == account_id)
-    return list(connection.execute(found.order_by(number.c.digits)).scalars())
+    return sorted(connection.execute(found).scalars())
 
 
 def key_hash_of(connection: Connection, account_id: int) -> bytes | None:

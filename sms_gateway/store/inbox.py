@@ -1,14 +1,15 @@
 """Statements about received messages (MO) and the numbers they are sent to."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from .bulk import insert_many
-from .intake import digest
-from .tables import account, idempotency, incoming_part, number, received
+from .intake import digest, id_forms, stored_id
+from .sealed import is_readable, opened, seal_of, words
+from .tables import PART, account, idempotency, incoming_part, number, received
 
 # Any constant: it only has to be the same in every process that receives.
 _ADVISORY_LOCK = 7_353_768
@@ -34,20 +35,35 @@ _OWNERS = select(number.c.digits, number.c.account_id).where(
 
 def owners(connection: Connection, digits: Collection[str]) -> dict[str, int]:
     """The accounts that have these numbers."""
-    return {
-        row.digits: row.account_id for row in connection.execute(_OWNERS, {"digits": list(digits)})
-    }
+    forms = words(connection, "number.digits", digits)
+    return {row.digits: row.account_id for row in connection.execute(_OWNERS, {"digits": forms})}
 
 
-def unowned(connection: Connection) -> Sequence[Any]:
-    """What came to numbers that nobody has: recipient, messages (how many), last_at; most first."""
-    messages = func.count().label("messages")
-    return connection.execute(
-        select(received.c.recipient, messages, func.max(received.c.received_at).label("last_at"))
+class Unowned(NamedTuple):
+    """What came to a number that nobody has."""
+
+    recipient: str
+    #: How many.
+    messages: int
+    #: Unix milliseconds.
+    last_at: int
+
+
+def unowned(connection: Connection) -> Sequence[Unowned]:
+    """What came to numbers that nobody has, most first."""
+    rows = connection.execute(
+        select(received.c.recipient, func.count(), func.max(received.c.received_at))
         .where(received.c.account_id.is_(None))
         .group_by(received.c.recipient)
-        .order_by(messages.desc(), received.c.recipient)
-    ).all()
+    )
+    found: dict[str, Unowned] = {}
+    for recipient, messages, last_at in rows:
+        # One number has several rows here while keys of encryption change.
+        before = found.get(recipient, Unowned(recipient, 0, 0))
+        found[recipient] = Unowned(
+            recipient, before.messages + messages, max(before.last_at, last_at)
+        )
+    return sorted(found.values(), key=lambda each: (-each.messages, each.recipient))
 
 
 def give_unowned(connection: Connection, recipients: Collection[str], account_id: int) -> int:
@@ -56,15 +72,18 @@ def give_unowned(connection: Connection, recipients: Collection[str], account_id
     They get new ids, the next ones: who reads on after an id is told of them.
     """
     take_turns(connection)
-    waiting = (received.c.account_id.is_(None), received.c.recipient.in_(recipients))
+    forms = words(connection, "received.recipient", recipients)
+    waiting = (received.c.account_id.is_(None), received.c.recipient.in_(forms))
     rows = connection.execute(select(received).where(*waiting).order_by(received.c.id)).all()
-    connection.execute(delete(received).where(received.c.id.in_([row.id for row in rows])))
-    given = {"account_id": account_id}
-    add_received(
-        connection,
-        [{name: v for name, v in row._mapping.items() if name != "id"} | given for row in rows],
-    )
-    return len(rows)
+    given: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        values = row._asdict() | {"account_id": account_id, "text": _text(connection, row)}
+        # What cannot be read stays as it is until it can.
+        if is_readable(row.sender, values["text"]):
+            given[values.pop("id")] = values
+    connection.execute(delete(received).where(received.c.id.in_(given)))
+    add_received(connection, list(given.values()))
+    return len(given)
 
 
 def add_received(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -79,52 +98,85 @@ def offered_before(
     carrier's id, each with the time. `take_turns` has to come before. An offer is remembered for as
     long as a repeat of an accepted request, counted from the last."""
     # Beside the digests of accounts and their keys, which begin with a number.
-    digests = {digest(f"offer {upstream}\0{id}"): (upstream, id) for upstream, id in offers}
+    digests = {(upstream, id): digest(f"offer {upstream}\0{id}") for upstream, id in offers}
+    forms = {form: offer for offer, id in digests.items() for form in id_forms(connection, id)}
     known = set(
-        connection.execute(select(idempotency.c.id).where(idempotency.c.id.in_(digests))).scalars()
+        connection.execute(select(idempotency.c.id).where(idempotency.c.id.in_(forms))).scalars()
     )
+    before = {forms[id] for id in known}
     at = max(offers.values())
     if known:
         connection.execute(
             update(idempotency).where(idempotency.c.id.in_(known)).values(created_at=at)
         )
-    fresh = sorted(digests.keys() - known)
+    fresh = sorted(
+        stored_id(connection, id) for offer, id in digests.items() if offer not in before
+    )
     if fresh:
         blank = {"content_hash": b"", "message_id": "", "sent": 0, "created_at": at}
         connection.execute(insert(idempotency), [{"id": id, **blank} for id in fresh])
-    return {digests[id] for id in known}
+    return before
 
 
 def add_part(connection: Connection, row: dict[str, Any]) -> None:
     """Keep a part until its others come (columns of the table)."""
+    seal = seal_of(connection.dialect)
+    if seal is not None:
+        place = (row[name] for name in PART)
+        row = row | {"text": seal.octets("incoming_part.text", row["text"], *place)}
     connection.execute(insert(incoming_part), row)
 
 
 def offered_again(connection: Connection, whole: Whole, number: int, at: int) -> None:
     """Note that a part that is there came once more."""
     of_it = incoming_part.c.number == number
-    connection.execute(update(incoming_part).where(*_same(whole), of_it).values(received_at=at))
+    where = (*_same(connection, whole), of_it)
+    connection.execute(update(incoming_part).where(*where).values(received_at=at))
 
 
-def parts_of(connection: Connection, whole: Whole) -> Sequence[Any]:
+class Part(NamedTuple):
+    """A part of a received message."""
+
+    number: int
+    #: See the table.
+    text: bytes
+    #: Unix milliseconds.
+    received_at: int
+    joined_at: int | None
+
+
+def parts_of(connection: Connection, whole: Whole) -> list[Part]:
     """The parts that have come with this reference, joined ones too, in their order."""
-    return connection.execute(
-        select(incoming_part).where(*_same(whole)).order_by(incoming_part.c.number)
-    ).all()
+    columns = incoming_part.c
+    rows = connection.execute(
+        select(columns.number, columns.text, columns.received_at, columns.joined_at)
+        .where(*_same(connection, whole))
+        .order_by(columns.number)
+    )
+    parts = [Part(*row) for row in rows]
+    seal = seal_of(connection.dialect)
+    if seal is None:
+        return parts
+    column = "incoming_part.text"
+    return [
+        part._replace(text=seal.opened_octets(column, part.text, *whole, part.number))
+        for part in parts
+    ]
 
 
 def mark_joined(connection: Connection, whole: Whole, at: int) -> None:
-    waiting = incoming_part.c.joined_at.is_(None)
-    connection.execute(update(incoming_part).where(*_same(whole), waiting).values(joined_at=at))
+    waiting = (*_same(connection, whole), incoming_part.c.joined_at.is_(None))
+    connection.execute(update(incoming_part).where(*waiting).values(joined_at=at))
 
 
 def begin_anew(connection: Connection, whole: Whole, *, but: int) -> None:
     """Forget the joined parts. Those that came once more stay: they are of the next message, unless
     it has another part of this number."""
     columns = incoming_part.c
+    same = _same(connection, whole)
     gone = (columns.received_at <= columns.joined_at) | (columns.number == but)
-    connection.execute(delete(incoming_part).where(*_same(whole), gone))
-    connection.execute(update(incoming_part).where(*_same(whole)).values(joined_at=None))
+    connection.execute(delete(incoming_part).where(*same, gone))
+    connection.execute(update(incoming_part).where(*same).values(joined_at=None))
 
 
 def forget_joined(connection: Connection, *, before: int) -> None:
@@ -135,10 +187,16 @@ def forget_joined(connection: Connection, *, before: int) -> None:
     )
 
 
-def _same(whole: Whole) -> Iterable[Any]:
+def _same(connection: Connection, whole: Whole) -> list[Any]:
     columns = incoming_part.c
-    names = (columns.upstream, columns.sender, columns.recipient, columns.reference, columns.total)
-    return (column == value for column, value in zip(names, whole, strict=True))
+    upstream, sender, recipient, reference, total = whole
+    return [
+        columns.upstream == upstream,
+        columns.sender.in_(words(connection, "incoming_part.sender", [sender])),
+        columns.recipient.in_(words(connection, "incoming_part.recipient", [recipient])),
+        columns.reference == reference,
+        columns.total == total,
+    ]
 
 
 def incomplete(connection: Connection, *, received_before: int) -> list[Whole]:
@@ -151,7 +209,8 @@ def incomplete(connection: Connection, *, received_before: int) -> list[Whole]:
         .group_by(*key)
         .having(func.max(columns.received_at) < received_before)
     )
-    return [tuple(row) for row in rows]
+    # One message has several rows here while keys of encryption change.
+    return list(dict.fromkeys(tuple(row) for row in rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,11 +261,21 @@ def page(connection: Connection, account_id: int, *, after: int, most: int) -> l
             id=row.id,
             sender=row.sender,
             recipient=row.recipient,
-            text=row.text,
+            text=_text(connection, row),
             received_at=row.received_at,
         )
         for row in rows
     ]
+
+
+def _text(connection: Connection, row: Any) -> str:
+    """The text of a row of the table."""
+    return text_of(connection, row.text, row.upstream, row.sender, row.recipient, row.received_at)
+
+
+def text_of(connection: Connection, text: str, *row: object) -> str:
+    """The text of a received message as it is stored in a row with these values of RECEIVED."""
+    return opened(connection, "received.text", text, *row)
 
 
 def assign(connection: Connection, digits: str, account_id: int, now: int) -> None:
@@ -216,13 +285,15 @@ def assign(connection: Connection, digits: str, account_id: int, now: int) -> No
 
 def release(connection: Connection, digits: str) -> bool:
     """Take a number back; False when nobody has it."""
-    return connection.execute(delete(number).where(number.c.digits == digits)).rowcount == 1
+    forms = words(connection, "number.digits", [digits])
+    return connection.execute(delete(number).where(number.c.digits.in_(forms))).rowcount == 1
 
 
 def numbers(connection: Connection) -> Sequence[Any]:
     """All dedicated numbers: digits, account (its name), assigned_at."""
-    return connection.execute(
-        select(number.c.digits, account.c.name.label("account"), number.c.assigned_at)
-        .join_from(number, account)
-        .order_by(number.c.digits)
-    ).all()
+    rows = connection.execute(
+        select(number.c.digits, account.c.name.label("account"), number.c.assigned_at).join_from(
+            number, account
+        )
+    )
+    return sorted(rows, key=lambda row: row.digits)

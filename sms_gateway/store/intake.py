@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from ..sms.message import State
 from .bulk import insert_rows, later, run, with_marks
+from .sealed import Seal, seal_of
 from .tables import delivery, message
 
 #: How long a repeat is answered with the first reply, milliseconds.
@@ -49,6 +50,22 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
+# A digest of what was sent would show to whoever guesses it that the guess is right.
+_ID, _CONTENT = "idempotency.id", "idempotency.content_hash"
+
+
+def id_forms(connection: Connection, id: bytes) -> list[bytes]:
+    """All forms in which the id of a record of repeats may be stored."""
+    seal = seal_of(connection.dialect)
+    return [id] if seal is None else seal.octet_forms(_ID, id)
+
+
+def stored_id(connection: Connection, id: bytes) -> bytes:
+    """The id of a record of repeats as it is stored now."""
+    seal = seal_of(connection.dialect)
+    return id if seal is None else seal.octets(_ID, id)
+
+
 # SQLite's driver takes a detour for bytes, as for all that might have to be adapted.
 _Blob = bytearray
 
@@ -62,12 +79,24 @@ def accepted_before(
     connection: Connection, ids: Collection[bytes], now: int
 ) -> dict[bytes, Accepted]:
     """What was accepted under these keys (see `repeat_id`) in the last 24 hours."""
+    seal = seal_of(connection.dialect)
+    if seal is not None:
+        ids = [form for id in ids for form in seal.octet_forms(_ID, id)]
     blobs = map(_Blob, ids)
     rows = run(connection, with_marks(_REPEATS, len(ids)), (now - REMEMBERED, *blobs))
+    if seal is not None:
+        rows = [_opened(seal, *row) for row in rows]
     return {
         id: Accepted(content_hash=content_hash, message_id=message_id, sent=sent)
         for id, content_hash, message_id, sent in rows
     }
+
+
+def _opened(
+    seal: Seal, id: bytes, content_hash: bytes, message_id: str, sent: int
+) -> tuple[bytes, bytes, str, int]:
+    content = seal.opened_octets(_CONTENT, content_hash, message_id)
+    return seal.opened_octets(_ID, id), content, message_id, sent
 
 
 _REMEMBER = """
@@ -85,6 +114,14 @@ def remember(connection: Connection, repeats: Mapping[bytes, Accepted], now: int
     On PostgreSQL another process may record a key meanwhile: that one is not returned. They are
     written in the order of the keys, so that two processes never wait for each other in a ring.
     """
+    seal = seal_of(connection.dialect)
+    if seal is not None:
+        repeats = {
+            seal.octets(_ID, id): replace(
+                first, content_hash=seal.octets(_CONTENT, first.content_hash, first.message_id)
+            )
+            for id, first in repeats.items()
+        }
     values = [
         value
         for id, first in sorted(repeats.items())
@@ -92,7 +129,8 @@ def remember(connection: Connection, repeats: Mapping[bytes, Accepted], now: int
     ]
     statement = with_marks(_REMEMBER, len(repeats), "(?, ?, ?, ?, ?)")
     recorded = run(connection, statement, (*values, REMEMBERED))
-    return {id for (id,) in recorded}
+    found = {id for (id,) in recorded}
+    return found if seal is None else {seal.opened_octets(_ID, id) for id in found}
 
 
 class Content(NamedTuple):
@@ -125,9 +163,15 @@ _NAMED = """
 def accepted_as(connection: Connection, ids: Collection[str]) -> dict[str, Content]:
     """What was accepted under these ids."""
     found: dict[str, Content] = {}
+    seal = seal_of(connection.dialect)
     for id, account_id, text, sender, reference, erased_at, recipient in run(
         connection, with_marks(_NAMED, len(ids)), [*ids]
     ):
+        if seal is not None:
+            text = seal.opened("message.text", text, id)
+            sender = seal.opened("message.sender", sender)
+            reference = seal.opened("message.reference", reference)
+            recipient = seal.opened("delivery.recipient", recipient)
         recipients = (*found[id].recipients, recipient) if id in found else (recipient,)
         erased = erased_at is not None or "" in recipients
         found[id] = Content(account_id, text, recipients, sender, reference, erased)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import BigInteger, Connection, bindparam, exists, func, literal_column, select
 
+from .sealed import words
 from .tables import delivery, message
 
 #: The block of a delivery as the index has it: 512 in each, which fill about four pages of an
@@ -51,13 +52,14 @@ def messages_to(
     """The ids of an account's newest messages to any of these numbers (E.164), newest first; only
     those before the message with the id `before`, unless it is empty. Erased ones are left out."""
     end = _end(connection, before)
+    forms = words(connection, "delivery.recipient", numbers)
     found: dict[str, None] = {}
     for blocks in _blocks(end):
         rows = connection.execute(
             _MESSAGES,
             {
                 "blocks": blocks,
-                "numbers": numbers,
+                "numbers": forms,
                 "account_id": account_id,
                 "before": end,
                 # A message may be to each of the numbers.
@@ -72,10 +74,11 @@ def messages_to(
 
 def deliveries_to(connection: Connection, number: str) -> list[tuple[int, str]]:
     """All deliveries to a number (E.164) and their messages: the ids of both."""
+    forms = words(connection, "delivery.recipient", [number])
     return [
         (row.id, row.message_id)
         for blocks in _blocks(_end(connection, ""))
-        for row in connection.execute(_DELIVERIES, {"blocks": blocks, "numbers": [number]})
+        for row in connection.execute(_DELIVERIES, {"blocks": blocks, "numbers": forms})
     ]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: The schema that this program needs: the newest in `migrations/versions`.
-SCHEMA = "0008"
+SCHEMA = "0009"
 # Any constant: it only has to be the same in every process that migrates.
 _ADVISORY_LOCK = 7_353_767
 #: Seconds between two looks at whether another process has ended its migration.

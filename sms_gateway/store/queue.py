@@ -1,9 +1,22 @@
 """Statements of the queue: claim what is due, record what became of it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, Integer, bindparam, case, delete, func, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    type_coerce,
+    update,
+)
 
 from ..moments import utc
 from ..routing.routes import Share
@@ -11,12 +24,15 @@ from ..sms.encoding import Encoding
 from ..sms.message import State
 from ..upstream import Delivery
 from .bulk_rows import BulkRows
+from .sealed import CANNOT_BE_DECRYPTED, is_readable, looks_stored, seal_of
 from .tables import delivery, early_receipt, idempotency, message, part, worker
 
 _DELIVERIES = select(
     delivery.c.id,
     delivery.c.message_id,
-    delivery.c.recipient,
+    # As it is stored: see `_read`.
+    type_coerce(delivery.c.recipient, Text).label("recipient"),
+    delivery.c.binding,
     delivery.c.route,
     delivery.c.parts,
     delivery.c.attempts,
@@ -77,7 +93,8 @@ def claim(
 
     A delivery with more parts than there is room for is taken only when it is the first, so
     that nothing is claimed that is not written at once. What comes in its route's quiet hours is
-    put off instead, and so is what `hold` says has to wait for its number.
+    put off instead, and so is what `hold` says has to wait for its number, and what cannot be
+    decrypted.
     """
     taken: list[Any] = []
     room = parts
@@ -89,6 +106,9 @@ def claim(
             known = {row.id for row in taken[ours:]}
             for row in _due(connection, share, upstream, now=now, most=most):
                 if row.id in known:
+                    continue
+                if not _is_readable(row):
+                    waiting.append((row.id, now + _UNREADABLE_FOR, CANNOT_BE_DECRYPTED))
                     continue
                 until = share.route.quiet and share.route.quiet.until(row.recipient, now)
                 if until:
@@ -121,6 +141,8 @@ def claim(
 #: not stand before all that may go: so many times, and at so many rows. A look puts off at most
 #: 100 deliveries, which keeps its transaction short.
 _LOOKS, _MORE = 4, 100
+#: When it is looked again whether a delivery can be decrypted, ms: somebody mends it meanwhile.
+_UNREADABLE_FOR = 15 * 60_000
 
 
 def _due(
@@ -129,11 +151,37 @@ def _due(
     """The due deliveries of an upstream's share, in the order of the queue."""
     wanted = {"route": share.route.prefix, "now": now, "most": most}
     if share.untried:
-        return connection.execute(_DUE_UNTRIED, wanted | {"upstream_name": upstream}).all()
+        return _read(connection, _DUE_UNTRIED, wanted | {"upstream_name": upstream})
     if share.of == 1:
-        return connection.execute(_DUE, wanted).all()
+        return _read(connection, _DUE, wanted)
     within = {"modulus": share.of, "first": share.first, "last": share.last - 1}
-    return connection.execute(_DUE_OF_SHARE, wanted | within).all()
+    return _read(connection, _DUE_OF_SHARE, wanted | within)
+
+
+def _read(
+    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
+) -> Sequence[Any]:
+    """The rows of one of these statements, decrypted."""
+    rows = connection.execute(statement, parameters).all()
+    seal = seal_of(connection.dialect)
+    if seal is None:
+        return rows
+    return [
+        SimpleNamespace(
+            **row._asdict()
+            | {
+                "recipient": seal.recipient(row.message_id, row.recipient, row.binding),
+                "text": seal.opened("message.text", row.text, row.message_id),
+            }
+        )
+        for row in rows
+    ]
+
+
+def _is_readable(row: Any) -> bool:
+    """Whether a row of theirs says what is to be sent to whom."""
+    # Without a seal what is encrypted would go out as it is.
+    return is_readable(row.recipient, row.text, row.sender) and not looks_stored(row.recipient)
 
 
 _PUT_OFF = (
@@ -176,8 +224,9 @@ def claimed(
     connection: Connection, *, upstream: str, worker: int, but: Collection[int]
 ) -> list[Delivery]:
     """What a worker has claimed for an upstream, without the deliveries in `but`."""
-    rows = connection.execute(_CLAIMED, {"worker": worker, "upstream_name": upstream})
-    return _deliveries(connection, [(row, row.attempts) for row in rows if row.id not in but])
+    rows = _read(connection, _CLAIMED, {"worker": worker, "upstream_name": upstream})
+    ours = [row for row in rows if row.id not in but and _is_readable(row)]
+    return _deliveries(connection, [(row, row.attempts) for row in ours])
 
 
 def _deliveries(connection: Connection, rows: Sequence[tuple[Any, int]]) -> list[Delivery]:

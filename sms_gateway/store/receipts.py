@@ -1,5 +1,6 @@
 """Statements about receipts: find the part each is for, keep those that come too early."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from ..sms.message import State
 from . import lookup
 from .bulk import insert_many
 from .bulk_rows import BulkRows
+from .sealed import opened, seal_of, words
 from .tables import delivery, early_receipt, part
 
 _PARTS = BulkRows(
@@ -42,7 +44,18 @@ class KnownPart(NamedTuple):
 def parts_by_key(connection: Connection, upstream: str, keys: Collection[str]) -> list[KnownPart]:
     """The parts that an upstream knows by these keys."""
     given = [(key,) for key in keys]
-    return [KnownPart(*row) for row in _PARTS.run(connection, given, upstream)]
+    known = [KnownPart(*row) for row in _PARTS.run(connection, given, upstream)]
+    if seal_of(connection.dialect) is None:
+        return known
+    return [part._replace(recipient=_number(connection, part.recipient)) for part in known]
+
+
+def _number(connection: Connection, stored: str) -> str:
+    return opened(connection, "delivery.recipient", stored)
+
+
+def _forms(connection: Connection, numbers: Collection[str]) -> list[str]:
+    return words(connection, "delivery.recipient", numbers)
 
 
 _AWAITED = (
@@ -66,12 +79,12 @@ _UNCERTAIN = (
         delivery.c.recipient,
         func.min(delivery.c.id).label("id"),
         func.min(delivery.c.parts).label("parts"),
+        func.count().label("many"),
     )
     .where(delivery.c.state == State.UNCERTAIN)
     .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
     .where(delivery.c.upstream == bindparam("upstream_name"))
     .group_by(delivery.c.recipient)
-    .having(func.count() == 1)
 )
 
 
@@ -79,23 +92,25 @@ def only_uncertain(
     connection: Connection, upstream: str, recipients: Collection[str]
 ) -> dict[str, Any]:
     """The delivery to each recipient whose answer never came, where there is exactly one."""
-    rows = connection.execute(
-        _UNCERTAIN, {"numbers": list(recipients), "upstream_name": upstream}
-    ).all()
-    return {row.recipient: row for row in rows}
+    given = {"numbers": _forms(connection, recipients), "upstream_name": upstream}
+    rows = connection.execute(_UNCERTAIN, given).all()
+    # One number has several rows here while keys of encryption change.
+    there = Counter(row.recipient for row in rows)
+    return {r.recipient: r for r in rows if r.many == there[r.recipient] == 1}
 
 
 _UNDER_WAY = (
     select(delivery.c.id)
     .where(delivery.c.state == State.SUBMITTING)
-    .where(delivery.c.recipient == bindparam("number"))
+    .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
     .limit(1)
 )
 
 
 def is_under_way(connection: Connection, recipient: str) -> bool:
     """Whether an answer may still come for a delivery to this number."""
-    return connection.execute(_UNDER_WAY, {"number": recipient}).first() is not None
+    given = {"numbers": _forms(connection, [recipient])}
+    return connection.execute(_UNDER_WAY, given).first() is not None
 
 
 _TO = select(delivery.c.id, delivery.c.recipient).where(
@@ -118,7 +133,7 @@ def unanswered(
     connection: Connection, upstream: str, recipients: Collection[str]
 ) -> list[tuple[int, str]]:
     """The deliveries to these recipients for which an answer may still come, or never came."""
-    given = {"upstream_name": upstream, "numbers": list(recipients)}
+    given = {"upstream_name": upstream, "numbers": _forms(connection, recipients)}
     uncertain = [(row.id, row.recipient) for row in connection.execute(_UNANSWERED, given)]
     under_way = [row for row in submitting(connection, upstream) if row[1] in recipients]
     return under_way + uncertain
@@ -141,7 +156,8 @@ def outstanding(
     """The deliveries to these recipients whose receipts are still to come (id, state, recipient,
     parts), as far as they are among the last million."""
     blocks = lookup.newest_blocks(connection, _LATELY)
-    given = {"upstream_name": upstream, "numbers": list(recipients), "now": now}
+    numbers = _forms(connection, recipients)
+    given = {"upstream_name": upstream, "numbers": numbers, "now": now}
     return connection.execute(_OUTSTANDING, given | {"blocks": blocks}).all()
 
 
@@ -268,8 +284,22 @@ def keep_early(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     insert_many(connection, early_receipt, rows)
 
 
+class Early(NamedTuple):
+    """A receipt that waits for its part: columns of the table."""
+
+    id: int
+    upstream: str
+    smsc_id: str
+    state: str
+    recipient: str
+    error: str
+    done_at: int
+    raw: str
+    received_at: int
+
+
 _WAITING = (
-    select(early_receipt)
+    select(*(early_receipt.c[name] for name in Early._fields))
     .where(early_receipt.c.given_up.is_(False))
     .where(early_receipt.c.id > bindparam("after"))
     .order_by(early_receipt.c.id)
@@ -282,12 +312,18 @@ _WAITING = (
 AT_ONCE = 2000
 
 
-def early(connection: Connection, *, after: int = 0) -> Sequence[Any]:
+def early(connection: Connection, *, after: int = 0) -> list[Early]:
     """The early receipts that wait for their part, from after the row `after` on.
 
     Those that another worker is looking at are left out.
     """
-    return connection.execute(_WAITING, {"after": after, "most": AT_ONCE}).all()
+    rows = connection.execute(_WAITING, {"after": after, "most": AT_ONCE})
+    return [early._replace(raw=_raw(connection, early)) for early in map(Early._make, rows)]
+
+
+def _raw(connection: Connection, early: Early) -> str:
+    place = (early.upstream, early.smsc_id, early.received_at)
+    return opened(connection, "early_receipt.raw", early.raw, *place)
 
 
 def give_up_early(connection: Connection, ids: Collection[int]) -> None:

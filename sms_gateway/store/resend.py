@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from ..sms.message import State
 from .queue import record_steps
+from .sealed import opened
 from .tables import delivery, message, part
 
 # Waiting for its turn or just being handed over.
@@ -59,7 +60,8 @@ def unfinished(connection: Connection, account_id: int, message_id: str) -> Stor
         Unfinished(id=r.id, recipient=r.recipient, parts=r.parts, state=State(r.state))
         for r in rows
     ]
-    return Stored(found.sender, found.text, deliveries)
+    text = opened(connection, "message.text", found.text, message_id)
+    return Stored(found.sender, text, deliveries)
 
 
 _HURRY = (

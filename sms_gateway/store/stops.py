@@ -3,10 +3,11 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, text, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ..sms.message import State
 from .queue import record_steps
+from .sealed import words
 from .tables import account, delivery, message, stop
 
 #: Why nothing is sent to them: in replies and in the journal.
@@ -23,29 +24,25 @@ def blocked(
 ) -> set[tuple[int, str]]:
     """Which of these recipients (E.164) have asked which of these accounts to stop."""
     rows = connection.execute(
-        _BLOCKED, {"accounts": list(accounts), "recipients": list(recipients)}
+        _BLOCKED, {"accounts": list(accounts), "recipients": _forms(connection, *recipients)}
     )
     return {(row.account_id, row.recipient) for row in rows}
 
 
-_ADD = text(
-    """
-    INSERT INTO stop (account_id, recipient, stopped_at)
-    VALUES (:account_id, :recipient, :stopped_at)
-    ON CONFLICT DO NOTHING RETURNING recipient
-    """
-)
+def _forms(connection: Connection, *recipients: str) -> list[str]:
+    return words(connection, "stop.recipient", recipients)
 
 
 def add(connection: Connection, account_id: int, recipient: str, now: int) -> bool:
     """Nothing more for this recipient; False when it was so already."""
-    # The account first, in the order in which accepting locks.
+    # The account first, in the order in which accepting locks: nobody else adds to it meanwhile.
     count(connection, account_id, 1)
-    added = connection.execute(
-        _ADD, {"account_id": account_id, "recipient": recipient, "stopped_at": now}
-    )
-    is_new = added.first() is not None
-    if not is_new:
+    is_new = not blocked(connection, [account_id], [recipient])
+    if is_new:
+        connection.execute(
+            insert(stop).values(account_id=account_id, recipient=recipient, stopped_at=now)
+        )
+    else:
         count(connection, account_id, -1)
     return is_new
 
@@ -53,9 +50,8 @@ def add(connection: Connection, account_id: int, recipient: str, now: int) -> bo
 def lift(connection: Connection, account_id: int, recipient: str) -> bool:
     """Messages for this recipient again; False when there was nothing to lift."""
     count(connection, account_id, -1)
-    lifted = connection.execute(
-        delete(stop).where(stop.c.account_id == account_id, stop.c.recipient == recipient)
-    )
+    theirs = stop.c.recipient.in_(_forms(connection, recipient))
+    lifted = connection.execute(delete(stop).where(stop.c.account_id == account_id, theirs))
     if lifted.rowcount != 1:
         count(connection, account_id, 1)
     return lifted.rowcount == 1
@@ -76,7 +72,7 @@ def end_queued(connection: Connection, account_id: int, recipient: str, now: int
     ended = connection.execute(
         update(delivery)
         .where(delivery.c.state == State.QUEUED)
-        .where(delivery.c.recipient == recipient)
+        .where(delivery.c.recipient.in_(words(connection, "delivery.recipient", [recipient])))
         .where(delivery.c.message_id.in_(theirs))
         .values(state=State.FAILED)
         .returning(delivery.c.id)

@@ -14,6 +14,8 @@ from sqlalchemy import (
     false,
 )
 
+from .sealed import Sealed, bound_to
+
 metadata = MetaData()
 
 # SQLite numbers rows itself only where the column is its own 64-bit INTEGER.
@@ -90,13 +92,13 @@ message = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("account_id", ForeignKey("account.id"), nullable=False),
-    Column("sender", Text, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("sender", Sealed("message.sender"), nullable=False),
+    Column("text", Text, nullable=False, info=bound_to("id")),
     Column("encoding", Text, nullable=False),
     Column("parts", Integer, nullable=False),
     Column("accepted_at", BigInteger, nullable=False),
     # What the caller calls it.
-    Column("reference", Text, nullable=False, server_default=""),
+    Column("reference", Sealed("message.reference"), nullable=False, server_default=""),
     # When text and numbers were deleted; the row stays for the counts and for late receipts.
     Column("erased_at", BigInteger),
     # Ids grow with time: this is also the order of an account's history. With the last column those
@@ -110,7 +112,7 @@ delivery = Table(
     metadata,
     Column("id", _Serial, primary_key=True),
     Column("message_id", ForeignKey("message.id"), nullable=False, index=True),
-    Column("recipient", Text, nullable=False),
+    Column("recipient", Sealed("delivery.recipient"), nullable=False),
     # The prefix of its route.
     Column("route", Text, nullable=False),
     Column("parts", Integer, nullable=False),
@@ -125,6 +127,8 @@ delivery = Table(
     Column("claimed_by", BigInteger),
     # Where it was submitted last.
     Column("upstream", Text),
+    # What shows, where numbers are encrypted, that this one is of this message (`sealed`).
+    Column("binding", Text),
 )
 
 # A part that a carrier took, under the name by which its receipt will come.
@@ -161,10 +165,10 @@ early_receipt = Table(
     Column("upstream", Text, nullable=False),
     Column("smsc_id", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("recipient", Text, nullable=False),
+    Column("recipient", Sealed("early_receipt.recipient"), nullable=False),
     Column("error", Text, nullable=False),
     Column("done_at", BigInteger, nullable=False),
-    Column("raw", Text, nullable=False),
+    Column("raw", Text, nullable=False, info=bound_to("upstream", "smsc_id", "received_at")),
     Column("received_at", BigInteger, nullable=False, index=True),
     # It has waited for longer than any answer takes, and is kept for people only.
     Column("given_up", Boolean, nullable=False),
@@ -175,10 +179,15 @@ number = Table(
     "number",
     metadata,
     # Digits only: international without the plus sign, or a short code.
-    Column("digits", Text, primary_key=True),
+    Column("digits", Sealed("number.digits"), primary_key=True),
     Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
     Column("assigned_at", BigInteger, nullable=False),
 )
+
+#: What the text of a received message is bound to where it is encrypted: its id may change.
+RECEIVED = ("upstream", "sender", "recipient", "received_at")
+#: The same of one of its parts.
+PART = ("upstream", "sender", "recipient", "reference", "total", "number")
 
 # Received messages (MO). Their ids grow in the order of their commits, so that a reader who asks
 # for what came after an id misses nothing.
@@ -189,9 +198,9 @@ received = Table(
     # NULL when nobody has the number.
     Column("account_id", ForeignKey("account.id")),
     Column("upstream", Text, nullable=False),
-    Column("sender", Text, nullable=False),
-    Column("recipient", Text, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("sender", Sealed("received.sender"), nullable=False),
+    Column("recipient", Sealed("received.recipient"), nullable=False),
+    Column("text", Text, nullable=False, info=bound_to(*RECEIVED)),
     Column("received_at", BigInteger, nullable=False),
     Index("received_account", "account_id", "id"),
     # The place of a deleted message is never given to another, whom a reader would miss.
@@ -204,13 +213,13 @@ incoming_part = Table(
     "incoming_part",
     metadata,
     Column("upstream", Text, primary_key=True),
-    Column("sender", Text, primary_key=True),
-    Column("recipient", Text, primary_key=True),
+    Column("sender", Sealed("incoming_part.sender"), primary_key=True),
+    Column("recipient", Sealed("incoming_part.recipient"), primary_key=True),
     Column("reference", Integer, primary_key=True),
     Column("total", Integer, primary_key=True),
     Column("number", Integer, primary_key=True),
     # UTF-8 of `decode_part`: half a surrogate pair may stand in it.
-    Column("text", LargeBinary, nullable=False),
+    Column("text", LargeBinary, nullable=False, info=bound_to(*PART)),
     # When it was offered last.
     Column("received_at", BigInteger, nullable=False, index=True),
     # NULL while others are missing; a part that is offered again afterwards is received later.
@@ -223,8 +232,8 @@ idempotency = Table(
     "idempotency",
     metadata,
     # A digest of the account and the key that came with the request.
-    Column("id", LargeBinary(32), primary_key=True),
-    Column("content_hash", LargeBinary(32), nullable=False),
+    Column("id", LargeBinary(32), primary_key=True, info=bound_to()),
+    Column("content_hash", LargeBinary(32), nullable=False, info=bound_to("message_id")),
     Column("message_id", Text, nullable=False),
     Column("sent", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False, index=True),
@@ -249,7 +258,7 @@ stop = Table(
     "stop",
     metadata,
     Column("account_id", ForeignKey("account.id"), primary_key=True),
-    Column("recipient", Text, primary_key=True),
+    Column("recipient", Sealed("stop.recipient"), primary_key=True),
     Column("stopped_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -380,4 +389,16 @@ audit_retention = Table(
     "audit_retention",
     metadata,
     Column("before", BigInteger, primary_key=True, autoincrement=False),
+)
+
+# The keys by which values of this database are encrypted, and with which it can be read whole.
+encryption_key = Table(
+    "encryption_key",
+    metadata,
+    # Computed from the key, which it does not tell.
+    Column("name", Text, primary_key=True),
+    # A known text, encrypted by it.
+    Column("check_value", Text, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -21,6 +21,7 @@ SENTENCES = (
     "every part had been accepted before",
     "its worker stopped before the carrier's answer was recorded",
     "its validity ended before a carrier took it",
+    "a key of encryption is missing, or what it encrypted was changed",
     "no receipt came before its validity ended",
     "delivered: this carrier reports one part of a long text",
     "several messages to its number wait for one",
@@ -237,6 +238,7 @@ SENTENCES = (
     "Too many requests from your network have not come whole: send the rest of them,"
     " or try again shortly",
     "This idempotency key was used before for another message",
+    "Its numbers cannot be decrypted",
     "The database was lost meanwhile; it is not known whether this was done",
     "before is no date or time",
     "after is not what an answer had as next",

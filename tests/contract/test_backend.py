@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import select, update
@@ -35,7 +35,7 @@ from sms_gateway.backend import (
 from sms_gateway.codes import Code
 from sms_gateway.remote.http_backend import HttpBackend
 from sms_gateway.sms.ids import new_id
-from sms_gateway.store import Store, accounts, history, inbox, queue, tables
+from sms_gateway.store import Store, accounts, history, inbox, queue, sealed, tables
 from sms_gateway.store.bulk import insert_many
 from soap_client import AsyncSmsClient, SmsError
 
@@ -119,13 +119,16 @@ async def backend_by(way: str, config: Path, server: Callable[[], Server]) -> As
         yield SoapBackend(server())
 
 
-@pytest.fixture(scope="module", params=databases.KINDS)
+@pytest.fixture(
+    scope="module", params=[*databases.KINDS, *(f"{kind}, encrypted" for kind in databases.KINDS)]
+)
 def config(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("gateway")
-    with databases.fresh(request.param, folder) as url:
-        yield whole_gateway.settings_file(folder, url)
+    kind, _, encrypted = request.param.partition(", ")
+    with databases.fresh(kind, folder) as url:
+        yield whole_gateway.settings_file(folder, url, encrypted=bool(encrypted))
 
 
 @pytest.fixture(scope="module")
@@ -138,13 +141,9 @@ def server(config: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def store(config: Path) -> Iterator[Store]:
-    opened = store_of(config)
+    opened = whole_gateway.store_of(config)
     yield opened
     opened.close()
-
-
-def store_of(config: Path) -> Store:
-    return Store(config.read_text().partition('database_url = "')[2].partition('"')[0])
 
 
 @pytest.fixture(params=["in process", "over HTTP", "over HTTP, in company"])
@@ -175,22 +174,33 @@ def everything(store: Store) -> list[Any]:
         return [sorted(map(tuple, each)) for each in (*rows, connection.execute(limits).all())]
 
 
-def sent_by(store: Store, account: Account) -> list[Any]:
-    """The messages and deliveries of an account: id, text, recipient, state."""
+class Sent(NamedTuple):
+    """A message and one of its deliveries."""
+
+    id: str
+    text: str
+    recipient: str
+    state: str
+
+
+def sent_by(store: Store, account: Account) -> list[Sent]:
+    """The messages of an account, with each of their deliveries."""
     with store.read() as connection:
-        return list(
-            connection.execute(
-                select(
-                    tables.message.c.id,
-                    tables.message.c.text,
-                    tables.delivery.c.recipient,
-                    tables.delivery.c.state,
-                )
-                .join_from(tables.message, tables.delivery)
-                .where(tables.message.c.account_id == account.id)
-                .order_by(tables.delivery.c.id)
+        rows = connection.execute(
+            select(
+                tables.message.c.id,
+                tables.message.c.text,
+                tables.delivery.c.recipient,
+                tables.delivery.c.state,
             )
+            .join_from(tables.message, tables.delivery)
+            .where(tables.message.c.account_id == account.id)
+            .order_by(tables.delivery.c.id)
         )
+        return [
+            Sent(id, sealed.opened(connection, "message.text", text, id), recipient, state)
+            for id, text, recipient, state in rows
+        ]
 
 
 def new_account(store: Store, **options: Any) -> tuple[str, Account]:
@@ -538,10 +548,13 @@ async def test_a_page_of_long_texts_ends_early(backend: Backend, store: Store) -
     key, account = new_account(store)
     texts = [f"{number}" + "é" * 300_000 for number in range(6)]
     receive(store, account, *texts)
-    first = await backend.getsms(key)
-    second = await backend.getsms(key, after=first.next)
-    assert 1 <= len(first.messages) < 6
-    assert [m.text for m in (*first.messages, *second.messages)] == texts
+    page = await backend.getsms(key)
+    assert 1 <= len(page.messages) < 6
+    read: list[ReceivedMessage] = []
+    while page.messages:
+        read += page.messages
+        page = await backend.getsms(key, after=page.next)
+    assert [m.text for m in read] == texts
 
 
 # What became of a message.
@@ -653,7 +666,7 @@ async def test_a_store_that_stalls_is_code_6_and_one_that_is_gone_code_30(
     tmp_path: Path, database: str
 ) -> None:
     config = whole_gateway.settings_file(tmp_path, database, timeout=2)
-    store = store_of(config)
+    store = whole_gateway.store_of(config)
     key, account = new_account(store)
     async with AsyncExitStack() as stack:
         server = stack.enter_context(whole_gateway.served(config))

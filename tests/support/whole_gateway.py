@@ -11,10 +11,12 @@ from sms_gateway.accept.deadline import Deadline
 from sms_gateway.backend import Backend
 from sms_gateway.bootstrap.gateway import gateway
 from sms_gateway.bootstrap.web import web_app
+from sms_gateway.database import seal
 from sms_gateway.settings import load
 from sms_gateway.store import Store
 from sms_gateway.web.guesses import Guesses
 
+from .encrypted import LINES, key_file
 from .serving import Server, serve
 
 _SETTINGS = """
@@ -32,11 +34,20 @@ closed = true
 """
 
 
-def settings_file(folder: Path, database: str, *, timeout: float = 20) -> Path:
+def settings_file(
+    folder: Path, database: str, *, timeout: float = 20, encrypted: bool = False
+) -> Path:
     """The settings: Belgium is reachable, France is closed; `timeout` seconds until code 6."""
     file = folder / "settings.toml"
-    file.write_text(_SETTINGS.format(database=database, timeout=timeout))
+    keys = f'encryption_key_file = "{key_file(folder, *LINES)}"\n' if encrypted else ""
+    file.write_text(keys + _SETTINGS.format(database=database, timeout=timeout))
     return file
+
+
+def store_of(config: Path) -> Store:
+    """The store of these settings."""
+    settings = load(config, {}, {})
+    return Store(settings.database_url.get_secret_value(), seal(settings))
 
 
 def application(config: str) -> ASGIApp:
@@ -54,7 +65,7 @@ def served(config: Path, worker: str = "express") -> Iterator[Server]:
 @asynccontextmanager
 async def in_process(config: Path) -> AsyncIterator[Backend]:
     settings = load(config, {}, {})
-    store = Store(settings.database_url.get_secret_value())
+    store = store_of(config)
     accepting = gateway(settings, store)
     await accepting.start()
     try:

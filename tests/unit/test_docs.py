@@ -147,7 +147,8 @@ def test_the_glossary_has_every_state() -> None:
 def test_every_dependency_has_its_reason_and_licence() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    needed = config["options"]["install_requires"] + config["options.extras_require"]["postgresql"]
+    extras = config["options.extras_require"]
+    needed = config["options"]["install_requires"] + extras["encryption"] + extras["postgresql"]
     names = {re.split(r"[\s;>=\[]", line)[0] for line in needed.strip().splitlines()}
     architecture = (ROOT / "docs/architecture.md").read_text("utf-8")
     documented = set(

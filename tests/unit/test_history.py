@@ -12,6 +12,8 @@ from sms_gateway.store import Store, erase, history, lookup
 from sms_gateway.store.tables import delivery, message
 from sms_gateway.web.pages.chart import DAY, DRAWN, chart, first_day
 
+pytestmark = pytest.mark.encrypted_too
+
 NOW = 20_000 * DAY + 1_000
 DIGITS = random.Random(7)
 

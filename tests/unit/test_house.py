@@ -43,7 +43,7 @@ DIRECT = [
     *requirements(NEEDED),
     *(
         r
-        for extra in ("async", "postgresql", "test", "checks")
+        for extra in ("async", "encryption", "postgresql", "test", "checks")
         for r in requirements(EXTRAS[extra])
     ),
 ]

@@ -12,6 +12,9 @@ from sms_gateway.deliver.retention import erase_before, keep_house
 from sms_gateway.sms.ids import first_id, new_id
 from sms_gateway.store import Store, erase, inbox, tables
 from sms_gateway.store.bulk import insert_many
+from sms_gateway.store.sealed import Seal
+
+pytestmark = pytest.mark.encrypted_too
 
 DAY = 86_400_000
 NOW = time.time_ns() // 1_000_000
@@ -99,8 +102,11 @@ def kept(store: Store) -> set[str]:
 
 def inbox_texts(store: Store) -> list[str]:
     with store.read() as connection:
-        query = select(tables.received.c.text).order_by(tables.received.c.id)
-        return list(connection.execute(query).scalars())
+        rows = connection.execute(select(tables.received).order_by(tables.received.c.id)).all()
+        return [
+            inbox.text_of(connection, row.text, *(getattr(row, name) for name in tables.RECEIVED))
+            for row in rows
+        ]
 
 
 async def test_what_is_older_is_erased_and_the_rows_stay(store: Store) -> None:
@@ -142,10 +148,12 @@ async def test_the_place_of_a_deleted_message_is_not_given_to_another(store: Sto
     assert [message.text for message in later] == ["0 days old"]
 
 
-async def test_others_write_while_history_is_erased(store: Store, database: str) -> None:
+async def test_others_write_while_history_is_erased(
+    store: Store, database: str, seal: Seal | None
+) -> None:
     _, account = support.create(store)
     sent(store, account.id, *(31 + number / 100 for number in range(70)))
-    other = Store(database)
+    other = Store(database, seal)
     erasing = asyncio.create_task(erase_before(store, NOW - 30 * DAY))
     between = 0
     while not erasing.done():

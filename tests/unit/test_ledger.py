@@ -26,6 +26,8 @@ from sms_gateway.sms.message import State
 from sms_gateway.store import intake, tables, workers
 from sms_gateway.upstream import Delivery, Outcome
 
+pytestmark = pytest.mark.encrypted_too
+
 # -- claims --
 
 

@@ -10,6 +10,8 @@ from sms_gateway.log import facts
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import ReceiptsOf
 
+pytestmark = pytest.mark.encrypted_too
+
 MINUTE = 60 * SECOND
 DELIVERED, SUBMITTED = State.DELIVERED, State.SUBMITTED
 

@@ -25,6 +25,8 @@ from sms_gateway.upstream.smpp_inbox import Inbox
 from sms_gateway.upstream.smpp_messages import incoming_of, receipt_of
 from sms_gateway.upstream.smpp_options import options_from_url
 
+pytestmark = pytest.mark.encrypted_too
+
 PAGE = Path(__file__).parents[2] / "docs/faults.md"
 OURS, OTHER = "32494000000", "32494000001"
 D, S, U = State.DELIVERED, State.SUBMITTED, State.UNDELIVERABLE

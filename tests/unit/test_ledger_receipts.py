@@ -22,6 +22,8 @@ from sms_gateway.sms.message import State
 from sms_gateway.store import erase, receipts
 from sms_gateway.upstream import Outcome
 
+pytestmark = pytest.mark.encrypted_too
+
 
 @pytest.mark.parametrize(
     ("reported", "state"),

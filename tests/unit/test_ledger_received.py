@@ -10,6 +10,8 @@ from sms_gateway.deliver.ledger import Beat, MessageCame
 from sms_gateway.store import inbox, tables
 from sms_gateway.upstream import Incoming
 
+pytestmark = pytest.mark.encrypted_too
+
 
 def mo(
     text: str,

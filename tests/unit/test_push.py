@@ -26,6 +26,8 @@ from sms_gateway.store import Store, accounts, erase, events, inbox, tables, wor
 from sms_gateway.store.bulk import insert_many
 from sms_gateway.upstream import Answer, Incoming, Outcome
 
+pytestmark = pytest.mark.encrypted_too
+
 HERE = networks("127.0.0.0/8")
 NUMBER = "+32494000000"
 

@@ -17,7 +17,10 @@ from sms_gateway.backend import ID_KEY, Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
-from sms_gateway.store import Store, erase, intake, tables
+from sms_gateway.store import Store, erase, intake, sealed, tables
+from sms_gateway.store.sealed import Seal
+
+pytestmark = pytest.mark.encrypted_too
 
 
 async def test_a_repeat_gets_the_first_reply_and_sends_nothing(
@@ -48,10 +51,10 @@ async def test_a_repeat_at_once_is_not_counted_against_the_limit(
 
 @pytest.mark.parametrize("named", [False, True], ids=["key", "id"])
 async def test_two_processes_know_each_others_repeats(
-    store: Store, database: str, clock: Clock, named: bool
+    store: Store, database: str, seal: Seal | None, clock: Clock, named: bool
 ) -> None:
     key, _ = support.create(store, rate=None)
-    stores = [Store(database), Store(database)]
+    stores = [Store(database, seal), Store(database, seal)]
     gateways = [Gateway(opened, ROUTES, clock=clock) for opened in stores]
     for gateway in gateways:
         await gateway.start()
@@ -100,7 +103,8 @@ async def test_who_comes_second_in_a_race_for_a_key_is_told_what_came_first(
         assert "idempotency key" in reply.sentence
     assert other.error is Code.SENT
     with store.read() as connection:
-        assert connection.execute(select(tables.message.c.text)).scalars().all() == ["another"]
+        (row,) = connection.execute(select(tables.message.c.id, tables.message.c.text))
+        assert sealed.opened(connection, "message.text", row.text, row.id) == "another"
     assert rows(store) == (1, 1, 2)
 
 

@@ -21,6 +21,8 @@ from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
 from sms_gateway.store import Store, erase, events, history, tables
 
+pytestmark = pytest.mark.encrypted_too
+
 HELLO = Submission(BELGIAN, "hi", "")
 LISTED = frozenset({"ACME", "8000", "32494000000"})
 ANY = frozenset({ANY_SENDER})

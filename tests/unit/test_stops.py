@@ -20,6 +20,8 @@ from sms_gateway.sms.message import State
 from sms_gateway.store import Store, accounts, history, inbox, stops, tables, workers
 from sms_gateway.upstream import Answer, Delivery, Incoming, Outcome
 
+pytestmark = pytest.mark.encrypted_too
+
 NUMBER, OTHER = "+32494000000", "+32494000001"
 HOUR = 3_600_000
 #: 22:00 in Brussels, 05:00 the next day in Tokyo.
