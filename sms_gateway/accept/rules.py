@@ -246,7 +246,7 @@ class Acceptance:
             raise RefusedError(Code.ALREADY_SENT)
         numbers = [delivery.recipient for delivery in stored.deliveries]
         if not sealed.is_readable(*numbers, stored.text):
-            raise RefusedError(Code.INTERNAL, "Its numbers cannot be decrypted")
+            raise RefusedError(Code.INTERNAL, "The message cannot be decrypted")
         addresses, segments = self._read(account, ",".join(numbers), None, stored.text)
         wanted = repeats.asked_sender(account, stored.sender)
         request = Request(

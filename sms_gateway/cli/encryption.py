@@ -9,8 +9,10 @@ import click
 
 from .. import database
 from ..errors import UnavailableError
-from ..store import Store
+from ..moments import now
+from ..store import Store, audit
 from ..store import encryption as statements
+from ..store.audit import Action
 from ..store.sealed import Seal, seal_of
 from .options import CONFIG, settings_of
 

@@ -238,7 +238,7 @@ SENTENCES = (
     "Too many requests from your network have not come whole: send the rest of them,"
     " or try again shortly",
     "This idempotency key was used before for another message",
-    "Its numbers cannot be decrypted",
+    "The message cannot be decrypted",
     "The database was lost meanwhile; it is not known whether this was done",
     "before is no date or time",
     "after is not what an answer had as next",
