@@ -60,7 +60,8 @@ def _round(folder: Path, measured: Delivery) -> None:
     asyncio.run(_accept(url, key, measured.messages))
     store = Store(url)
     # It lets nobody in until the worker has started.
-    with smsc.start_smsc(folder, bind_status=0x0D) as carrier:
+    # mypy takes the folder smsc for this module.
+    with smsc.start_smsc(folder, bind_status=0x0D) as carrier:  # type: ignore[attr-defined]
         options = (
             f"window={WINDOW}&reconnect_delay=0.1&reconnect_delay_max=0.1&locked_out_delay=0.1"
         )

@@ -29,9 +29,12 @@ def application() -> Any:
     from sms_gateway import garbage
     from sms_gateway.bootstrap.web import web_app
     from sms_gateway.settings import Settings
+    from sms_gateway.settings.values import SecretUrl
+    from sms_gateway.web.guesses import Guesses
 
+    url = SecretUrl(os.environ["SENDSMSNOW_DATABASE_URL"])
     with garbage.frozen():
-        return web_app(Settings(database_url=os.environ["SENDSMSNOW_DATABASE_URL"]))
+        return web_app(Settings(database_url=url), Guesses())
 
 
 if find_spec("uvicorn_worker"):

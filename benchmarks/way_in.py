@@ -31,7 +31,9 @@ from sms_gateway.bootstrap.gateway import gateway
 from sms_gateway.bootstrap.web import web_app
 from sms_gateway.serving.express_worker import ExpressWorker
 from sms_gateway.settings import Settings
+from sms_gateway.settings.values import SecretUrl
 from sms_gateway.store import GroupCommit, Store, tables
+from sms_gateway.web.guesses import Guesses
 
 from . import ours
 
@@ -91,11 +93,11 @@ def _requests(kind: str, key: str) -> Iterator[bytes]:
 
 
 async def _web(kind: str, url: str, key: str, use: Callable[[Round], Awaitable[None]]) -> None:
-    app = web_app(Settings(database_url=url))
+    app = web_app(Settings(database_url=SecretUrl(url)), Guesses())
     worker, requests = _worker(app), _requests(kind, key)
     asked: asyncio.Queue[Any] = asyncio.Queue()
     told: asyncio.Queue[Any] = asyncio.Queue()
-    life = asyncio.create_task(app({"type": "lifespan"}, asked.get, told.put))  # type: ignore[arg-type]
+    life: asyncio.Task[Any] = asyncio.create_task(app({"type": "lifespan"}, asked.get, told.put))  # type: ignore[arg-type]
     await asked.put({"type": "lifespan.startup"})
     await told.get()
     connections: list[Any] = []
@@ -123,7 +125,7 @@ async def _mail(url: str, use: Callable[[Round], Awaitable[None]]) -> None:
     store = Store(url)
     with store.read() as connection:
         address = connection.execute(select(tables.account.c.mail_address)).scalar_one()
-    accepting = gateway(Settings(database_url=url), store)
+    accepting = gateway(Settings(database_url=SecretUrl(url)), store)
     await accepting.start()
     handler = Handler(accepting, _NoLimits(), domain="example.com", backend_timeout=20)  # type: ignore[arg-type]
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from ..client import RECIPIENTS, Request
@@ -160,7 +161,7 @@ def _tell(port: int, lines: list[str]) -> None:
             console.sendall(line.encode() + b"\r\n")
             last = number == len(lines) - 1
             prompt = b"Successfully added" if last else b"> "
-            wait_for(lambda prompt=prompt: prompted(prompt), 10, what=line)
+            wait_for(partial(prompted, prompt), 10, what=line)
         time.sleep(0.1)
 
 
