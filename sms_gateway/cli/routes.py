@@ -172,11 +172,13 @@ def told(
     if not alive:
         yield "no worker is running"
     # Each worker judges for itself, by what it has seen of its own connections.
-    for worker, left in alive.items():
-        serving = [each for each in found.upstreams if each not in left]
+    for worker, failed in alive.items():
+        serving = [each for each in found.upstreams if each not in failed]
         chosen = ", ".join(serving if found.weights else serving[:1]) or "none"
-        named = ", ".join(each for each in found.upstreams if each in left)
-        yield f"worker {worker} sends by {chosen}" + (f"; it has left {named}" if named else "")
+        named = ", ".join(each for each in found.upstreams if each in failed)
+        yield f"worker {worker} sends by {chosen}" + (
+            f"; others stand in for {named}" if named else ""
+        )
 
 
 def described(route: Route) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Dispatch:
             return []
         trial = breaker.circuit(now) is Circuit.HALF_OPEN
         shares = []
-        for share in self._routes.shares(upstream, left=self.left(now), trial=trial):
+        for share in self._routes.shares(upstream, failed=self.failed_over(now), trial=trial):
             lane = self._lanes.get(share.route.prefix)
             most = min(1 if trial else room, math.inf if lane is None else lane.free(now))
             if most > 0:
@@ -121,7 +121,7 @@ class Dispatch:
             breaker.absent(now)
         self._tell(upstream, "bound" if bound else why or "not bound", now)
 
-    def left(self, now: float) -> list[str]:
+    def failed_over(self, now: float) -> list[str]:
         """The upstreams whose circuit is not closed: others stand in for them."""
         return [
             name
@@ -133,7 +133,7 @@ class Dispatch:
         circuit = self._breakers[upstream].circuit(now)
         before, self._seen[upstream] = self._seen[upstream], circuit
         if before is Circuit.CLOSED and circuit is not Circuit.CLOSED:
-            log.warning("upstream left", extra={"upstream": upstream, "why": why})
+            log.warning("upstream failed over", extra={"upstream": upstream, "why": why})
         elif before is not Circuit.CLOSED and circuit is Circuit.CLOSED:
             log.info("upstream works again", extra={"upstream": upstream})
 

@@ -138,8 +138,8 @@ class Worker:
     async def _beat(self, commits: GroupCommit[Event, list[Delivery] | None]) -> None:
         while True:
             try:
-                leaving = self._dispatch.left(asyncio.get_running_loop().time())
-                await commits.submit(Beat(now=moments.now(), leaving=tuple(leaving)))
+                failed = self._dispatch.failed_over(asyncio.get_running_loop().time())
+                await commits.submit(Beat(now=moments.now(), failed_over=tuple(failed)))
             except Exception as error:
                 log_error(log, "store unavailable", error)
             await asyncio.sleep(min(1.0, self._lease / 3_000))

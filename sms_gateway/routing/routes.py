@@ -121,9 +121,9 @@ class Routes:
         return (*self._by_prefix.values(), TEST)
 
     def shares(
-        self, upstream: str, *, left: Collection[str] = (), trial: bool = False
+        self, upstream: str, *, failed: Collection[str] = (), trial: bool = False
     ) -> list[Share]:
-        """What an upstream takes while those in `left` are left to themselves.
+        """What an upstream takes while others stand in for those in `failed`.
 
         With `trial` it is one of them, and what it takes is to show whether it works again.
         """
@@ -131,7 +131,7 @@ class Routes:
         for route in self.all():
             if upstream not in route.upstreams:
                 continue
-            share = _trial(route, upstream, left) if trial else _share(route, upstream, left)
+            share = _trial(route, upstream, failed) if trial else _share(route, upstream, failed)
             if share is not None:
                 found.append(share)
         return found
@@ -145,8 +145,8 @@ class Routes:
         return (*self._by_prefix, TEST.prefix)
 
 
-def _share(route: Route, upstream: str, left: Collection[str]) -> Share | None:
-    working = [name for name in route.upstreams if name not in left]
+def _share(route: Route, upstream: str, failed: Collection[str]) -> Share | None:
+    working = [name for name in route.upstreams if name not in failed]
     if not route.weights:
         return Share(route=route) if working[:1] == [upstream] else None
     first, found = 0, None
@@ -158,11 +158,11 @@ def _share(route: Route, upstream: str, left: Collection[str]) -> Share | None:
     return found and replace(found, of=first)
 
 
-def _trial(route: Route, upstream: str, left: Collection[str]) -> Share | None:
+def _trial(route: Route, upstream: str, failed: Collection[str]) -> Share | None:
     # One that is only there for the case that those before it fail is not needed now.
     before = route.upstreams[: route.upstreams.index(upstream)]
-    needed = bool(route.weights) or all(name in left for name in before)
-    others_work = any(name not in left for name in route.upstreams if name != upstream)
+    needed = bool(route.weights) or all(name in failed for name in before)
+    others_work = any(name not in failed for name in route.upstreams if name != upstream)
     return Share(route=route, untried=others_work) if needed else None
 
 

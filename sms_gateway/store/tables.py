@@ -247,7 +247,7 @@ worker = Table(
     Column("id", _Serial, primary_key=True),
     Column("started_at", BigInteger, nullable=False),
     Column("alive_until", BigInteger, nullable=False),
-    # The upstreams that it has left for others at the moment, separated by commas.
+    # The upstreams for which others stand in at this worker, separated by commas.
     Column("leaving", Text, nullable=False, server_default=""),
     # The number of a dead worker is never given to another, who would keep its claims alive.
     sqlite_autoincrement=True,

@@ -19,18 +19,20 @@ def enroll(connection: Connection, *, now: int, lease: int, number: int | None =
 _PROLONG = (
     update(worker)
     .where(worker.c.id == bindparam("number"))
-    .values(alive_until=bindparam("until"), leaving=bindparam("left"))
+    .values(alive_until=bindparam("until"), leaving=bindparam("failed_over"))
 )
 
 
 def prolong(
-    connection: Connection, number: int, *, now: int, lease: int, leaving: str = ""
+    connection: Connection, number: int, *, now: int, lease: int, failed_over: str = ""
 ) -> bool:
     """Keep a worker alive; False when it has been taken for dead and must enroll again.
 
-    `leaving` names the upstreams that it has left for others.
+    `failed_over` names the upstreams for which others stand in at this worker.
     """
-    kept = connection.execute(_PROLONG, {"number": number, "until": now + lease, "left": leaving})
+    kept = connection.execute(
+        _PROLONG, {"number": number, "until": now + lease, "failed_over": failed_over}
+    )
     return kept.rowcount == 1
 
 
@@ -53,7 +55,7 @@ def beats(connection: Connection, *, now: int) -> dict[int, int]:
 
 
 def alive(connection: Connection, *, now: int) -> dict[int, tuple[str, ...]]:
-    """The workers that are alive, each with the upstreams that it has left for others."""
+    """The workers that are alive, each with the upstreams for which others stand in."""
     rows = connection.execute(
         select(worker.c.id, worker.c.leaving)
         .where(worker.c.alive_until > now)

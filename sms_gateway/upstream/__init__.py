@@ -131,7 +131,7 @@ class Upstream(Protocol):
     def is_bound(self) -> bool:
         """Whether its carrier takes messages now, even if there is no room for one at the moment.
 
-        What has not been so for a while is left, and its messages go by the next upstream.
+        When it has not been so for a while, the next upstream takes over its messages.
         """
         ...
 

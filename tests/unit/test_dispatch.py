@@ -33,7 +33,7 @@ def test_an_upstream_that_fails_with_everything_is_left_for_the_next(outcome) ->
     books = dispatch(ORDERED)
     assert (prefixes(books, "a", 0), prefixes(books, "b", 0)) == (["32"], [])
     fail(books, "a", outcome)
-    assert books.left(GRACE) == ["a"]
+    assert books.failed_over(GRACE) == ["a"]
     assert (prefixes(books, "a", GRACE), prefixes(books, "b", GRACE)) == ([], ["32"])
 
 
@@ -41,7 +41,7 @@ def test_an_upstream_that_fails_with_everything_is_left_for_the_next(outcome) ->
 def test_an_answer_for_good_and_none_at_all_are_no_failures(outcome) -> None:
     books = dispatch(ORDERED)
     fail(books, "a", outcome)
-    assert books.left(GRACE) == []
+    assert books.failed_over(GRACE) == []
 
 
 def test_an_upstream_that_is_not_bound_for_longer_than_the_grace_is_left() -> None:
@@ -76,7 +76,7 @@ def test_a_trial_that_meets_a_busy_number_is_made_again_with_another() -> None:
     assert books.shares("a", 10, GRACE + 1) == []
     books.answered("a", Outcome.BUSY, GRACE + 1)
     assert prefixes(books, "a", GRACE + 1) == ["32"]
-    assert books.left(GRACE + 1) == ["a"]
+    assert books.failed_over(GRACE + 1) == ["a"]
 
 
 def test_a_route_has_at_most_its_window_under_way() -> None:

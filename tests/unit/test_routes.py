@@ -13,7 +13,7 @@ def shares(route: Route, left: tuple[str, ...] = ()) -> dict[str, tuple[int, int
     return {
         name: (share.first, share.last, share.of)
         for name in route.upstreams
-        for share in routes.shares(name, left=left)
+        for share in routes.shares(name, failed=left)
     }
 
 
@@ -52,15 +52,15 @@ def test_by_weight_those_that_work_share_everything(left, expected) -> None:
 
 def test_one_that_was_left_tries_where_it_would_be_needed() -> None:
     routes = Routes([ORDERED])
-    assert routes.shares("a", left=["a"], trial=True)
-    assert not routes.shares("b", left=["b"], trial=True)
-    assert routes.shares("b", left=["a", "b"], trial=True)
-    assert Routes([WEIGHTED]).shares("c", left=["c"], trial=True)
+    assert routes.shares("a", failed=["a"], trial=True)
+    assert not routes.shares("b", failed=["b"], trial=True)
+    assert routes.shares("b", failed=["a", "b"], trial=True)
+    assert Routes([WEIGHTED]).shares("c", failed=["c"], trial=True)
 
 
 @pytest.mark.parametrize(("left", "untried"), [(["a"], True), (["a", "b", "c"], False)])
 def test_a_trial_takes_nothing_twice_that_others_would_deliver(left, untried) -> None:
-    (share,) = Routes([ORDERED]).shares("a", left=left, trial=True)
+    (share,) = Routes([ORDERED]).shares("a", failed=left, trial=True)
     assert share.untried is untried
 
 

@@ -174,7 +174,7 @@ async def test_two_upstreams_share_a_route_by_weight_and_one_takes_all_when_alon
     mine = books.claim(ROUTES.shares("a"))
     assert len(mine) == 10
     assert len({delivery.id % 2 for delivery in mine}) == 1
-    theirs = books.claim(ROUTES.shares("b", left=["a"]), upstream="b")
+    theirs = books.claim(ROUTES.shares("b", failed=["a"]), upstream="b")
     assert len(theirs) == 10
     assert not {d.id for d in mine} & {d.id for d in theirs}
 
@@ -215,6 +215,6 @@ def test_workers_tell_which_upstreams_they_have_left(store: Store) -> None:
     with store.write() as connection:
         first = workers.enroll(connection, now=now, lease=HOUR)
         second = workers.enroll(connection, now=now, lease=HOUR)
-        workers.prolong(connection, first, now=now, lease=HOUR, leaving="a,b")
+        workers.prolong(connection, first, now=now, lease=HOUR, failed_over="a,b")
         assert workers.alive(connection, now=now) == {first: ("a", "b"), second: ()}
         assert connection.execute(select(tables.worker.c.id)).all()

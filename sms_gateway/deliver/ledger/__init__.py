@@ -175,9 +175,9 @@ class Ledger:
     def _tidy(self, connection: Connection, events: Sequence[Beat]) -> None:
         now = events[-1].now
         self.look_for_callbacks(connection)
-        leaving = ",".join(events[-1].leaving)
+        failed_over = ",".join(events[-1].failed_over)
         if not workers.prolong(
-            connection, self._worker, now=now, lease=self._lease, leaving=leaving
+            connection, self._worker, now=now, lease=self._lease, failed_over=failed_over
         ):
             # Taken for dead after a long silence, such as a computer's sleep.
             workers.enroll(connection, now=now, lease=self._lease, number=self._worker)

@@ -76,8 +76,8 @@ class Beat:
     """Time has passed: stay alive, and tidy up what time ends."""
 
     now: int
-    #: The upstreams that the worker has left for others.
-    leaving: tuple[str, ...] = ()
+    #: The upstreams for which others stand in at this worker.
+    failed_over: tuple[str, ...] = ()
 
 
 Event = Claim | Settled | LateAnswer | ReceiptCame | MessageCame | Beat
