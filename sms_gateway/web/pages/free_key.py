@@ -75,15 +75,22 @@ class FreeKeyPages:
         if request.method != "POST":
             address = await asyncio.to_thread(self._signup.address_of, token)
             status = 200 if address else 404
-            return self._site.page(visit, "confirm.html", {"address": address}, status)
+            return self._confirm_page(visit, status, address=address)
         await self._site.form(request, visit)
         try:
             key = await asyncio.to_thread(self._signup.confirm, token)
         except TooManyKeysError:
-            return self._site.page(visit, "confirm.html", {"address": None, "full": True}, 429)
+            return self._confirm_page(visit, 429, full=True)
         if key is None:
-            return self._site.page(visit, "confirm.html", {"address": None}, 404)
+            return self._confirm_page(visit, 404)
         return self._site.page(visit, "key.html", {"key": key, "rotated": False})
+
+    def _confirm_page(
+        self, visit: Visit, status: int, *, address: str | None = None, full: bool = False
+    ) -> Response:
+        """The button for an address; without one, why there is none. `full`: for today."""
+        context = {"address": address, "full": full}
+        return self._site.page(visit, "confirm.html", context, status)
 
 
 # Sentences of the page; the template looks them up.
