@@ -5,6 +5,7 @@ import random
 import pytest
 
 from . import header_targets, soap_targets, targets
+from .corpora import KEPT, TARGETS, kept
 from .seeds import SEEDS
 
 
@@ -35,6 +36,22 @@ def test_what_headers_say_holds_in_every_way() -> None:
         for _ in range(chance.randint(1, 5)):
             octets[chance.randrange(len(octets))] = chance.randrange(256)
         header_targets.try_all(bytes(octets))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_earlier_runs_kept_holds_in_every_way(target: str) -> None:
+    try_all, _ = TARGETS[target]
+    for each in kept(target):
+        try_all(each)
+
+
+def test_a_corpus_is_kept_for_each_target_and_is_small() -> None:
+    assert {file.stem for file in KEPT.iterdir()} == set(TARGETS)
+    for target in TARGETS:
+        inputs = kept(target)
+        assert inputs == sorted(set(inputs), key=lambda each: (len(each), each))
+        assert len(inputs) >= 20
+        assert sum(map(len, inputs)) < 200_000
 
 
 def test_a_request_beyond_its_time_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
