@@ -170,7 +170,7 @@ def test_what_did_not_come_is_empty(server):
     assert ask(server, "/sendsms/", b"").error == Code.KEY_MISSING
 
 
-@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"])
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
 def test_only_get_and_post_send(server, method):
     target = query(recipients="1", message="m", apikey="good")
     before = ask(server, target).result["id"]
