@@ -8,7 +8,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from .errors import UnavailableError
 from .moments import now
 from .settings import Settings, SettingsError
-from .store import Store, audit, database_file, encryption, migrate, pending_migration
+from .store import Store, audit, database_file, encryption, grants, migrate, pending_migration
 from .store.audit import Action
 from .store.encryption import EncryptionKeyError
 from .store.key_file import KeyFileError, seal_from
@@ -16,11 +16,20 @@ from .store.sealed import Seal, seal_of
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Store]:
-    """The store; UnavailableError when it is at another schema or cannot be reached."""
+def opened(settings: Settings, role: grants.Role | None = None) -> Iterator[Store]:
+    """The store; UnavailableError when it is at another schema or cannot be reached, or when the
+    database does not let its user do all that this role does."""
     with _open(settings, create=False) as store:
         with _told(settings):
-            pending = pending_migration(store)
+            missing = [] if role is None else _missing(store, role)
+            # What tells the schema is a table as well.
+            pending = None if missing else pending_migration(store)
+        if missing:
+            raise UnavailableError(
+                f"the user of the database {settings.database_url} may not do all that {role} "
+                f"does ({', '.join(missing)}); the owner of the tables has to apply what "
+                "sendsmsnow grants prints"
+            )
         if pending is not None:
             raise UnavailableError(
                 f"the database {settings.database_url} is not at the schema of this version "
@@ -49,6 +58,11 @@ def seal(settings: Settings) -> Seal | None:
         raise UnavailableError(
             "encryption_key_file needs cryptography: pip install 'sendsmsnow[encryption]'"
         ) from None
+
+
+def _missing(store: Store, role: grants.Role) -> list[str]:
+    with store.read() as connection:
+        return grants.missing(connection, role)
 
 
 def migrated(settings: Settings) -> str | None:

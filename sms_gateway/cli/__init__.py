@@ -20,6 +20,7 @@ COMMANDS = {
     "mail": "run",
     "soap": "run",
     "migrate": "run",
+    "grants": "grants",
     "settings": "configuration",
     "key": "keys",
     "send": "messages",

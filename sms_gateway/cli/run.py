@@ -23,7 +23,7 @@ from ..errors import UnavailableError
 from ..moments import now
 from ..serving import supervisor
 from ..settings import Settings, SettingsError, split_address
-from ..store import audit
+from ..store import audit, grants
 from ..store.audit import Action
 from .ending import exit_status
 from .options import CONFIG, config_of, listening, logging_to, settings_of
@@ -129,7 +129,7 @@ def _web(settings: Settings, listener: socket.socket) -> NoReturn:
         from ..serving import http_server
         from ..web.guesses import Guesses
 
-    with database.opened(settings):
+    with database.opened(settings, "web"):
         pass  # so that what is missing is told once, here, and not by each process
     http_server.serve(settings, listener, partial(web_app, settings, Guesses()))
 
@@ -177,7 +177,7 @@ def _worker(settings: Settings) -> None:
 
         from ..bootstrap.worker import make_worker
 
-    with database.opened(settings) as store:
+    with database.opened(settings, "worker") as store:
         uvloop.run(_until_stopped(make_worker(settings, store).run()))
 
 
@@ -201,7 +201,7 @@ def _mail(settings: Settings, listener: socket.socket) -> None:
     with garbage.frozen():
         from ..bootstrap.mail import take_mail
 
-    with database.opened(settings) as store:
+    with database.opened(settings, "mail") as store:
         # Not uvloop: aiosmtpd upgrades connections to TLS by asyncio's own means.
         asyncio.run(_until_stopped(take_mail(settings, store, listener)))
 
@@ -238,11 +238,15 @@ def migrate_and_tell(settings: Settings) -> None:
         log.info("migrated", extra=facts)
 
 
+#: The commands that may have a role of their own; `serve`, which migrates, is the owner.
+_ROLES: dict[str, grants.Role] = {"web": "web", "worker": "worker", "mail": "mail"}
+
+
 def record_start(settings: Settings, command: str) -> None:
     """Tell the audit trail who started what, with which settings not as they are by default; what
     is done from now on the gateway does itself."""
     facts = {"command": command, "version": __version__, "settings": settings.changed()}
-    with database.opened(settings) as store:
+    with database.opened(settings, _ROLES.get(command)) as store:
         try:
             with store.write() as connection:
                 audit.record(connection, Action.GATEWAY_START, None, facts, now=now())

@@ -35,8 +35,8 @@ _UNDONE = {
 _BUSY_TIMEOUT = 10
 #: How often the log of SQLite is tried to be emptied, and the seconds between.
 _SCRUBS, _SCRUB_PAUSE = 20, 0.25
-# Where what people say, and who they are, is erased and deleted.
-_ERASED_IN = (
+#: Where what people say, and who they are, is erased and deleted.
+ERASED_IN = (
     "account",
     "session",
     "key_request",
@@ -147,7 +147,7 @@ class Store:
         if not self.is_sqlite:
             with self.engine.connect() as connection:
                 autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
-                autocommit.exec_driver_sql(f"VACUUM {', '.join(_ERASED_IN)}")
+                autocommit.exec_driver_sql(f"VACUUM {', '.join(ERASED_IN)}")
             return True
         for _ in range(_SCRUBS):
             if self._empty_log():

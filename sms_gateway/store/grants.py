@@ -1,0 +1,326 @@
+"""Who may do what in PostgreSQL, where the processes have roles of their own.
+
+Every table stands here, each with the rights of every role that needs it: whoever adds a table or
+lets a process do more says so here. `sendsmsnow grants` prints it as SQL, which
+docs/postgresql/grants.sql holds for the schema of this version. The owner of the tables, who
+migrates, needs none of it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Literal, NamedTuple, get_args
+
+from sqlalchemy import Connection, text
+
+from .engine import ERASED_IN
+from .tables import metadata
+
+#: The processes that open the database, and the commands of the operator.
+Role = Literal["web", "worker", "mail", "operator"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+class Rights(NamedTuple):
+    """What a role may do with a table.
+
+    Columns are `*` for all, or their names separated by blanks, or `* - ` and the names of those
+    that are left out. Who locks rows (FOR UPDATE) has to have the right to update a column.
+    """
+
+    select: str = ""
+    insert: str = ""
+    update: str = ""
+    delete: bool = False
+
+
+_SHOWN = "* - key_hash callback_secret callback_failing_since"
+_ERASED = "text sender reference erased_at"
+_COUNTED = Rights("*", insert="*", update="parts", delete=True)
+_TRIPPED = Rights(
+    "scope period start refusals refused_parts", insert="*", update="refusals refused_parts"
+)
+_REMEMBERED = Rights("*", insert="*", update="* - id")
+_NEW_DELIVERY = (
+    "message_id recipient route parts state due_at expires_at attempts possible_duplicate binding"
+)
+_STEP = "* - id"
+_STOPPED = Rights("*", insert="*", delete=True)
+_PARTS_THAT_CAME = Rights("*", insert="*", update="received_at joined_at", delete=True)
+
+GRANTS: Mapping[str, Mapping[Role, Rights]] = {
+    "account": {
+        # Free keys, new keys for old ones, and what a pushed STOP changes. Of a free key only what
+        # the page gives it: no other countries' or dear numbers, no callback.
+        "web": Rights(
+            "* - callback_secret callback_failing_since",
+            insert="name key_hash key_hint enabled multi test free rate_count rate_period countries"
+            " sender mail_address version next_free created_at",
+            update="key_hash key_hint mail_address next_free stops version",
+        ),
+        "worker": Rights(
+            "* - key_hash",
+            # The name of one that is deleted, once nothing of it is left.
+            update="name stops version callback_failing_since callback_paused_at"
+            " callback_paused_reason",
+        ),
+        "mail": Rights(_SHOWN, update="next_free"),
+        "operator": Rights("*", insert="*", update="*"),
+    },
+    "old_key": {
+        "web": Rights("*", insert="*", update="valid_until", delete=True),
+        "operator": Rights("*", insert="*", update="valid_until", delete=True),
+    },
+    "message": {
+        "web": Rights("*", insert="* - erased_at", update=_ERASED),
+        # It writes texts only to erase them.
+        "worker": Rights("*", update=_ERASED),
+        "mail": Rights(insert="* - erased_at"),
+        # `route check` accepts what it is asked about, and takes it back.
+        "operator": Rights("*", insert="* - erased_at", update=_ERASED),
+    },
+    "delivery": {
+        # Neither claimed_by nor upstream: it cannot claim.
+        "web": Rights(
+            "*",
+            insert=_NEW_DELIVERY,
+            update="recipient binding route parts state due_at expires_at attempts possible_duplicate",
+        ),
+        "worker": Rights("*", update="* - id message_id parts expires_at"),
+        "mail": Rights(insert=_NEW_DELIVERY),
+        "operator": Rights("*", insert=_NEW_DELIVERY, update="recipient binding state"),
+    },
+    "part": {
+        "web": Rights("*", insert="*", update="upstream smsc_key state", delete=True),
+        "worker": Rights("*", insert="*", update="upstream smsc_key state"),
+    },
+    "step": {
+        "web": Rights("*", insert=_STEP),
+        "worker": Rights(insert=_STEP),
+        "operator": Rights("*", insert=_STEP),
+    },
+    "early_receipt": {
+        "web": Rights(insert="* - id"),
+        "worker": Rights("*", insert="* - id", update="given_up", delete=True),
+        "operator": Rights("id recipient", delete=True),
+    },
+    "number": {
+        "web": Rights("digits account_id"),
+        "worker": Rights("digits account_id"),
+        "operator": Rights("*", insert="*", delete=True),
+    },
+    "received": {
+        "web": Rights("*", insert="* - id"),
+        "worker": Rights("*", insert="* - id", delete=True),
+        "operator": Rights("*", insert="* - id", delete=True),
+    },
+    "incoming_part": {
+        "web": _PARTS_THAT_CAME,
+        "worker": _PARTS_THAT_CAME,
+        "operator": Rights("sender recipient", delete=True),
+    },
+    "idempotency": {
+        "web": _REMEMBERED,
+        "worker": Rights("id created_at", insert="*", update="created_at", delete=True),
+        "mail": _REMEMBERED,
+    },
+    "worker": {
+        "worker": Rights("*", insert="*", update="alive_until leaving", delete=True),
+        "operator": Rights("*"),
+    },
+    "stop": {
+        "web": _STOPPED,
+        "worker": _STOPPED,
+        "mail": Rights("account_id recipient"),
+        "operator": Rights("*", delete=True),
+    },
+    "event": {
+        "web": Rights(insert="*"),
+        "worker": Rights("*", insert="*", update="due_at attempts failure", delete=True),
+        "operator": Rights("*", update="due_at attempts", delete=True),
+    },
+    "session": {
+        "web": Rights("*", insert="*", delete=True),
+        "operator": Rights("account_id", delete=True),
+    },
+    "key_request": {
+        "web": Rights(
+            "*",
+            insert="address language network requested_at expires_at mail_due_at attempts failure",
+            update="granted_at token_hash mail_due_at",
+            delete=True,
+        ),
+        "worker": Rights("*", update="token_hash mail_due_at attempts failure"),
+        "operator": Rights("*", update="granted_at token_hash mail_due_at", delete=True),
+    },
+    "counter": {
+        "web": _COUNTED,
+        "worker": Rights("period start", delete=True),
+        "mail": _COUNTED,
+        "operator": _COUNTED,
+    },
+    "cap_trip": {
+        "web": _TRIPPED,
+        "worker": Rights(
+            "*", insert="*", update="refusals refused_parts due_at attempts failure", delete=True
+        ),
+        "mail": _TRIPPED,
+        "operator": Rights("*", insert="*", update="refusals refused_parts lifted_at", delete=True),
+    },
+    # Each notes the key of its own file; `encryption rekey` is the owner's.
+    "encryption_key": dict.fromkeys(ROLES, Rights("name check_value", insert="*")),
+    "audit": {
+        "web": Rights("*", insert="* - id"),
+        # It removes what is too old.
+        "worker": Rights("id at", insert="* - id", delete=True),
+        # SQLAlchemy asks for the id of what it has inserted.
+        "mail": Rights("id", insert="* - id"),
+        "operator": Rights("*", insert="* - id"),
+    },
+    # The triggers of the trail ask it, with the rights of who deletes.
+    "audit_retention": {"worker": Rights("before", insert="*", delete=True)},
+}
+
+#: Who calls `Store.scrub`, which vacuums. PostgreSQL lets only owners do so before version 17, and
+#: leaves it to its autovacuum otherwise.
+SCRUBBERS: tuple[Role, ...] = ("web", "worker", "operator")
+
+
+class Right(NamedTuple):
+    """A right as PostgreSQL knows it, of a table, a sequence or some columns of a table."""
+
+    privilege: str
+    relation: str
+    #: None is the whole relation.
+    columns: tuple[str, ...] | None = None
+
+
+def rights(role: Role) -> Iterator[Right]:
+    """All rights of a role, but for those of SCRUBBERS."""
+    yield Right("SELECT", "alembic_version")
+    for name, given in GRANTS.items():
+        if role not in given:
+            continue
+        select, insert, update, delete = given[role]
+        for privilege, columns in (("SELECT", select), ("INSERT", insert), ("UPDATE", update)):
+            if columns:
+                yield Right(privilege, name, _columns(name, columns))
+        if delete:
+            yield Right("DELETE", name)
+        if insert and (sequence := _sequence(name)):
+            yield Right("USAGE", sequence)
+
+
+def _columns(table: str, columns: str) -> tuple[str, ...] | None:
+    if columns == "*":
+        return None
+    everything = [column.name for column in metadata.tables[table].columns]
+    first, *others = columns.split()
+    named = set(others) - {"-"} if first == "*" else {first, *others}
+    if unknown := named - set(everything):
+        raise ValueError(f"{table} has no column {', '.join(sorted(unknown))}")
+    return tuple(name for name in everything if (name in named) == (first != "*"))
+
+
+def _sequence(table: str) -> str | None:
+    """What numbers the rows of a table, as PostgreSQL names it; None where nothing does."""
+    column = metadata.tables[table].autoincrement_column
+    return None if column is None else f"{table}_{column.name}_seq"
+
+
+def sql(roles: Mapping[Role, str]) -> str:
+    """All grants, and nothing else, for database roles of these names, in one transaction."""
+    names = {role: _quoted(name) for role, name in roles.items()}
+    everybody = ", ".join(names.values())
+    sequences = [sequence for name in GRANTS if (sequence := _sequence(name))]
+    to_everybody = everybody.replace("'", "''")
+    return "\n".join(
+        [
+            "-- Rights for the processes of sendSmsNow, each with a role of its own in PostgreSQL.",
+            "-- `sendsmsnow grants` prints them. The owner of the tables applies them, once more",
+            "-- after each `sendsmsnow migrate`: what is not granted here is taken away.",
+            "BEGIN;",
+            "DO $$ BEGIN",
+            "    EXECUTE 'GRANT USAGE ON SCHEMA ' || quote_ident(current_schema())",
+            f"        || ' TO {to_everybody}';",
+            "END $$;",
+            f"REVOKE ALL ON {_wrapped(['alembic_version', *GRANTS])}",
+            f"    FROM PUBLIC, {everybody};",
+            f"REVOKE ALL ON SEQUENCE {_wrapped(sequences)}",
+            f"    FROM PUBLIC, {everybody};",
+            *(line for role, name in names.items() for line in _grants(role, name)),
+            "",
+            "-- Who erases texts gives their pages back at once. PostgreSQL 17 knows that right;",
+            "-- before, it is the owner's, and autovacuum does so later.",
+            "DO $$ BEGIN",
+            "    IF current_setting('server_version_num')::int >= 170000 THEN",
+            f"        GRANT MAINTAIN ON {_wrapped(ERASED_IN)}",
+            f"            TO {', '.join(names[role] for role in SCRUBBERS)};",
+            "    END IF;",
+            "END $$;",
+            "COMMIT;",
+            "",
+        ]
+    )
+
+
+def _grants(role: Role, name: str) -> Iterator[str]:
+    yield f"\n-- {role}"
+    for relation, given in groupby(rights(role), key=lambda right: right.relation):
+        each = [
+            privilege if columns is None else f"{privilege} ({_wrapped(columns)})"
+            for privilege, _, columns in given
+        ]
+        on = f"SEQUENCE {relation}" if each == ["USAGE"] else relation
+        what = ",\n    ".join(each)
+        yield f"GRANT {what}\n    ON {on} TO {name};"
+
+
+#: The most characters of a line of names.
+_WIDTH = 80
+
+
+def _wrapped(names: Iterable[str]) -> str:
+    lines = [""]
+    for name in names:
+        if len(lines[-1]) + len(name) > _WIDTH:
+            lines.append("")
+        lines[-1] += f"{name}, "
+    return "\n        ".join(line.rstrip() for line in lines).rstrip(",")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+_MISSING = text(
+    """
+    SELECT DISTINCT privilege, relation
+    FROM unnest(CAST(:privileges AS text[]), CAST(:relations AS text[]), CAST(:columns AS text[]))
+        AS needed (privilege, relation, name)
+    LEFT JOIN pg_attribute ON attrelid = to_regclass(relation) AND attname = name
+    WHERE NOT CASE
+        WHEN privilege = 'USAGE'
+            THEN has_sequence_privilege(to_regclass(relation)::oid, privilege)
+        WHEN name IS NULL THEN has_table_privilege(to_regclass(relation)::oid, privilege)
+        ELSE has_column_privilege(attrelid, attnum, privilege)
+    END
+    ORDER BY relation, privilege
+    """
+)
+
+
+def missing(connection: Connection, role: Role) -> list[str]:
+    """Which rights of a role the user of this connection lacks, as `DELETE on counter`.
+
+    Nothing is said of tables that are not there. On SQLite nobody lacks any.
+    """
+    if connection.dialect.name == "sqlite":
+        return []
+    needed = [
+        (privilege, relation, column)
+        for privilege, relation, columns in rights(role)
+        for column in (columns or (None,))
+    ]
+    privileges, relations, columns = map(list, zip(*needed, strict=True))
+    given = {"privileges": privileges, "relations": relations, "columns": columns}
+    return [f"{row.privilege} on {row.relation}" for row in connection.execute(_MISSING, given)]
