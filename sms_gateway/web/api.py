@@ -1,4 +1,4 @@
-"""The HTTP API: unpack the parameters, call the backend, pack its answer."""
+"""Serves the HTTP API: unpacks the parameters, calls the backend, packs its answer."""
 
 import re
 from collections.abc import Callable, Coroutine, Mapping
@@ -24,13 +24,13 @@ Fields = Mapping[str, str]
 
 _IDEMPOTENCY_KEY = re.compile("[!-~]{1,255}")
 _CALLS = MEDIA_TYPE.encode()
-#: The types of what may be posted, for clients that would send many calls in one request (Linked
-#: Data Platform 1.0, section 7.1).
+#: The media types that clients may post; it tells them that one request may carry many calls
+#: (Linked Data Platform 1.0, section 7.1).
 _ACCEPT_POST = ((
     b"accept-post",
     b"application/x-www-form-urlencoded, multipart/form-data, application/json, " + _CALLS,
 ),)  # fmt: skip
-#: Codes that may be the fault of a parameter's name that was not written as it is.
+#: Codes that a misspelt parameter name may have caused.
 _OF_NAMES = frozenset({Code.NOT_SENT, Code.KEY_MISSING, Code.ID_MISSING})
 
 
@@ -40,7 +40,7 @@ def _submission(fields: Fields, key: str) -> Submission:
         get("recipients", ""),
         get("message", ""),
         get("apikey", ""),
-        # By their places: by name they take half as long again.
+        # Positional arguments: keyword arguments take half as long again.
         key,
         get("sender", ""),
         get("reference", ""),
@@ -74,13 +74,13 @@ def _deletesms(backend: Backend, fields: Fields) -> Coroutine[Any, Any, Answer]:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a path does with the parameters by name."""
+    """One path of the API: the backend call that its parameters become."""
 
-    #: None: it submits a message; then one request may carry many calls, too.
+    #: None: the path submits a message; then one request may carry many calls, too.
     ask: Callable[[Backend, Fields], Coroutine[Any, Any, Answer]] | None
-    #: HEAD and whatever else promises to change nothing must not send a message.
+    #: HEAD and other methods that promise to change nothing must not send a message.
     methods: tuple[str, ...] = ("GET", "POST")
-    #: The only parameters it may come with; None lets others pass unread.
+    #: The only parameters that the path accepts; None ignores all others.
     only: frozenset[str] | None = None
 
 
@@ -90,7 +90,7 @@ OPERATIONS = {
     "/resendsms/": Operation(_resendsms),
     "/getsms/": Operation(_getsms),
     "/status/": Operation(_status),
-    # No link may delete anything, and no slip of the pen more than was meant.
+    # No link may delete anything, and no misspelt parameter may delete more than was meant.
     "/deletesms/": Operation(
         _deletesms, methods=("POST",), only=frozenset({"apikey", "id", "before", "format"})
     ),
@@ -190,9 +190,9 @@ def _check_names(known: frozenset[str], fields: Fields) -> None:
 def _answer_many(
     backend: Backend, headers: Mapping[bytes, bytes], body: bytes, on_response: OnResponse
 ) -> None:
-    """Answer many calls in one request, each of which is treated as if it came alone.
+    """Answer the calls of one request, each as if it came alone.
 
-    Raises UnusableError when it is none of such.
+    Raises UnusableError when the body is no list of calls.
     """
     params.check_encoding(headers)
     calls = params.parse_calls(body)
@@ -220,7 +220,7 @@ def _submit_call(backend: Backend, call: object, on_reply: OnReply) -> None:
         return
     try:
         backend.submit(_submission(fields, key), on_reply)
-    except Exception as error:  # its neighbours are answered all the same
+    except Exception as error:  # the other calls are answered all the same
         on_reply(_unforeseen(report(error)))
 
 
@@ -235,14 +235,14 @@ def _call(call: object) -> tuple[Fields, str]:
 
 
 def _with_names(reply: Reply, fields: Fields) -> Reply:
-    """A refusal that names parameters that nobody knows, where that may be why."""
+    """The refusal, with the unknown parameters in its note where they may have caused it."""
     if reply.error not in _OF_NAMES:
         return reply
     return reply._replace(note=_naming(reply.sentence, fields))
 
 
 def _naming(why: str, fields: Fields) -> str:
-    """What is wrong, and which parameters nobody knows."""
+    """The reason `why`, and the unknown parameters."""
     names = params.unknown(fields)
     return f"{why} (not known here: {', '.join(names)})" if names else why
 
@@ -259,14 +259,14 @@ def _unusable(error: UnusableError, query: bytes, headers: Mapping[bytes, bytes]
 
 
 def failed(incident: str, query: bytes, headers: Mapping[bytes, bytes]) -> Response:
-    """The answer to a request that failed unforeseen."""
+    """The answer to a request that failed with an unexpected exception."""
     return response(_unforeseen(incident), _json_asked_for(query, headers), status=500)
 
 
 def unreadable(
     status: int, why: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes]
 ) -> Response:
-    """The answer to a request that is no HTTP as it should be, and what is wrong with it."""
+    """The answer to a malformed HTTP request, with the reason."""
     if status == 503:
         reply = Reply(Code.INTERNAL, note=why)
     else:
@@ -279,7 +279,7 @@ def _unforeseen(incident: str) -> Reply:
 
 
 def _json_asked_for(query: bytes, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a request whose parameters are not known wants its answer in JSON."""
+    """Whether a request whose parameters could not be read wants its answer in JSON."""
     asked = re.search(rb"(?:^|&)format=(\w+)", query)
     return wants_json(headers, asked[1].decode() if asked else "")
 
@@ -295,7 +295,7 @@ def _checked(key: str) -> str:
     return key
 
 
-# What is no number or no time becomes -1: a backend refuses that, after it has judged the key.
+# An invalid number or time becomes -1: the backend refuses -1, after it has judged the key.
 
 
 def _number(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The one ASGI application: SOAP, the HTTP API and the pages.
+"""Builds the one ASGI application: SOAP, the HTTP API and the pages.
 
 The paths that carry the traffic are looked up in a table; all others go through a router.
 """
@@ -28,10 +28,10 @@ from .pushes import PREFIX
 
 #: None when requests can be served, otherwise the reason why not, in words for operators.
 Readiness = Callable[[], Awaitable[str | None]]
-#: Entered when the server starts, left when it stops.
+#: A context that the server enters when it starts and leaves when it stops.
 Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 
-# Seconds; probes commonly give up after ten.
+# Seconds that the readiness check may take; probes commonly give up after ten.
 _READINESS_DEADLINE = 5.0
 
 
@@ -39,14 +39,14 @@ _READINESS_DEADLINE = 5.0
 class Hsts:
     """Has browsers come by HTTPS only (RFC 6797)."""
 
-    #: Seconds for which they do; 0 has them forget it.
+    #: Seconds for which browsers use HTTPS only; 0 has them forget the rule.
     max_age: int
     #: Whether all requests come by TLS to this very server.
     is_tls: bool
 
     @property
     def header(self) -> tuple[bytes, bytes]:
-        """It is sent by HTTPS only (section 7.2)."""
+        """The header, for answers over HTTPS only (section 7.2)."""
         return b"strict-transport-security", b"max-age=%d" % self.max_age
 
 
@@ -74,12 +74,12 @@ def create_app(
     """The application in front of one backend.
 
     `soap` answers on each of `soap_paths`, with or without a trailing slash, and sees every
-    request method and header as it came; `soap_entry` is what it does with a POST, and
-    `soap_unreadable` what it says of requests that cannot be read. `public_url`
-    is how clients reach the server, and `mail_domain` what mail goes to; `proxies` are the networks
-    of those that are believed when they say whom a request comes from; `limits` are for what
-    networks take of a process; `pushes` answers what providers push; `hsts` is what browsers are
-    told of HTTPS. Without a `desk` there are no pages that need the store.
+    request method and header as it came. `soap_entry` answers a POST there without ASGI, and
+    `soap_unreadable` a request that cannot be read. Clients reach the server at `public_url`, and
+    mails go to addresses at `mail_domain`. `proxies` are the networks of trusted proxies, whose
+    headers name the client. `limits` bound the connections and bodies of each network. `pushes`
+    answers the pushes of providers. `hsts` is the Strict-Transport-Security header. Without a
+    `desk` there are no pages that need the store.
     """
     pages = Pages(backend, public_url, desk=desk, mail_domain=mail_domain, proxies=proxies)
     hot: dict[str, ASGIApp] = {}
@@ -113,7 +113,7 @@ def create_app(
         return networks.by_https(host, scope["headers"])
 
     async def fail(incident: str, scope: Scope, receive: Receive, send: Send) -> None:
-        # What programs call is answered in their terms whatever happens.
+        # Programs get even this answer in the format of the API.
         if scope["path"] in hot:
             headers = dict(scope["headers"])
             await send_response(send, api.failed(incident, scope["query_string"], headers))
@@ -135,7 +135,7 @@ def create_app(
             started = True
             if head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
-            # What programs call has no use for it.
+            # Programs have no use for the HSTS header.
             if message["type"] == "http.response.start" and not is_hot and is_secure(scope):
                 assert hsts is not None
                 message = {**message, "headers": [*message["headers"], hsts.header]}
@@ -166,7 +166,7 @@ def create_app(
 
 
 def by_request_line(entries: Mapping[tuple[str, str], Entry]) -> dict[bytes, Entry]:
-    """Entries by what a request line begins with, with and without a trailing slash."""
+    """Entries by method and path as a request line has them, with and without trailing slash."""
     return {
         f"{method} {path.rstrip('/')}{slash}".encode(): entry
         for (method, path), entry in entries.items()
@@ -175,9 +175,9 @@ def by_request_line(entries: Mapping[tuple[str, str], Entry]) -> dict[bytes, Ent
 
 
 async def go_on(scope: Scope, send: Send) -> None:
-    """Ask for the body where the client waits to be asked (RFC 9110, section 10.1.1).
+    """Send 100 Continue where the client waits for it (RFC 9110, section 10.1.1).
 
-    gunicorn 26 leaves this to the application; without it .NET and PHP wait up to a second.
+    gunicorn 26 leaves this to the application. Without it .NET and PHP wait up to a second.
     """
     if (b"expect", b"100-continue") in scope["headers"]:
         await send({"type": "http.response.informational", "status": 100, "headers": []})

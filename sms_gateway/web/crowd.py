@@ -1,4 +1,4 @@
-"""How many connections, and requests whose bodies are still coming, each network may have."""
+"""Counts connections, and requests whose bodies are still coming, and limits them by network."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from ..network.clients import Headers, Networks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What strangers may take of one web process."""
+    """The limits that one web process sets its clients."""
 
     #: Connections at a time of one network.
     connections_per_network: int = 200
-    #: Requests at a time of one network whose bodies are still to come.
+    #: Requests with unfinished bodies at a time of one network.
     bodies_per_network: int = 50
-    #: The networks of the proxies that are believed when they say whom a request comes from.
+    #: The networks of trusted proxies, whose headers name the client.
     proxies: Sequence[str] = ()
-    #: Seconds that a request may come as slowly as it likes, head and body together.
+    #: Seconds in which a request has no least rate, head and body together.
     patience: float = 10
-    #: Octets a second that a request has to come with on average after that; a modem of 1985 did.
+    #: Least average rate after that, octets a second; a modem of 1985 reached it.
     least_rate: float = 200
 
     def too_slow(self, octets: int, seconds: float) -> bool:
-        """Whether a request of which so much has come in this time is not waited for."""
+        """Whether a request with so many octets after so many seconds is too slow to wait for."""
         return octets < (seconds - self.patience) * self.least_rate
 
 
@@ -31,7 +31,10 @@ DEFAULT_LIMITS = Limits()
 
 
 class Crowd:
-    """Who is there, by network. Holds no more networks than there are connections."""
+    """The open connections and bodies, by network.
+
+    It holds no more networks than there are connections.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -40,12 +43,15 @@ class Crowd:
         self._bodies: Counter[str] = Counter()
 
     def whence(self, host: str, headers: Headers) -> str:
-        """The network by which a request is counted; empty where it stands for many clients."""
+        """The network that a request counts for; empty where the peer stands for many clients."""
         return self._networks.beyond(host, headers)
 
     def enter(self, host: str) -> str | None:
-        """The network by which a new connection is counted until it leaves: empty for one of a
-        proxy, which is not counted. None when the network has as many as it may."""
+        """Count a new connection for its network, until `leave`. Returns the network.
+
+        The network is empty for a connection of a proxy, which is not counted. None: the network
+        is at its limit, and the connection is not counted.
+        """
         network = self._networks.beyond(host, ())
         if not network:
             return ""
@@ -55,11 +61,11 @@ class Crowd:
         return network
 
     def leave(self, network: str) -> None:
-        """A connection that was counted has ended."""
+        """Count a connection no more, as it has ended."""
         _less(self._connections, network)
 
     def begin_body(self, host: str, headers: Headers) -> str | None:
-        """The same as `enter` for a request whose body is still to come."""
+        """As `enter`, for a request whose body is still to come, until `end_body`."""
         network = self._networks.beyond(host, headers)
         if not network:
             return ""
@@ -69,7 +75,7 @@ class Crowd:
         return network
 
     def end_body(self, network: str) -> None:
-        """The body of a request that was counted has come, or never will."""
+        """Count a body no more, as it has come or never will."""
         _less(self._bodies, network)
 
 

@@ -1,9 +1,8 @@
-"""Express: the requests that carry the traffic are read here, without ASGI in between.
+"""Reads the requests that carry the traffic ("express"), without ASGI in between.
 
-A request goes express when it came whole, in the one plain form that nearly every client writes;
-whatever differs from that form in the least is left to gunicorn's parser. What is read here that
-parser would read alike, so the two cannot disagree on where a request ends (RFC 9112, section
-11.2). Both lead to the same `Entry`.
+A request goes express when it came whole, in the one plain form that nearly every client writes.
+gunicorn's parser reads all other requests. It would read a plain request alike, so the two parsers
+cannot disagree on where a request ends (RFC 9112, section 11.2). Both lead to the same `Entry`.
 """
 
 import re
@@ -19,12 +18,12 @@ from .crowd import DEFAULT_LIMITS, Limits
 Headers = tuple[tuple[bytes, bytes], ...]
 #: Status, headers and body.
 Response = tuple[int, Headers, bytes]
-#: Is called with the response to a request: once, now or later.
+#: Takes the response to a request; called once, at once or later.
 OnResponse = Callable[[Response], None]
-#: Answers a request of this query, these headers (by their names in lower case) and this body.
+#: Answers a request with this query, these headers (by their names in lower case) and this body.
 Entry = Callable[[bytes, Mapping[bytes, bytes], bytes, OnResponse], None]
-#: The answer to a request that is no HTTP as it should be: its status, why (in our words), and as
-#: far as they could be told, its path, query and headers by their names in lower case.
+#: The answer to a malformed HTTP request, from the status, the reason (in our words), and as far as
+#: they could be read, the path, the query and the headers by their names in lower case.
 Unreadable = Callable[[int, str, bytes, bytes, Mapping[bytes, bytes]], Response]
 
 
@@ -35,9 +34,9 @@ class Application:
     asgi: ASGIApp
     #: By method and path with a blank between, such as b"GET /sendsms/".
     express: Mapping[bytes, Entry] = field(default_factory=dict)
-    #: What is said of a request that cannot be read.
+    #: Writes the answer to a request that cannot be read.
     unreadable: Unreadable | None = None
-    #: What strangers may take of a process.
+    #: The limits for the clients of a process.
     limits: Limits = DEFAULT_LIMITS
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -50,9 +49,9 @@ class Head(NamedTuple):
     #: b"GET" or b"POST", a blank, and the path.
     what: bytes
     query: bytes
-    #: By their names in lower case; none came twice.
+    #: By their names in lower case; no name came twice.
     headers: Mapping[bytes, bytes]
-    #: How long the body is.
+    #: The length of the body, in bytes.
     length: int
 
 
@@ -60,11 +59,12 @@ class Head(NamedTuple):
 MOST_HEAD, MOST_BODY, MOST_HEADERS = 8 * 1024, 64 * 1024, 50
 
 _LINE = re.compile(rb"((?:GET|POST) /[a-z/]*+)(?:\?([!\"$-~]*+))? HTTP/1\.1")
-# Each with the line end in front of it. Of names with "_" gunicorn drops some, as proxies do.
+# Each header with the line end in front of it. No name has "_": gunicorn drops some of those, as
+# proxies do.
 _HEADERS = re.compile(rb"(?:\r\n[!#$%&'*+.^`|~0-9A-Za-z-]++:[ -~]*+)+")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,4}")
-# What frames a body otherwise, waits for an answer before it, asks for another protocol, or may
-# contradict what X-Forwarded-Proto says.
+# Headers that frame a body otherwise, wait for an answer before the body, ask for another protocol,
+# or may contradict X-Forwarded-Proto.
 _UNUSUAL = frozenset({
     b"transfer-encoding", b"te", b"trailer", b"expect", b"upgrade", b"x-forwarded-protocol",
     b"x-forwarded-ssl",
@@ -84,10 +84,10 @@ def is_host(value: bytes) -> bool:
 
 
 def read(data: bytes) -> tuple[Head, bytes, int] | None:
-    """The one request that these bytes are or begin: its head, its body as far as it came, and how
-    many bytes of that are still to come. None when it is not in the plain form.
+    """The one request that these bytes are or begin; its head has to be complete.
 
-    Its head has to be complete.
+    Returns its head, its body as far as it came, and how many bytes of the body are still to come.
+    None when the request is not in the plain form.
     """
     end = data.find(b"\r\n\r\n", 0, MOST_HEAD)
     if end < 0:
@@ -115,7 +115,8 @@ def _head(written: bytes) -> Head | None:
     return Head(what, query, headers, int(length))
 
 
-# What a client posts differs in the body only; what it gets, in the query, seldom in the headers.
+# The heads of a client's POSTs are equal, so whole heads are cached. Its GETs differ in the query,
+# and seldom in the headers.
 _head_again = lru_cache(maxsize=512)(_head)
 
 
@@ -140,7 +141,7 @@ def _headers(written: bytes) -> Mapping[bytes, bytes] | None:
 
 
 async def send_response(send: Send, response: Response) -> None:
-    """Answer by way of ASGI."""
+    """Send a response through ASGI."""
     status, headers, body = response
     await send({"type": "http.response.start", "status": status, "headers": list(headers)})
     await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,4 @@
-"""How many wrong keys came from which network: one count for all processes of a command."""
+"""Counts the wrong keys of each network, in one table for all processes of a command."""
 
 import mmap
 import os
@@ -10,42 +10,43 @@ from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_UN, lockf
 from hashlib import blake2b
 
-#: Wrong keys that one network may try at once, and the seconds for each more.
+#: Wrong keys that one network may try at once, and the seconds until each further try.
 TRIES, SECONDS_EACH = 10, 30.0
-# Where the table is, as nothing of it has to be on a disk.
+# The folder of the table's file: in memory, as the table need not survive.
 _MEMORY = "/dev/shm"  # noqa: S108 - a file without a name
 
 
 class Guesses:
-    """How many wrong keys each network has tried lately. To be made before the fork: all processes
-    that are forked afterwards share it.
+    """How many wrong keys each network has tried lately.
 
-    It is a table of so many networks; beyond it those that were quiet longest are forgotten.
+    Make it before the fork: all processes that are forked afterwards share it. The table has a
+    fixed size; a new network takes the place of the one that was quiet longest.
     """
 
-    #: Networks in all, and those of one digest from which the quietest is forgotten.
+    #: Places in all, and the places in which one network may be: the quietest of these is reused.
     PLACES, BESIDE = 16_384, 8
     # The digest of a network, and when it will have its whole allowance again (generic cell rate
-    # algorithm); negative once it was told of.
+    # algorithm); negative once the log has told of the network.
     _PLACE = struct.Struct("=Qd")
 
     def __init__(self, *, tries: int = TRIES, seconds: float = SECONDS_EACH) -> None:
         """`tries` at once, and one more every `seconds`."""
         self._tries = tries
         self._interval = seconds
-        # Open as long as the processes live; it has no name any more, and goes with the last.
+        # The file has no name any more: it goes with the last process that has it open.
         self._file, name = tempfile.mkstemp(dir=_MEMORY if os.path.isdir(_MEMORY) else None)
         os.unlink(name)
         os.truncate(self._file, self.PLACES * self._PLACE.size)
         self._table = mmap.mmap(self._file, 0)
-        # So that nobody can choose networks whose digests are neighbours.
+        # A secret key, so that nobody can choose networks whose digests are neighbours.
         self._key = secrets.token_bytes(16)
 
     def count(self, network: str, now: float) -> tuple[float, bool]:
-        """Count a wrong key; the seconds until the network has a try again, 0 while it has more,
-        and whether this is the first time that it has none. `now`: time.monotonic.
+        """Count a wrong key of a network. `now`: time.monotonic.
 
-        Once it is quiet for long enough to have all its tries again, it is as if it was never here.
+        Returns the seconds until the network has a try again (0 while it has more), and whether
+        this is the first time that it has none. A network that was quiet for long enough to have
+        all its tries again counts as new.
         """
         digest = int.from_bytes(
             blake2b(network.encode(), key=self._key, digest_size=8).digest(), "little"
@@ -56,7 +57,7 @@ class Guesses:
             was_told, free_at = told_until < 0, max(abs(told_until), now)
             if free_at == now:
                 was_told = False
-            # Who goes on is not forgiven later than who stops: the longest wait has an end.
+            # The wait has an upper limit, however long a network goes on.
             most = now + 2 * self._tries * self._interval
             free_at = min(free_at + self._interval, most)
             wait = max(0.0, free_at - now - self._tries * self._interval)
@@ -66,7 +67,7 @@ class Guesses:
         return wait, is_news
 
     def _place_of(self, digest: int) -> int:
-        """Where a network's count is, or may be put: an offset into the table."""
+        """The offset in the table at which a network's count is, or may be put."""
         first = digest % (self.PLACES // self.BESIDE) * self.BESIDE * self._PLACE.size
         places = range(first, first + self.BESIDE * self._PLACE.size, self._PLACE.size)
         quietest, until = first, float("inf")
@@ -81,7 +82,8 @@ class Guesses:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        # By the process: a thread of it never counts, and one that dies holds nothing.
+        # The lock is the process's: only its main thread counts, and a process that dies holds
+        # no lock.
         lockf(self._file, LOCK_EX)
         try:
             yield

@@ -1,4 +1,4 @@
-"""What is kept of an error that nobody expected."""
+"""Logs unexpected errors, each under an incident number."""
 
 import logging
 import secrets
@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 def report(error: BaseException) -> str:
-    """Log by which types of exception and where it happened; return a short name for it."""
+    """Log an error's exception types and place; return the incident's number."""
     incident = secrets.token_hex(4)
     log_error(log, "incident", error, incident=incident)
     return incident

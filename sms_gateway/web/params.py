@@ -1,8 +1,9 @@
-"""What a request says: its parameters, from query, form, multipart form or JSON body.
+"""Reads the parameters of a request, from query, form, multipart form or JSON body.
 
 A parameter of the body wins over one of the query with the same name, and either wins over
-`Authorization: Bearer`. A name that comes twice has its last value, as in PHP; only `recipients`
-are joined, by comma, whether they come as `recipients`, `recipients[]` or `recipients[0]`.
+`Authorization: Bearer`. Of a name that comes twice the last value counts, as in PHP. Only
+`recipients` are joined, by comma, whether they come as `recipients`, `recipients[]` or
+`recipients[0]`.
 """
 
 import codecs
@@ -26,10 +27,10 @@ NAMES = frozenset([
     "apikey", "recipients", "message", "sender", "reference", "id", "after", "limit", "before",
     "format",
 ])  # fmt: skip
-# What may be a whole number in JSON. As a time to delete by it could be meant in three ways, and no
-# key and no id is one.
+# The parameters that may be whole numbers in JSON. `before` may not: a number there could be meant
+# in three ways. No key and no id is a number.
 _NUMBERS = frozenset({"recipients", "message", "sender", "reference", "after", "limit"})
-#: The most fields of one form, and numbers in a list of JSON; more than that is not for us.
+#: The most fields of one form, and the most numbers in a JSON list; we refuse more.
 MAX_FIELDS = 64
 #: The most unknown parameters that are named in a note.
 MOST_NAMED = 3
@@ -37,21 +38,22 @@ MOST_NAMED = 3
 
 # ASCII and ISO 8859-1 mean Windows-1252 on the Web (Encoding Standard, section 4.2).
 _WESTERN = "cp1252"
-#: Charsets a form may name, as Python calls them. It knows more, some of them costly (idna), some
-#: that are none (rot13).
+#: Charsets that a form may name, as Python calls them. Python knows more codecs: some are costly
+#: (idna), some are no charsets (rot13).
 CHARSETS = frozenset([
     "utf-8", "utf-8-sig", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256",
     "cp1257", "cp1258", "iso8859-2", "iso8859-5", "iso8859-6", "iso8859-7", "iso8859-8",
     "iso8859-9", "iso8859-15", "koi8-r", "koi8-u", "mac-roman", "gb18030", "gbk", "big5",
     "shift_jis", "euc_jp", "euc_kr",
 ])  # fmt: skip
-# By Python's names of their modules. A table, as a look-up remembers every name it was asked for.
+# Charsets by the names of Python's modules. A table, as codecs.lookup remembers every name that it
+# was asked for.
 _CODECS = {normalize_encoding(name): name for name in CHARSETS}
 _CODECS |= dict.fromkeys(("ascii", "latin_1"), _WESTERN)
 
 UNTOLD_JSON = "The body is JSON, which has to be said: Content-Type: application/json"
 _JSON_BEGINS = (b"{", b"[")
-# What stands for a value that nobody will read, and that means nothing anywhere.
+# Stands for the value of an unknown parameter, which nobody reads.
 _SOMETHING = "\ufffd"
 _NAME = re.compile("[A-Za-z][A-Za-z_-]{0,19}")
 
@@ -61,7 +63,7 @@ _OF_FILES = (b"filename", b"filename*")
 
 
 async def receive(scope: Scope, receive: Receive) -> dict[str, str]:
-    """All parameters of a GET or POST request by way of ASGI.
+    """All parameters of a GET or POST request that comes through ASGI.
 
     Raises UnusableError (400, 408, 413, 415).
     """
@@ -71,7 +73,7 @@ async def receive(scope: Scope, receive: Receive) -> dict[str, str]:
 
 
 def read(method: str, query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> dict[str, str]:
-    """All parameters of a GET or POST request, decoded; what did not come is not in it.
+    """All parameters of a GET or POST request, decoded; missing ones are left out.
 
     Raises UnusableError (400, 415).
     """
@@ -79,7 +81,7 @@ def read(method: str, query: bytes, headers: Mapping[bytes, bytes], body: bytes)
     if method == "POST":
         check_encoding(headers)
         fields |= parse_body(headers.get(b"content-type", b""), body)
-    # White space around a key comes of how it was copied.
+    # White space around a key comes from copy and paste.
     key = fields.get("apikey", "").strip()
     if not key:
         scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
@@ -115,10 +117,10 @@ def parse_body(content_type: bytes, body: bytes) -> dict[str, str]:
 
 
 def options_of(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
-    """The type in small letters and the parameters by small name, of which the last counts, of
-    headers like Content-Type (RFC 9110, section 8.3.1) and Content-Disposition.
+    """The type and the parameters of headers like Content-Type and Content-Disposition.
 
-    It takes a time that grows with the length and no faster.
+    Type and parameter names come in lower case; of a name that comes twice the last value counts
+    (RFC 9110, section 8.3.1). The time grows linearly with the length.
     """
     kind, _, rest = value.partition(b";")
     options = {
@@ -148,14 +150,17 @@ def parse_form(raw: bytes, charset: bytes = b"") -> dict[str, str]:
 
 
 def _plain_form(raw: bytes) -> dict[str, str] | None:
-    """The same of a form as nearly all are: each parameter comes once, by its plain name."""
+    """As `parse_form`, for a form whose parameters come once each, by their plain names.
+
+    Nearly all forms are so; None for another form.
+    """
     fields: dict[str, str] = {}
     for pair in raw.decode().replace("+", " ").split("&", len(NAMES)):
         name, _, value = pair.partition("=")
         if name not in NAMES or name in fields:
             return None
         if "%" in value:
-            # That of a number's sign is the only escape in most requests; none begins with a sign.
+            # In most requests the plus sign of a number is the only escape.
             value = value.replace("%2B", "+")
             if "%" in value:
                 value = _decode(unquote_to_bytes(value))
@@ -164,9 +169,9 @@ def _plain_form(raw: bytes) -> dict[str, str] | None:
 
 
 def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[str, str]:
-    """The parameters in a multipart form (RFC 7578); files are passed over.
+    """The parameters in a multipart form (RFC 7578); files are ignored.
 
-    A part's own charset goes before that of the form.
+    A part's own charset wins over the charset of the form.
     """
     fields: dict[str, str] = {}
     for headers, value in _parts(body, boundary):
@@ -181,10 +186,10 @@ def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[
 
 
 def parse_json(body: bytes) -> dict[str, str]:
-    """The parameters in a JSON object; recipients may be a list. They, a message, a sender, a
-    reference, after and limit may be whole numbers.
+    """The parameters in a JSON object; recipients may be a list.
 
-    One that is null is there and empty: who names what to delete, by mistake with null, did not
+    Recipients, message, sender, reference, after and limit may be whole numbers. A parameter that
+    is null counts as given and empty: a client that by mistake deletes the message null does not
     ask to delete all.
     """
     document = _json(body)
@@ -194,7 +199,7 @@ def parse_json(body: bytes) -> dict[str, str]:
 
 
 def parse_calls(body: bytes) -> list[object]:
-    """The calls in a JSON list, each of them for `named` if it is an object."""
+    """The calls in a JSON list; `named` reads each that is an object."""
     calls = _json(body)
     if not isinstance(calls, list) or len(calls) > MOST_CALLS:
         raise UnusableError(400, f"The body is not a JSON list of at most {MOST_CALLS} calls")
@@ -202,7 +207,7 @@ def parse_calls(body: bytes) -> list[object]:
 
 
 def named(document: Mapping[str, object]) -> dict[str, str]:
-    """The parameters in a JSON object that was read."""
+    """The parameters in a decoded JSON object."""
     return {
         name: value if isinstance(value, str) else "" if value is None else _text(name, value)
         for name, value in document.items()
@@ -239,10 +244,10 @@ def _is_json(body: bytes) -> bool:
 
 
 def unknown(fields: Mapping[str, str]) -> list[str]:
-    """The names that no path of the API takes, as far as they can be told to who sent them.
+    """The names of unknown parameters that may be quoted to the client.
 
-    A text with an & in it that nobody escaped leaves pieces of itself behind as names: what is
-    named here is short, looks like a name, and has a value.
+    A text with an unescaped & leaves pieces of itself behind as names. So only names are quoted
+    that are short, look like a name, and have a value.
     """
     return [
         name
@@ -260,15 +265,15 @@ def _add(fields: dict[str, str], name: str, value: str) -> None:
 
 
 def _decode(raw: bytes, charset: bytes = b"") -> str:
-    """Text in the charset the client names; in UTF-8, failing that in Windows-1252, otherwise."""
+    """Text in the charset that the client names; by default UTF-8, failing that Windows-1252."""
     codec = _codec(charset) if charset else "utf-8"
     try:
         return raw.decode(codec)
     except UnicodeDecodeError:
         if charset and codec != _WESTERN:
             raise UnusableError(400, "The text is not in the charset that it names") from None
-    # Clients that name no charset and do not send UTF-8 are old and western. Five bytes stand for
-    # nothing in Windows-1252; ISO 8859-1 reads them as control characters.
+    # Clients that name no charset and do not send UTF-8 are old and western. Windows-1252 leaves
+    # five bytes undefined; ISO 8859-1 reads these as control characters.
     try:
         return raw.decode(_WESTERN)
     except UnicodeDecodeError:

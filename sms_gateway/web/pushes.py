@@ -1,8 +1,8 @@
-"""The way in for what providers push: `POST /upstream/NAME/SECRET`.
+"""Takes the pushes of providers: `POST /upstream/NAME/SECRET`.
 
-The secret in the path lets a provider in. Who does not know it gets 404, whatever the name, the
-method or the body, before any of the body is looked at. What is pushed is answered with success
-only once it is stored; a provider repeats what is answered otherwise.
+The secret in the path authenticates the provider. A client without the secret gets 404, whatever
+the name, the method or the body, before any of the body is read. A push is answered with success
+only once it is stored; a provider repeats a push that gets another answer.
 """
 
 import asyncio
@@ -27,22 +27,22 @@ from .params import check_encoding
 
 log = logging.getLogger(__name__)
 
-#: What the paths begin with.
+#: The beginning of the paths.
 PREFIX = "/upstream"
-#: Seconds until a provider may try again what could not be stored.
+#: Seconds until a provider may repeat a push that could not be stored.
 _RETRY_AFTER = 5
-#: Seconds between two log lines about requests that were not let in: strangers send as they like.
+#: Seconds between two log lines about requests without the secret: strangers may send many.
 _QUIET = 60.0
 
-#: Stores what an upstream's provider has pushed; it raises when that is not on disk.
+#: Stores a push for the upstream of this name; raises when the push is not on disk.
 Keep = Callable[[str, Heard], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """Where one provider comes in."""
+    """The endpoint of one provider."""
 
-    #: One of them has to be in the path.
+    #: The path has to contain one of these.
     secrets: Sequence[str]
     #: See `TakesPushes.hear`.
     hear: Callable[[Push], Heard]
@@ -59,8 +59,8 @@ class Pushes:
     def __init__(
         self, doors: Mapping[str, Door], keep: Keep, *, public_url: str, patience: float
     ) -> None:
-        """`doors`: by the names of their upstreams. `patience`: the seconds in which a push has to
-        be stored."""
+        """`doors`: by the names of their upstreams. `patience`: the seconds that storing a push may
+        take."""
         self._doors = doors
         self._keep = keep
         self._public_url = public_url
@@ -107,7 +107,7 @@ class Pushes:
         return _written(200, heard.media_type, heard.answer)
 
     def _lets_in(self, name: str, secret: str) -> bool:
-        """Whether a secret is one of an upstream's. It is the same work whatever the name is."""
+        """Whether the upstream has this secret; takes equally long for every name and secret."""
         given = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
         known = self._digests.get(name, self._nobody)
         return sum([hmac.compare_digest(given, each) for each in known]) > 0
@@ -116,7 +116,7 @@ class Pushes:
         try:
             return checked(self._doors[name].hear(push))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            # What a parser stumbles over: a field is missing, or is something else.
+            # The exceptions of a parser when a field is missing or has another type.
             log.warning("push not understood", extra={"upstream": name, **error_facts(error)})
             raise PushError(400, "the body has not the fields that it should have") from None
 
@@ -131,7 +131,10 @@ class Pushes:
 
 
 def _digests(secrets: Sequence[str]) -> list[bytes]:
-    """As many for each upstream: what stands for a secret that is missing has none."""
+    """The digests of secrets, padded to MOST_SECRETS with digests that no secret has.
+
+    So a comparison takes equally long for every upstream.
+    """
     found = [hashlib.sha256(secret.encode()).digest() for secret in secrets]
     return found + [bytes(32)] * (MOST_SECRETS - len(found))
 

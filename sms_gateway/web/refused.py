@@ -1,29 +1,28 @@
-"""A connection that is not served is told so: it is read no further than its head, answered, and
-closed once its client had time to read the answer.
+"""Answers a connection that is not served: reads its head, refuses, and closes it.
 
 Closing a socket with unread octets in it resets the connection, and the client then loses an answer
-that it has not read (RFC 9112, section 9.6). So ours is the first half to be closed, and what still
-comes is dropped for a while.
+that it has not read (RFC 9112, section 9.6). So the server first closes its own half, and then
+drops the octets that still come, until the client had time to read the answer.
 """
 
 import asyncio
 from collections.abc import Callable
 
-#: Seconds to wait for the head of a request that will not be served: its path says in which form
-#: the answer is written.
+#: Seconds to wait for the head of a request that will not be served: its path tells the format of
+#: the answer.
 HEAD_WITHIN = 1.0
 #: Seconds for the client to read the answer and close its half.
 READ_WITHIN = 2.0
-# The most octets that are waited for, and that are dropped.
+# The most octets of a head to wait for, and the most to drop after the answer.
 _MOST_HEAD = 8 * 1024
 _MOST_DROPPED = 4 * 1024 * 1024
 
-#: The answer to a request whose head begins so.
+#: Writes the answer to a request from the beginning of its head.
 Answer = Callable[[bytes], bytes]
 
 
 class RefusedConnection(asyncio.Protocol):
-    """What a transport talks to from then on."""
+    """The protocol of a transport whose client is refused."""
 
     def __init__(
         self,
@@ -33,7 +32,7 @@ class RefusedConnection(asyncio.Protocol):
     ) -> None:
         self._transport = transport
         self._on_end = on_end
-        #: When it was refused or, later, answered.
+        #: When the connection was refused or, later, answered.
         self._since = now
         self._head = b""
         self._answer: Answer | None = None
@@ -41,7 +40,7 @@ class RefusedConnection(asyncio.Protocol):
         self._dropped = 0
 
     def wait(self, answer: Answer, *, unasked: bool) -> None:
-        """Answer the request that comes; when none does, only if `unasked`."""
+        """Answer the next request; without a request, answer only if `unasked`."""
         self._answer, self._unasked = answer, unasked
 
     def tell(self, answer: bytes) -> None:
@@ -52,13 +51,13 @@ class RefusedConnection(asyncio.Protocol):
             self._transport.write_eof()
 
     def look(self, now: float) -> None:
-        """Do what is due."""
+        """Answer or close, if the time for it has come."""
         waiting = self._answer is not None
         if now - self._since >= (HEAD_WITHIN if waiting else READ_WITHIN):
             self.hurry(now)
 
     def hurry(self, now: float) -> None:
-        """Do the next thing, due or not: answer, or let go."""
+        """Answer or close at once."""
         if self._answer is None or not (self._head or self._unasked):
             self._transport.abort()
             return

@@ -1,4 +1,4 @@
-"""How an answer reads over HTTP: XML, or JSON for those who ask for it."""
+"""Writes answers as XML, or as JSON for clients that ask for it."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from .express import Headers, Response
 
 Answer = Reply | Inbox | MessageStatus
 
-#: The elements of XML that hold a list, and what each of its items is called.
+#: The XML elements that hold a list, and the name of each item.
 _ITEMS = {"messages": "message", "deliveries": "delivery", "steps": "step"}
 
 #: On every answer of the API.
@@ -20,7 +20,7 @@ _COMMON = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosnif
 _XML = ((b"content-type", b"text/xml; charset=utf-8"), *_COMMON)
 _JSON = ((b"content-type", b"application/json"), *_COMMON)
 
-# What XML 1.0 has no way to write (section 2.2); notes from afar are the only place for it.
+# Characters that XML 1.0 cannot represent (section 2.2); only notes from afar may contain them.
 _UNWRITABLE = dict.fromkeys(
     [*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\N{REPLACEMENT CHARACTER}"
 ) | {0x09: "\t", 0x0A: "\n", 0x0D: "\r"}
@@ -43,15 +43,15 @@ def as_xml(answer: Answer) -> bytes:
 def as_json(answer: Answer) -> bytes:
     """An object under the one name `result`.
 
-    It has error, sent and id, and on an error a note that says it in words; or error and what was
-    asked for.
+    A reply has error, sent and id, and on an error a note with the sentence. Another answer has
+    error and the data that was asked for.
     """
     return json.dumps({"result": _fields(answer)}).encode()
 
 
 def many(replies: Iterable[Reply]) -> Response:
-    """The replies to the calls of one request: a list of what a reply has under `result`, and
-    `retry_after`, in seconds, where it would go with status 503."""
+    """The replies to the calls of one request: a list of the objects that single replies have under
+    `result`. A reply that alone would have status 503 has `retry_after`, in seconds."""
     body = f"[{', '.join(map(_one_of_many, replies))}]".encode()
     return 200, (*_JSON, (b"content-length", b"%d" % len(body))), body
 
@@ -117,7 +117,7 @@ def _element(name: str, value: object) -> str:
 def _escape(text: str) -> str:
     if text.isalnum():
         return text
-    # A carriage return as such would be read as a line feed (XML 1.0, section 2.11).
+    # An XML parser reads a literal carriage return as a line feed (XML 1.0, section 2.11).
     return escape(text.translate(_UNWRITABLE), {"\r": "&#13;"})
 
 
@@ -130,9 +130,9 @@ def wants_json(headers: Mapping[bytes, bytes], asked: str = "") -> bool:
 
 @lru_cache(maxsize=256)
 def _prefers_json(accept: bytes) -> bool:
-    """Whether JSON is named and no form of XML is liked better (RFC 9110, section 12.5.1).
+    """Whether Accept names JSON and prefers no form of XML to it (RFC 9110, section 12.5.1).
 
-    JSON wins a tie: whoever names it can read it, and `*/*` is in everybody's header.
+    JSON wins a tie: a client that names it can read it, and `*/*` is in every client's header.
     """
     if b"json" not in accept.lower():
         return False
@@ -155,7 +155,7 @@ def _quality(media_range: str) -> tuple[str, float]:
 
 
 def response(answer: Answer, json: bool, *, status: int = 200, headers: Headers = ()) -> Response:
-    """An answer as it goes out; one whose reply has `retry_after` goes with status 503."""
+    """The response with an answer; the status is 503 where the reply has `retry_after`."""
     body = as_json(answer) if json else as_xml(answer)
     reply = answer if isinstance(answer, Reply) else answer.reply
     if reply.retry_after:

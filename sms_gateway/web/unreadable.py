@@ -1,7 +1,7 @@
-"""What is wrong with a request that cannot be read, in words that quote nothing of it.
+"""Says why a request cannot be read, in words that quote nothing of the request.
 
-A head that gunicorn's parsers refuse may hold a key, a number and a text like any other: what is
-said of it is looked up here.
+A head that gunicorn's parsers refuse may hold a key, a number and a text like any other. So every
+reason is one of the sentences below.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .express import Response, is_host
 
-#: Why connections and requests are not taken that could be read.
+#: Why a request that could be read, or a connection, is not taken.
 TOO_BUSY = "Too busy - try again shortly"
 TOO_MANY_CONNECTIONS = (
     "Too many connections come from your network: close some, use each for more than one request, "
@@ -20,8 +20,7 @@ TOO_MANY_BODIES = (
     "Too many requests from your network have not come whole: send the rest of them, or try again "
     "shortly"
 )
-#: The statuses with which requests are refused that cannot be read, and what is said where nothing
-#: better is known.
+#: The statuses for requests that cannot be read, and the reason where nothing better is known.
 USUAL = {
     400: "The request is not as HTTP has it",
     408: "The request came too slowly",
@@ -44,7 +43,7 @@ _HEADER = "A header is not as HTTP has it: a name, a colon and a value on one li
 _LINE_END = "Every line of the head ends with CR and LF"
 _FRAMING = "There has to be one Content-Length, a whole number, or Transfer-Encoding: chunked"
 _FULL_TARGET = "The address begins with /, or with http:// or https://"
-#: All that is ever said.
+#: All sentences.
 REASONS = (
     *USUAL.values(), TOO_MANY_CONNECTIONS, TOO_MANY_BODIES, _CHUNKS, _NO_REQUEST, _BLANK, _METHOD,
     _TARGET, _HOST, _ILL_HOST, _EMPTY_LINES, _HEADER, _LINE_END, _FRAMING, _FULL_TARGET,
@@ -56,21 +55,21 @@ _OLD = re.compile(rb"HTTP/1\.[01]")
 _HEADERS = re.compile(rb"\n([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*)")
 _FRAMES = re.compile(rb"\n(?:content-length|transfer-encoding):", re.IGNORECASE)
 _FULL = re.compile(rb"/|\*\Z|https?://", re.IGNORECASE)
-# Whose value says how an answer is to be written.
+# The headers that decide the format of an answer.
 _TOLD = (b"accept", b"content-type", b"soapaction")
 
 
 class Head(NamedTuple):
-    """What can be told of a head, which may be cut short or none."""
+    """The readable part of a head, which may be incomplete or no head at all."""
 
     path: bytes
     query: bytes
-    #: Those that say how an answer is to be written, by their names in lower case.
+    #: The headers that decide the format of an answer, by their names in lower case.
     headers: dict[bytes, bytes]
 
 
 def head_of(written: bytes) -> Head:
-    """What can be told of these bytes."""
+    """The readable part of these bytes."""
     _, _, rest = _line(written).partition(b" ")
     path, _, query = (rest.rpartition(b" ")[0] or rest).partition(b"?")
     headers = {name.lower(): value.strip() for name, value in _HEADERS.findall(written)}
@@ -78,7 +77,7 @@ def head_of(written: bytes) -> Head:
 
 
 def reason(status: int, written: bytes, *, in_body: bool) -> str:
-    """Why a request is refused whose head begins so."""
+    """Why a request with these bytes as (the beginning of) its head is refused."""
     if status != 400:
         return USUAL.get(status, USUAL[400])
     if in_body:
@@ -93,7 +92,7 @@ def reason(status: int, written: bytes, *, in_body: bool) -> str:
 def plainly(
     status: int, why: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes]
 ) -> Response:
-    """The answer of an application that has none of its own."""
+    """A plain-text answer, for an application without an `unreadable` of its own."""
     body = why.encode() + b"\n"
     usual = (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))
     return status, usual, body
@@ -105,7 +104,7 @@ def _line(written: bytes) -> bytes:
 
 
 def _of_line(line: bytes) -> str:
-    """What is wrong with the first line; empty when nothing is."""
+    """The reason to refuse the request line; empty when it is well-formed."""
     method, *target = line.split(b" ")
     version = target.pop() if len(target) > 1 else b""
     if not version.startswith(b"HTTP/"):
@@ -122,7 +121,7 @@ def _of_line(line: bytes) -> str:
 
 
 def _of_headers(written: bytes) -> str:
-    """What is wrong with the headers; empty when nothing is known."""
+    """The reason to refuse the headers; empty when no fault is found."""
     hosts = [value for name, value in _HEADERS.findall(written) if name.lower() == b"host"]
     ill = [
         line

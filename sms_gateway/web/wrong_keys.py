@@ -1,8 +1,7 @@
-"""Who tries keys is slowed: by network, over all processes of a host, and without a loss for those
-whose keys are right.
+"""Slows down networks that guess keys, over all processes of a host.
 
-Whether a key is right is known before anybody is slowed. What waits is the answer to a wrong one,
-once its network has used up its tries. So a right key costs nothing here, wherever it comes from.
+The key is checked first. Only the answer to a wrong key waits, once its network has used up its
+tries. So a client with a right key never waits here, whatever network it comes from.
 """
 
 import asyncio
@@ -23,32 +22,32 @@ from .guesses import Guesses
 
 log = logging.getLogger(__name__)
 
-#: The seconds that the answer to a wrong key waits beyond that.
+#: Seconds that the answer to a wrong key waits once its network has used up its tries.
 SLOWED = 5.0
-#: Seconds until the trail tells of a wrong key, and from one entry of them to the next: so a flood
-#: becomes a few rows a minute.
+#: Seconds until the audit trail records wrong keys, and from one such record to the next: so a
+#: flood becomes a few rows a minute.
 _SOON, _EVERY = 1.0, 60.0
-#: Networks that get an entry of their own each time; what others did is one entry.
+#: Networks that get an entry of their own each time; all others share one entry.
 _MOST_NETWORKS = 20
 
 
 class WrongKeys:
-    """The wrong keys that come to one process: counted, slowed, and told of to the audit trail."""
+    """Counts the wrong keys of one process, slows them, and records them in the audit trail."""
 
     def __init__(self, guesses: Guesses, store: Store | None = None) -> None:
         """Without a store there is no trail."""
         self._guesses = guesses
         self._store = store
-        #: What the trail does not tell of yet.
+        #: Counts of refusals that are not in the audit trail yet.
         self._untold: Counter[_What] = Counter()
         self._telling: asyncio.Task[None] | None = None
         self._told_at = -_EVERY
 
     async def came(self, network: str = "", action: Action = Action.KEY_REFUSE) -> int:
-        """A wrong key came from the current caller: returns once it may be answered.
+        """Count a wrong key of the current caller; returns once it may be answered.
 
-        It is counted for this network, or that of the caller; one that nobody knows is not counted.
-        Returns the seconds until the network has a try again, 0 while it has more.
+        The key counts for this network, failing that for the caller's; without either it is not
+        counted. Returns the seconds until the network has a try again, 0 while it has more.
         """
         caller = callers.current()
         network = network or caller.network()
@@ -59,7 +58,7 @@ class WrongKeys:
         if is_news:
             log.warning("too many wrong keys", extra={"network": network, "wait": SLOWED})
         caller.wrong += 1
-        # Others have calls in the same request: those with the right key do not wait for this one.
+        # A request may also carry calls with right keys: these do not wait for this one.
         if wait and caller.wrong >= caller.calls:
             caller.hold(True)
             try:
@@ -69,7 +68,7 @@ class WrongKeys:
         return ceil(wait)
 
     def note(self, action: Action, network: str, account: Account | None = None) -> None:
-        """Something was refused; the trail is told of it soon, and how often it was."""
+        """Count a refusal; the audit trail soon records how often it happened."""
         if self._store is None:
             return
         self._untold[_What(action, callers.current().face, network, account)] += 1
@@ -77,7 +76,7 @@ class WrongKeys:
             self._telling = asyncio.create_task(self._tell_later())
 
     async def aclose(self) -> None:
-        """Tell what was not told yet."""
+        """Record the refusals that are not in the audit trail yet."""
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The pages for people: they work without JavaScript and load nothing from elsewhere."""
+"""Serves the pages for people: they need no JavaScript and load nothing from elsewhere."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from .trial import TrialPages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageServices:
-    """What the pages need besides the contract. Without it there are only those that do without."""
+    """The services that pages need besides the `Backend`; some pages need none."""
 
     gateway: PageBackend
     store: Store
@@ -40,7 +40,7 @@ class PageServices:
     signup: Signup
     routes: Sequence[carriers.Route]
     caps: OperatorCaps = NO_CAPS
-    #: Where numbers are read as at home (ISO 3166 alpha-2); None for no such place.
+    #: The country of numbers without a country code (ISO 3166 alpha-2); None: they need one.
     region: str | None = None
     #: For how many days the audit trail is kept.
     audit_days: int = 365
@@ -90,7 +90,7 @@ class Pages:
             ]
 
     def routes(self) -> list[BaseRoute]:
-        """All pages; a path stands here without its trailing slash."""
+        """All pages, by their paths without the trailing slash."""
         return [
             *(self._guarded(route) for route in self._routes),
             Route("/static/{version}/{name}", self._site.static),
@@ -112,7 +112,7 @@ class Pages:
         return Route(route.path, guarded, methods=route.methods and list(route.methods))
 
     def problem(self, scope: Scope, status: int, why: str) -> Response:
-        """A short page that says what is wrong."""
+        """A short page with the reason `why` for a refusal."""
         return self._site.problem(scope, status, why)
 
     async def http_problem(self, request: Request, error: Exception) -> Response:
@@ -132,7 +132,7 @@ class Pages:
         return response
 
 
-# Sentences of the page that says what is wrong; the template looks them up.
+# Sentences of the error page; the template looks them up.
 PROBLEMS = {
     404: "There is nothing at this address",
     405: "This cannot be done here",

@@ -1,4 +1,4 @@
-"""The account: what a key may do, what it sent and received, and what its holder can change."""
+"""Serves the account pages: the rights of a key, its messages sent and received, and changes."""
 
 import asyncio
 import re
@@ -38,7 +38,7 @@ _MOST = 25
 #: Accounts whose counts are kept in memory.
 _MOST_COUNTED = 1_000
 
-#: How long the old key works on, by what the form says; milliseconds.
+#: How long the old key remains valid, by the form's value of `old`; milliseconds.
 _OVERLAPS = {"day": 24 * 3_600_000, "now": 0}
 
 Counts = Mapping[tuple[int, State], int]
@@ -60,7 +60,7 @@ class AccountPages:
         audit_days: int,
         wrong_keys: WrongKeys,
     ) -> None:
-        """`region` is where numbers without a country's code belong (ISO 3166 alpha-2)."""
+        """`region`: the country of numbers without a country code (ISO 3166 alpha-2)."""
         self._site = site
         self._gateway = gateway
         self._store = store
@@ -94,7 +94,10 @@ class AccountPages:
         return visit, await asyncio.to_thread(self._sessions.account, visit.token)
 
     async def _signed_in(self, request: Request) -> tuple[Visit, Account, Fields]:
-        """Who is signed in, and the form they sent; who is not is sent to sign in."""
+        """The visit, the account that is signed in, and the form that came.
+
+        A visitor who is not signed in is redirected to sign in.
+        """
         visit, account = await self._who(request)
         fields = await self._site.form(request, visit) if request.method == "POST" else {}
         if account is None:
@@ -108,7 +111,7 @@ class AccountPages:
         match found:
             case (token, _):
                 response = self._site.see("/account/")
-                # A secret from before would be known to whoever planted it.
+                # A new cookie: somebody may have planted the old one, and would know it.
                 self._site.remember(response, token)
                 return response
             case Account(enabled=True):
@@ -142,10 +145,10 @@ class AccountPages:
         self._site.forget(response)
         return response
 
-    # What there is.
+    # Pages that show.
 
     async def overview(self, request: Request) -> Response:
-        """Options, chart and sent messages; the form to sign in for everybody else."""
+        """Options, chart and sent messages; without a session the form to sign in."""
         visit, account = await self._who(request)
         if request.method == "POST":
             return await self._sign_in(request, visit)
@@ -208,13 +211,16 @@ class AccountPages:
         )
 
     def _regions(self, account: Account) -> list[str]:
-        """In which countries an account's numbers may have been dialled."""
+        """The countries in whose national form an account's numbers may have been written."""
         here = [] if self._region is None else [self._region]
         return [*here, *sorted((account.countries or frozenset()) - {*here})]
 
     def _counted(self, connection: Connection, account_id: int, now: int) -> Counts:
-        """The counts for the chart. A million messages take seconds: what was counted is shown
-        again for twenty times as long as the counting took."""
+        """The counts for the chart.
+
+        Counting a million messages takes seconds. So counts are cached, for twenty times as long as
+        the counting took.
+        """
         began = time.monotonic()
         until, counts = self._counts.get(account_id, (0.0, {}))
         if began >= until:
@@ -226,7 +232,7 @@ class AccountPages:
         return counts
 
     async def message(self, request: Request) -> Response:
-        """One message's way; a form sends it again."""
+        """The history of one message; a form sends the message again."""
         visit, account, _ = await self._signed_in(request)
         id = request.path_params["id"]
         if request.method == "POST":
@@ -254,7 +260,7 @@ class AccountPages:
         )
 
     async def received(self, request: Request) -> Response:
-        """What came in on the account's numbers."""
+        """The messages that the account's numbers received."""
         visit, account, _ = await self._signed_in(request)
         before = request.query_params.get("before", str(2**62))
         if not re.fullmatch("[0-9]{1,18}|" + str(2**62), before):
@@ -277,7 +283,7 @@ class AccountPages:
         return self._site.page(visit, "received.html", context)
 
     async def activity(self, request: Request) -> Response:
-        """What the audit trail has of the account."""
+        """The account's entries in the audit trail."""
         visit, account, _ = await self._signed_in(request)
         before = request.query_params.get("before", "")
         if not re.fullmatch("[0-9]{0,18}", before):
@@ -312,17 +318,17 @@ class AccountPages:
             media_type="text/csv; charset=utf-8",
         )
 
-    # What can be changed.
+    # Pages that change.
 
     async def delete(self, request: Request) -> Response:
-        """Delete the sent history, all or what is older than a date; asks first."""
+        """Delete the sent history, all of it or the part before a date; asks first."""
         visit, account, fields = await self._signed_in(request)
         given = fields if request.method == "POST" else request.query_params
         everything = given.get("what", "older") == "all"
         day = given.get("before", "")
         before = None if everything else _midnight(day)
         wrong = bool(day) and before is None and not everything
-        # Nothing is deleted that was not shown as what will be deleted.
+        # Deletes only what the page before has announced.
         if fields.get("sure") == "yes" and (everything or before is not None):
             reply = await self._gateway.delete_for(account.id, before=before)
             if reply.error:
@@ -340,7 +346,7 @@ class AccountPages:
         return self._site.page(visit, "delete.html", asking, 400 if wrong else 200)
 
     async def rotate(self, request: Request) -> Response:
-        """A new key for the old one, which may work on for a day; shows it once."""
+        """Replace the key, and show the new one once; the old one may stay valid for a day."""
         visit, account, fields = await self._signed_in(request)
         overlap = _OVERLAPS.get(fields.get("old", ""))
         if overlap is None:
@@ -360,7 +366,7 @@ class AccountPages:
         return self._site.page(visit, "key.html", context)
 
     async def new_address(self, request: Request) -> Response:
-        """Another address for mails that become messages, as somebody else knows the old one."""
+        """Replace the account's mail address, as somebody else knows the old one."""
         _, account, _ = await self._signed_in(request)
         if not self._mail_domain:
             raise HTTPException(404)
@@ -379,12 +385,12 @@ def _names(account: Account, language: str) -> list[str] | None:
 
 
 def _id(id: str) -> str:
-    """An id as it may stand in an address."""
+    """An id that is safe in a URL; "unknown" for an invalid one."""
     return id if re.fullmatch("[0-9a-f]{32}", id) else "unknown"
 
 
 def _midnight(day: str) -> int | None:
-    """When a day begins (UTC), in Unix milliseconds; None for what is no day."""
+    """The beginning of a day (UTC), in Unix milliseconds; None for an invalid date."""
     try:
         midnight = datetime.combine(date.fromisoformat(day), time_of_day(), UTC)
     except ValueError:
@@ -396,7 +402,7 @@ def _midnight(day: str) -> int | None:
 # Sentences of the pages; the templates look them up.
 REPLACED = "A new key has taken the place of this one: sign in with the new one"
 TOO_MANY = "Too many wrong keys came from your network"
-#: Who did what the account's trail tells of. Which operator it was is not for everybody.
+#: The actor of an entry in the audit trail. The page does not tell which operator it was.
 FACES = {
     Face.COMMAND: "the operator",
     Face.PAGE: "on these pages",

@@ -1,4 +1,4 @@
-"""Thirty days of messages as bars."""
+"""Lays out a bar chart of thirty days of messages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ DRAWN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One day."""
+    """The bar of one day."""
 
-    #: Its beginning, Unix milliseconds.
+    #: The beginning of the day, Unix milliseconds.
     day: int
     sent: int
     fates: Mapping[Fate, int]
-    #: Where it is drawn, and each part of it: (class, top, height).
+    #: The bar's left edge and width, and its segments: (class, top, height).
     x: float
     width: float
     parts: tuple[tuple[str, float, float], ...]
@@ -40,7 +40,7 @@ class Chart:
     """The bars and the lines behind them."""
 
     bars: tuple[Bar, ...]
-    #: Each line's number and height on the page.
+    #: The number at each line, and the line's y coordinate.
     lines: tuple[tuple[int, float], ...]
     width: int = WIDTH
     height: int = HEIGHT
@@ -56,7 +56,7 @@ class Chart:
 
 
 def first_day(now: int) -> int:
-    """When the chart begins, Unix milliseconds."""
+    """The beginning of the chart's first day, Unix milliseconds."""
     return (now // DAY - DAYS + 1) * DAY
 
 
@@ -96,7 +96,7 @@ def chart(counts: Mapping[tuple[int, State], int], now: int) -> Chart:
 
 
 def _round(most: int) -> int:
-    """The next number that is easy to read and has a half: 2, 4, 6, 10, 20, 40 …"""
+    """The next even number, from `most`, that is easy to read: 2, 4, 6, 10, 20, 40 …"""
     scale = 1
     while True:
         for digit in (2, 4, 6, 10):

@@ -1,4 +1,4 @@
-"""The countries that messages can be sent to, for people and programs."""
+"""Lists the countries that messages can be sent to, for people and programs."""
 
 import json
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class CountryPages:
 
     @cached_property
     def _open(self) -> frozenset[str]:
-        # When it is asked for first: it reads the numbering plans of all the world.
+        # Computed on first use: it reads the numbering plans of all countries.
         return carriers.reachable_countries(self._routes)
 
     def _state(self, country: Country) -> str:

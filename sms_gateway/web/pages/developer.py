@@ -1,4 +1,4 @@
-"""The developer page: what the service does and how programs use it, all of it computed."""
+"""Computes the developer page: the API's paths, parameters and codes, and sample programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from .site import Site
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """The same message sent from one language."""
+    """A program that sends a message; all samples send the same one."""
 
     #: The file in templates/samples.
     file: str
     title: str
-    #: What it needs, in words; the template looks them up.
+    #: The sample's requirements; the template looks up the words.
     needs: str = ""
 
 
@@ -36,7 +36,7 @@ SAMPLES = (
     Sample(file="mail.txt", title="E-mail", needs="from any mail program"),
 )
 
-#: What each parameter is, in words; the template looks them up.
+#: The meaning of each parameter; the template looks up the words.
 PARAMETERS = {
     "apikey": "your key; also as Authorization: Bearer",
     "recipients": "one to four numbers with their country's code, separated by commas",
@@ -50,7 +50,7 @@ PARAMETERS = {
     "format": "json for JSON; Accept: application/json does the same",
 }
 
-#: What each path does, and its parameters; a star stands for one that may be left out.
+#: The purpose of each path, and its parameters; a star marks an optional parameter.
 REFERENCE = {
     "/sendsms/": (
         "sends a text to one or more numbers",
@@ -100,7 +100,7 @@ class DeveloperPage:
         )
 
     def _offered(self) -> list[Sample]:
-        # Who takes no mail shows none.
+        # A gateway that takes no mails shows no sample of one.
         return [s for s in SAMPLES if s.file != "mail.txt" or self._mail_domain is not None]
 
     def _sample(self, sample: Sample) -> str:

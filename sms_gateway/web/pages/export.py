@@ -1,4 +1,4 @@
-"""Sent history as CSV."""
+"""Writes the sent history as CSV."""
 
 import csv
 import io
@@ -10,14 +10,14 @@ from ...sms.message import FATES
 from ...store import Store, history
 
 COLUMNS = ("id", "accepted (UTC)", "recipient", "state", "parts", "sender", "message", "outcome")
-#: Messages that are read at once.
+#: Messages that are read from the store at once.
 _AT_ONCE = 500
 
 
 def export(store: Store, account_id: int) -> Iterator[bytes]:
-    """All that an account has sent, newest first, piece by piece; one line for each recipient.
+    """The messages that an account has sent, newest first, one line for each recipient.
 
-    UTF-8 with a mark, by which spreadsheets tell.
+    The pieces are UTF-8, with a byte order mark, by which spreadsheets recognise UTF-8.
     """
     yield b"\xef\xbb\xbf" + _lines([COLUMNS])
     before = ""
@@ -46,20 +46,21 @@ def export(store: Store, account_id: int) -> Iterator[bytes]:
             return
 
 
-# Where a spreadsheet may begin a cell: not every one splits at commas and minds quotes, and a line
-# break ends what it takes for a line.
+# Characters after which a spreadsheet may begin a cell: some split at other characters than commas,
+# ignore quotes, or end a line at any of these line breaks.
 _SPLITS = ",;|\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
-# What spreadsheets may pass over: white space, quotes, and what nobody sees.
+# Characters that spreadsheets may skip: white space, quotes, and invisible characters.
 _PASSED = ' "\xa0\xad\u2000-\u200f\u202a-\u202f\u205f-\u2064\u3000\ufeff\0-\x08\x0e-\x1b\x1f\x7f'
-# What formulas begin with.
+# Characters that may begin a formula.
 _SIGNS = "=+\\-@|%＝＋－＠"
 _FORMULA = re.compile(rf"(?:\A|(?<=[{_SPLITS}]))(?=[{_PASSED}]*[{_SIGNS}])")
 
 
 def harmless(text: str) -> str:
-    """A cell of which no spreadsheet takes any piece for a formula, wherever it splits lines.
+    """A cell in which no spreadsheet finds a formula, wherever it splits the text into cells.
 
-    An apostrophe stands before each piece that it could; and before what begins with a split.
+    An apostrophe is put before each piece that could be a formula, and before a text that begins
+    with a character of _SPLITS.
     """
     marked = _FORMULA.sub("'", text)
     return f"'{marked}" if re.match(f"[{_SPLITS}]", marked) else marked

@@ -1,4 +1,4 @@
-"""Asking for a free key: an address, a mail with a link, and the key, shown once."""
+"""Serves the pages for a free key: ask with an address, follow the mailed link, get the key."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ class FreeKeyPages:
         ]
 
     async def ask(self, request: Request) -> Response:
-        """The form, and the same answer for every address."""
+        """The form; the answer does not tell whether an address has a key already."""
         visit = self._site.visit(request)
         if request.method != "POST":
             return self._page(visit)
@@ -68,8 +68,10 @@ class FreeKeyPages:
         return self._site.page(visit, "apikey.html", context, status)
 
     async def confirm(self, request: Request) -> Response:
-        """Where the link leads. Opening it changes nothing, as programs that look at mails do that;
-        the button makes the key."""
+        """The page that the mailed link opens; its button makes the key.
+
+        Opening the link changes nothing, as programs that scan mails open links, too.
+        """
         visit = self._site.visit(request)
         token = request.path_params["token"]
         if request.method != "POST":

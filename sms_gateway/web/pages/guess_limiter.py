@@ -1,4 +1,4 @@
-"""Who asks too often is slowed down, by each process for itself."""
+"""Limits how often a network may try, in each process by itself."""
 
 from math import floor
 
@@ -6,7 +6,7 @@ from ...allowance import Allowances
 
 
 class GuessLimiter:
-    """Lets a network try so often and then makes it wait. In memory, and bounded."""
+    """Lets a network try a number of times, then makes it wait; in memory, of bounded size."""
 
     def __init__(self, *, tries: int, seconds: float) -> None:
         """`tries` at once, and one more every `seconds`."""
@@ -18,5 +18,5 @@ class GuessLimiter:
         return floor(ahead) + 1 if ahead else 0
 
     def failed(self, network: str, now: float) -> None:
-        """A try went wrong, and counts."""
+        """Count a failed try of a network."""
         self._allowances.use(network, now)

@@ -1,19 +1,18 @@
-"""What the pages read of a request's headers: each in a time that grows with its length and no
-faster, whatever it says."""
+"""Reads the visitor's cookie from a request's headers, in a time linear in their length."""
 
 import re
 
 from ...network.clients import Headers
 
-# A session's secret. All that a cookie of ours may be.
+# A session's secret: the only valid value of our cookie.
 _TOKEN = re.compile(rb"[0-9A-Za-z]{64}")
 
 
 def token(headers: Headers, name: str) -> str:
     """The secret in the cookie of this name (RFC 6265, section 5.4); empty when there is none.
 
-    Of several with this name the first that may be ours counts: browsers send that of the longest
-    path first. No quotes or escapes are looked for, as we write none.
+    Of several cookies with this name the first valid one counts: browsers send the cookie with the
+    longest path first. Quotes and escapes are not decoded, as we write none.
     """
     wanted = name.encode()
     for header, value in headers:

@@ -1,4 +1,4 @@
-"""What all pages share: templates in two languages, static files, headers, and who is visiting."""
+"""Provides what all pages share: templates in two languages, static files, headers, visitors."""
 
 import hashlib
 import hmac
@@ -41,12 +41,12 @@ _HEADERS = {
     "vary": "Accept-Language, Cookie",
 }
 _FOREVER = "public, max-age=31536000, immutable"
-#: Seconds; a session in the store ends before.
+#: Seconds that browsers keep the cookie; a session in the store ends before.
 _COOKIE_LASTS = 30 * 86_400
 
 Fields = Mapping[str, str]
 
-#: What the page that says what is wrong is called, by its status; the template looks it up.
+#: The title of the error page, by its status; the template looks it up.
 TITLES = {
     400: "Bad Request",
     403: "Forbidden",
@@ -58,30 +58,30 @@ TITLES = {
 }
 ERROR = "Error"
 
-#: How many deliveries stand in a state, where they stand in several; the template looks them up.
+#: The number of deliveries in a state, where they are in several; the template looks up the words.
 COUNTED = {state: (f"%(num)d {state}", f"%(num)d {state}") for state in State}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Who asks for a page, as far as their browser tells."""
+    """The visitor of a page, as far as the browser tells."""
 
     language: str
-    #: What their cookie says: nothing but a secret, which a session may belong to.
+    #: The value of the cookie: a secret, to which a session may belong.
     token: str
-    #: The secret has just been made up.
+    #: The secret is new: the request had no cookie.
     fresh: bool
-    #: Where they are, for limits: a /24, or a /48 of IPv6.
+    #: The visitor's network, for limits: a /24, or a /48 of IPv6.
     network: str
 
     @property
     def form_token(self) -> str:
-        """What each of their forms has to come with; nobody can tell the cookie by it."""
+        """The token that the visitor's forms have to contain; it does not reveal the cookie."""
         return hashlib.sha256(b"form " + self.token.encode()).hexdigest()
 
 
 class ForgedError(GatewayError):
-    """A form that did not come from one of our pages in the same browser, or is too old."""
+    """A form came from another site or another browser, or is too old."""
 
 
 class Site:
@@ -89,11 +89,12 @@ class Site:
 
     def __init__(self, public_url: str, *, proxies: Sequence[str] = ()) -> None:
         url = urlsplit(public_url)
-        #: Where the site is when a proxy puts it below another one's root.
+        #: The path of the site when a proxy puts it below the root of another site.
         self.root = url.path.rstrip("/")
         self.public_url = public_url.rstrip("/")
         self.secure = url.scheme == "https"
-        # The prefix has browsers take it from nobody but this very server (RFC 6265bis, 4.1.3.2).
+        # Because of the prefix, browsers take this cookie from this very host only (RFC 6265bis,
+        # 4.1.3.2).
         self._cookie = "__Host-visit" if self.secure else "visit"
         self._networks = Networks(proxies)
         self._static = _static_files()
@@ -144,21 +145,21 @@ class Site:
         return response
 
     def see(self, path: str) -> Response:
-        """Go and get one of our own pages, after a form was taken."""
+        """Redirect to one of our own pages, after a form was taken."""
         return RedirectResponse(f"{self.root}{path}", 303, headers=_HEADERS)
 
     def data(self, body: bytes, content_type: str, status: int = 200) -> Response:
-        """What programs read."""
+        """An answer for programs."""
         return Response(body, status, headers={**_HEADERS, "content-type": content_type})
 
     def problem(self, scope: Scope, status: int, why: str) -> Response:
-        """A short page that says what is wrong."""
+        """A short page with the reason `why` for a refusal."""
         visit = self.visit(Request(scope))
         title = TITLES.get(status, ERROR)
         return self.page(visit, "problem.html", {"title": title, "why": why}, status)
 
     def remember(self, response: Response, token: str) -> None:
-        """Have the browser keep a secret."""
+        """Have the browser keep a secret in the cookie."""
         response.set_cookie(
             self._cookie,
             token,
@@ -169,13 +170,13 @@ class Site:
         )
 
     def forget(self, response: Response) -> None:
-        """Have the browser forget it."""
+        """Have the browser delete the cookie."""
         response.delete_cookie(self._cookie, secure=self.secure, httponly=True, samesite="lax")
 
     # Requests.
 
     def visit(self, request: Request) -> Visit:
-        """Who asks; a browser without a cookie gets one with the answer."""
+        """The visitor who sent a request; a browser without a cookie gets one with the answer."""
         token = headers.token(request.scope["headers"], self._cookie)
         peer = request.client.host if request.client else ""
         return Visit(
@@ -187,7 +188,7 @@ class Site:
 
     async def form(self, request: Request, visit: Visit) -> Fields:
         """The fields of a form; ForgedError when it is not one of ours."""
-        # Browsers say whose page a request comes from (W3C Fetch Metadata).
+        # Browsers tell whether the page with the form is of this site (W3C Fetch Metadata).
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             raise ForgedError
         fields = await params.receive(request.scope, request.receive)
@@ -199,11 +200,11 @@ class Site:
     # Static files.
 
     def static_url(self, name: str) -> str:
-        """Where a static file is; the address changes with its content."""
+        """The URL of a static file; it changes with the file's content."""
         return f"{self.root}/static/{self._static[name].version}/{name}"
 
     async def static(self, request: Request) -> Response:
-        """A static file, to be kept for ever."""
+        """A static file, which browsers may cache for ever."""
         file = self._static.get(request.path_params["name"])
         if file is None or file.version != request.path_params["version"]:
             raise HTTPException(404)
@@ -237,7 +238,7 @@ def _static_files() -> dict[str, _Static]:
 
 
 def _filters(language: str) -> Mapping[str, Callable[..., str]]:
-    """How times and numbers are written in a language."""
+    """The template filters that write times and numbers in a language."""
     locale = {"en": "en_GB"}.get(language, language)
 
     return {

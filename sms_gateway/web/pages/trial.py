@@ -1,4 +1,4 @@
-"""The test page: try a key, a number and a text, and follow the message to its receipt."""
+"""Serves the test page: try a key, a number and a text, and follow the message to its receipt."""
 
 import asyncio
 import hmac
@@ -29,7 +29,7 @@ _NO_KEY = frozenset({Code.KEY_DISABLED, Code.KEY_WRONG, Code.KEY_MISSING})
 
 
 class TrialPages:
-    """`/sendsms/test/`, and what belongs to it."""
+    """`/sendsms/test/`, and the pages below it."""
 
     def __init__(
         self,
@@ -41,9 +41,11 @@ class TrialPages:
         wrong_keys: WrongKeys | None,
         read: Callable[[str], Sequence[Reading]] | None,
     ) -> None:
-        """`backend` slows wrong keys by itself; those of `checking` are told to `wrong_keys`.
-        Without `checking` messages are only sent; without a store they are not followed, and
-        without `read` nothing is told of their numbers."""
+        """`backend` slows wrong keys by itself; `wrong_keys` slows those that `checking` finds.
+
+        Without `checking` the page has no button to check. Without `store` messages cannot be
+        followed. Without `read` the page does not show how it reads the numbers.
+        """
         self._site = site
         self._backend = backend
         self._checking = checking
@@ -59,7 +61,7 @@ class TrialPages:
         ]
 
     async def show(self, request: Request) -> Response:
-        """The form, and what came of it."""
+        """The form, and the reply to the form that came."""
         visit = self._site.visit(request)
         if request.method != "POST":
             return self._page(visit, {}, None)
@@ -69,7 +71,7 @@ class TrialPages:
 
     async def _ask(self, fields: Fields) -> Reply:
         recipients, message = fields.get("recipients", ""), fields.get("message", "")
-        # Loading the answer again is no second message; sending another text from the same form is.
+        # Reloading the answer sends no second message; another text from the same form does.
         once = fields.get("once", "")
         key = content_key(f"test page {once}", recipients, message) if once else ""
         submission = Submission(recipients, message, fields.get("apikey", ""), idempotency_key=key)
@@ -112,7 +114,10 @@ class TrialPages:
         )
 
     def _numbers(self, recipients: str, reply: Reply | None) -> Sequence[Reading]:
-        """How the numbers were read, for whoever has a key; a refusal says why by itself."""
+        """How the gateway read the numbers; shown only to a visitor with a right key.
+
+        Empty for numbers that cannot be read, as the reply names the reason.
+        """
         if self._read is None or reply is None or reply.error in _NO_KEY or reply.retry_after:
             return ()
         try:
@@ -121,7 +126,7 @@ class TrialPages:
             return ()
 
     async def count(self, request: Request) -> Response:
-        """How a text is encoded, for the page's script: the same words that the page has."""
+        """The page's words on how a text is encoded, for the page's script."""
         visit = self._site.visit(request)
         fields = await params.receive(request.scope, request.receive)
         segments = _segments(fields.get("message", ""))
@@ -129,7 +134,7 @@ class TrialPages:
         return self._site.data(json.dumps({"html": words}).encode(), "application/json")
 
     async def follow(self, request: Request) -> Response:
-        """A message's way so far, for whoever sent it from the test page."""
+        """A message's history so far, for the visitor who sent it from the test page."""
         id, ticket = request.path_params["id"], request.path_params["ticket"]
         found = await asyncio.to_thread(self._followed, id, ticket)
         if found is None:
@@ -153,17 +158,17 @@ class TrialPages:
 
 
 def is_over(found: history.MessageHistory) -> bool:
-    """Whether nothing more is to be expected of a message."""
+    """Whether a message's deliveries have all ended, or are uncertain."""
     return all(d.state in TERMINAL or d.state is State.UNCERTAIN for d in found.deliveries)
 
 
 def _ticket(digest: bytes, id: str) -> str:
-    """What shows that somebody had the key when the message was sent; a new key ends it."""
+    """Proves that the visitor had the key when the message was sent; a new key invalidates it."""
     return hmac.digest(digest, f"follow {id}".encode(), "sha256").hex()
 
 
 def _segments(message: str) -> Segments | str | None:
-    """What a text takes; None for no text, and the reason for one that cannot be sent."""
+    """The segments of a text; None for no text; the reason for a text that cannot be sent."""
     if not message:
         return None
     try:
