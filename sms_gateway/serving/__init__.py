@@ -1,1 +1,1 @@
-"""What keeps the gateway running and listening: supervisor, HTTP server, its workers."""
+"""Keeps the gateway running and listening: supervisor, HTTP server, and the server's workers."""

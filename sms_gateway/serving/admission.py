@@ -1,8 +1,9 @@
-"""Who may connect to a process, and what the others are told.
+"""Admits connections to a process, and refuses the rest with an answer.
 
-A network has limits for connections and for bodies that are still to come. At the limit of
-connections the one that is idle longest makes room, failing that the request that is unfinished
-longest. A client that is not served is told so (503, or 408) before its connection ends.
+A network has limits for connections and for unfinished bodies. At the process's limit of
+connections one of these makes room: a connection whose answer is held back, failing that the one
+idle longest, failing that the one with the longest unfinished request. A client that is not served
+gets an answer (503, or 408) before its connection ends.
 """
 
 import asyncio
@@ -21,17 +22,17 @@ from ..web.refused import RefusedConnection
 if TYPE_CHECKING:
     from .asgi_connection import Connection
 
-# Seconds for which a connection is left alone before it has to make room: its request may be on its
-# way.
+# Seconds that a connection has to be idle or unfinished before it makes room: its request may be on
+# its way.
 _SETTLED = 1.0
-# Seconds in which nobody is looked for again who could make room, when there was nobody.
+# Seconds until the next search for a connection that makes room, after a search found none.
 _LOOK_AGAIN = 0.1
-# Seconds after which who was refused may try again.
+# Seconds after which a refused client may try again.
 _RETRY_AFTER = 5
 
 
 class Admission:
-    """The connections of a process, and those that are being refused."""
+    """The connections of a process: the served ones, and the ones that are being refused."""
 
     def __init__(
         self,
@@ -41,23 +42,23 @@ class Admission:
         unreadable: Unreadable | None,
         clock: Callable[[], float],
     ) -> None:
-        """`most`: how many connections may be served, and how many may be being refused.
-        `unreadable` writes the answers, in the application's terms; `clock` is the loop's.
+        """`most`: the limit of served connections, and also of refused ones. `unreadable` writes
+        the answers, in the application's format; `clock` is the loop's.
         """
         self.crowd = Crowd(limits)
         self._most = most
         self._unreadable = unreadable
         self._clock = clock
-        #: Those that are idle are in the order in which they became so.
+        #: The served connections; idle ones are in the order in which they became idle.
         self.connections: OrderedDict[Connection, None] = OrderedDict()
-        #: Who is being told that they are not served; those that came first are first.
+        #: The connections that are being refused, in the order in which they came.
         self.refused: dict[RefusedConnection, None] = {}
         self._full_until = -inf
-        #: Those whose answers wait although they are known, the first of them first.
+        #: Connections whose answers are held back, as to a wrong key, in the order of their holds.
         self.held: dict[Connection, None] = {}
 
     def admit(self, connection: "Connection", transport: asyncio.Transport) -> bool:
-        """Whether a connection is taken in; one that is not is told so."""
+        """Whether a connection is admitted; another one is refused with an answer."""
         peer = transport.get_extra_info("peername")
         host = peer[0] if isinstance(peer, tuple) else ""
         why = ""
@@ -90,15 +91,17 @@ class Admission:
             self.connections.move_to_end(connection)
 
     def hold(self, connection: "Connection", is_held: bool) -> None:
-        """Take note that an answer begins or ends to wait although it is known."""
+        """Take note that an answer is held back, or is so no more."""
         if not is_held:
             self.held.pop(connection, None)
         elif connection in self.connections:
             self.held[connection] = None
 
     def _end_held(self, network: str | None = None) -> bool:
-        """Whether there is room for one more connection, of a network if so asked, at the expense
-        of one whose answer waits."""
+        """End the first connection whose answer is held back, of this network if one is given.
+
+        Returns whether there was one.
+        """
         held = (each for each in self.held if network is None or each.network == network)
         first = next(held, None)
         if first is not None:
@@ -106,9 +109,11 @@ class Admission:
         return first is not None
 
     def _make_room(self) -> bool:
-        """Whether there is room for one more connection: at the expense of one whose answer waits,
-        failing that of the one that is idle longest, failing that of the request that is unfinished
-        longest."""
+        """Whether one more connection has room, after ending another one if need be.
+
+        That is one whose answer is held back, failing that the one idle longest, failing that the
+        one with the longest unfinished request.
+        """
         if self._end_held():
             return True
         now = self._clock()
@@ -129,7 +134,7 @@ class Admission:
         return False
 
     def part(self, connection: "Connection") -> RefusedConnection:
-        """The one to tell the client of a connection, which ends here, that it is not served."""
+        """End a connection, and hand its transport to a `RefusedConnection` that answers."""
         return self._refuse(connection.let_go())
 
     def _refuse(self, transport: asyncio.Transport) -> RefusedConnection:
@@ -148,7 +153,7 @@ class Admission:
         return self.refusal(503, why, unreadable.head_of(written))
 
     def refusal(self, status: int, why: str, head: unreadable.Head, more: Headers = ()) -> bytes:
-        """A whole answer that says why a request is not served, in the application's terms."""
+        """A whole answer with the reason for a refusal, in the application's format."""
         told, fields, body = (self._unreadable or unreadable.plainly)(status, why, *head)
         if status == 503:
             more = (*more, (b"Retry-After", b"%d" % _RETRY_AFTER))
@@ -160,7 +165,10 @@ class Admission:
         return b"\r\n".join([*lines, b"", body])
 
     def look(self, keepalive: float) -> None:
-        """Close what is idle, or does not read, for so many seconds, and what comes too slowly."""
+        """Close connections that for so many seconds are idle or leave answers unread.
+
+        Refuse requests that come too slowly.
+        """
         now = self._clock()
         since = now - keepalive
         self.close_idle(since)
@@ -173,7 +181,10 @@ class Admission:
             refused.look(now)
 
     def close_idle(self, since: float = inf) -> None:
-        """Close what is idle since then, and wait no longer for a request that is unfinished."""
+        """Of the connections without an answer since then, close the idle ones.
+
+        Refuse the unfinished requests on the others.
+        """
         for connection in list(self.connections):
             if connection.idle_since > since:
                 continue
@@ -184,6 +195,6 @@ class Admission:
                 connection.turn_away(408)
 
     def abort(self) -> None:
-        """End what is left."""
+        """End all connections at once."""
         for connection in list(self.connections):
             connection.transport.abort()

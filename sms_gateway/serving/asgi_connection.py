@@ -1,10 +1,13 @@
-"""A connection by gunicorn's asgi worker, made fit for strangers.
+"""Hardens the connections of gunicorn's asgi worker against hostile and faulty clients.
 
-It adds to gunicorn 27 what that does not do: heads, and what is between the pieces of a body, have
-an end; a head has to have the one form that everybody reads alike; bytes above ASCII in a request
-line, as curl, PHP and Java send them, are read; a request has a least rate at which it has to come;
-and what cannot be read is answered in the application's terms, with nothing of the request in it.
-Which private names of gunicorn all this needs is told in docs/work/http-server.md.
+It adds to gunicorn 27:
+- Heads, and the bytes between the pieces of a body, have a maximum length.
+- A head has to have the one form that all parsers read alike.
+- Bytes above ASCII in a request line, as curl, PHP and Java send them, are read.
+- A request has a least rate at which it has to come.
+- The answer to an unreadable request has the application's format, and quotes nothing of it.
+
+docs/work/http-server.md lists the private names of gunicorn that this needs.
 """
 
 import asyncio
@@ -22,17 +25,17 @@ from ..web import unreadable
 from ..web.express import Headers, is_host
 from .admission import Admission
 
-# The most bytes of a head, and of what stands around the pieces of a chunked body: sizes, their
-# extensions, trailers. gunicorn has limits for lines, and looks at them when a line is complete.
+# The most bytes of a head, and of the framing of a chunked body: sizes, their extensions, trailers.
+# gunicorn limits the length of lines, but checks it only when a line is complete.
 _MOST_AROUND = 64 * 1024
-# The most pieces of a body, each of which costs as much as a few hundred bytes of a large one. The
-# applications take half of that, and say so when they get to it.
+# The most pieces of a body: each costs as much time as a few hundred bytes in a large piece. The
+# applications take half as many, and refuse a body with more themselves.
 _MOST_PIECES = 8 * 1024
-# The most bytes that gunicorn's parser in C is given at once. Behind each piece of a chunked body
-# it moves all that it has to the front: a megabyte in pieces of one byte took two seconds.
+# The most bytes to give to gunicorn's parser in C at once. After each piece of a chunked body it
+# moves all remaining bytes to the front: a megabyte in pieces of one byte took two seconds.
 _AT_ONCE = 4 * 1024
-# A head by RFC 9112 without what it lets a server put right. gunicorn's parsers are lenient, each
-# in its own way; where a message ends must be no matter of opinion (section 11.2).
+# A head by RFC 9112, without the faults that a server may repair. gunicorn's parsers are lenient,
+# each in its own way; all parsers have to agree on where a message ends (section 11.2).
 _HEAD = re.compile(
     rb"(?:\r\n)*[^\r\n\0]++\r\n"
     rb"(?:content-length:[ \t]*+[0-9]{1,18}[ \t]*+\r\n"
@@ -41,37 +44,37 @@ _HEAD = re.compile(
     rb"\r\n",
     re.IGNORECASE,
 )
-# RFC 9112, section 3.2: who speaks HTTP/1.1 says once which host is meant.
+# RFC 9112, section 3.2: an HTTP/1.1 request has one Host header.
 _HOST = re.compile(rb"\nhost:([^\r]*)", re.IGNORECASE)
 _NO_HOST = re.compile(rb"[^\r\n]* HTTP/1\.0\r")
 _ABOVE_ASCII = re.compile(rb"[\x80-\xff]")
-# What no method begins with (RFC 9110, section 5.6.2), so no request either: TLS, mostly.
+# A byte that begins no method (RFC 9110, section 5.6.2), so no request either: TLS, mostly.
 _NO_METHOD = re.compile(rb"(?:\r\n)*+[^\r\n!#$%&'*+.^_`|~0-9A-Za-z-]")
 
 
 class Connection(ASGIProtocol):  # type: ignore[misc]
-    """One client's connection, which knows whether a request of it is being handled."""
+    """One client's connection, for `Admission`: it knows whether it is idle, busy or unfinished."""
 
     def __init__(self, worker: Any) -> None:
         super().__init__(worker)
         self._admission: Admission = worker.admission
         self.busy = False
-        #: Bytes since the last that the application was given, or since the request before.
+        #: Bytes of a head, or of a body's framing, since the last piece or the request before.
         self._around = 0
         self._pieces = 0
-        #: What came since then while it was no body: the head, with what follows it.
+        #: The head as far as it came, with the bytes that follow it.
         self._head = b""
         self._in_body = False
-        #: When it was opened or last answered a request, by the loop's clock.
+        #: When the connection was opened or last answered a request, by the loop's clock.
         self.idle_since = worker.loop.time()
-        #: Since when its client leaves more of an answer unread than is kept for it.
+        #: Since when the client leaves more of an answer unread than the write buffer's limit.
         self.unread_since = inf
-        #: When it was opened, and when the request that is coming began.
+        #: When the connection was opened, and when the unfinished request began.
         self._opened = self._begun_at = self.idle_since
-        #: How much of that request has come.
+        #: Octets of that request that have come.
         self._octets = 0
         self.peer = ""
-        #: The networks by which it and its body are counted; None when they are not.
+        #: The networks that the connection and its body count for; None: not counted.
         self.network: str | None = None
         self._body_of: str | None = None
 
@@ -86,43 +89,43 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
 
     @property
     def fresh(self) -> bool:
-        """Whether no request on it was answered yet."""
+        """Whether the connection has answered no request yet."""
         return bool(self.idle_since == self._opened)
 
     @property
     def idle(self) -> bool:
-        """Whether there is no request on it, and none has begun to come."""
+        """Whether the connection has no request, not even the beginning of one."""
         return not self.busy and not self._head and self._current_request is None
 
     def unfinished_since(self) -> float:
-        """When the request began that is still coming; never, when there is none."""
+        """When the unfinished request began; infinity without one."""
         coming = self._in_body or (self._head and not self.busy)
         return self._begun_at if coming else inf
 
     def look(self, now: float) -> None:
-        """Wait no longer for a request that comes too slowly."""
+        """Refuse a request that comes too slowly."""
         since = self.unfinished_since()
-        # Where we ourselves stopped reading the client is not slow.
+        # While we ourselves have paused reading, the client is not slow.
         ours = self._reading_paused or self._flow_control.read_paused
         if not ours and self._admission.crowd.limits.too_slow(self._octets, now - since):
             self.turn_away(408)
 
     def _caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
-        """The client of a request, for whom things are done."""
+        """The client of a request, as the `Caller` on whose behalf the code below it runs."""
         network = partial(self._admission.crowd.whence, self.peer, headers)
         return Caller(face=Face.API, network=network, hold=partial(self._admission.hold, self))
 
     def turn_away(self, status: int, why: str = "") -> None:
-        """Answer the request that is coming with a refusal, and hear no more of it."""
+        """Refuse the unfinished request, and end the connection."""
         if not self._closed:
             self._admission.part(self).tell(self._refusal(status, why))
 
     def let_go(self) -> asyncio.Transport:
-        """Have nothing more to do with the transport, as if it were lost, and give it away."""
+        """Give the transport away; to gunicorn the connection is lost."""
         transport: asyncio.Transport = self.transport
         self._flow_control.resume_reading()
         self._resume_reading()
-        # What the application still says is not for the one who has been answered.
+        # The client has its answer: drop all that the application still writes.
         self._safe_write = _nobody_reads
         self.connection_lost(None)
         self._request_ready.set()
@@ -161,13 +164,13 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
                 data = self._with_escapes(data)
             begins = not self._head.strip(b"\r\n")
             self._head += data
-            # Who speaks another protocol may wait for an answer without ever ending a line.
+            # A client of another protocol may wait for an answer without ever ending a line.
             if begins and self._current_request is None and _NO_METHOD.match(self._head):
                 self._refuse(400)
                 return
         try:
             super().data_received(data)
-        except ValueError:  # what gunicorn_h1c raises for ill-formed requests
+        except ValueError:  # gunicorn_h1c raises it for ill-formed requests
             self._refuse(400)
         self._octets += len(data)
         if self._around > _MOST_AROUND:
@@ -182,12 +185,12 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
             self.turn_away(503, unreadable.TOO_MANY_BODIES)
 
     def _with_escapes(self, data: bytes) -> bytes:
-        """The same, with what belongs to the request line written as it should have been: bytes
-        above ASCII as % and two digits (RFC 3986, section 2.1)."""
+        """The data, with the bytes above ASCII in the request line percent-encoded (RFC 3986,
+        section 2.1)."""
         line = (self._head + data).lstrip(b"\r\n")
-        if not line or line[0] > 0x7F:  # TLS, and what else is no HTTP
+        if not line or line[0] > 0x7F:  # TLS or another protocol
             return data
-        rest = len(line) - (line.find(b"\n") + 1 or len(line))  # what is behind the line
+        rest = len(line) - (line.find(b"\n") + 1 or len(line))  # bytes after the line
         cut = max(0, len(data) - rest)
         escaped = _ABOVE_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], data[:cut])
         return escaped + data[cut:]
@@ -200,16 +203,16 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
     def _send_error_response(
         self, status: int, message: str, extra_headers: Iterable[tuple[str, str]] = ()
     ) -> None:
-        # gunicorn's words quote the request, which may hold a key.
+        # gunicorn's message quotes the request, which may hold a key.
         more = tuple((name.encode(), value.encode("latin-1")) for name, value in extra_headers)
         self._safe_write(self._refusal(status, "", more))
 
     def _begins(self) -> bytes:
-        """What has come of the head of a request."""
+        """The bytes of the unfinished head."""
         return self._head
 
     def _told_head(self) -> unreadable.Head:
-        """The head of the request that is not served, as far as it can be told."""
+        """The head of the request that is refused, as far as it can be read."""
         request = self._current_request
         if request is None:
             return unreadable.head_of(self._begins())
@@ -251,7 +254,7 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
         callers.is_now(self._caller(request.headers_bytes))
         try:
             keepalive = await super()._handle_http_request(request, *args)
-            # gunicorn drops what came behind a request, so that it would never be answered.
+            # gunicorn drops the bytes behind a request: a pipelined one would never be answered.
             return keepalive and not self._callback_parser.remaining()
         finally:
             self.busy = False
@@ -259,9 +262,9 @@ class Connection(ASGIProtocol):  # type: ignore[misc]
             self._admission.answered(self)
 
     def _is_websocket_upgrade(self, request: object) -> bool:
-        # There is nothing to upgrade to; the request is answered as it stands (RFC 9110, 7.8).
+        # No WebSockets here: the request is answered without the upgrade (RFC 9110, 7.8).
         return False
 
 
 def _nobody_reads(data: bytes) -> None:
-    """What is written to a client that has had its answer."""
+    """Drops data for a client that has had its answer."""

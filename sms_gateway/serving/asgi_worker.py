@@ -1,9 +1,11 @@
-"""gunicorn's asgi worker, made fit for strangers and for a quick stop.
+"""Hardens gunicorn's asgi worker against idle clients, and makes it stop quickly.
 
-It adds to gunicorn 27 what that does not do: a connection that sends no request is closed after the
-keep-alive time, also when it never sent one; a stop closes idle connections and waits for no
-stalled one so long that the arbiter kills the worker before its lifespan shutdown ran. `admission`
-has who may connect, `asgi_connection` how a request is read.
+It adds to gunicorn 27:
+- A connection without a request is closed after the keep-alive time, also before its first request.
+- A stop closes idle connections. It aborts stalled ones early enough for the lifespan shutdown to
+  run before the arbiter kills the worker.
+
+`admission` decides which clients may connect; `asgi_connection` reads their requests.
 """
 
 import asyncio
@@ -19,10 +21,10 @@ from ..web.crowd import DEFAULT_LIMITS
 from .admission import Admission
 from .asgi_connection import Connection
 
-# How much of the graceful time-out requests under way may use; the rest is the application's, for
-# the arbiter kills the worker when it is over.
+# The share of the graceful time-out for requests under way. The rest is for the application's
+# shutdown: at the end of the time-out the arbiter kills the worker.
 _CLIENTS_SHARE = 0.7
-# A client that connects and does not say hello, by TLS, is nobody whose network could be told.
+# Seconds for a TLS handshake. Before its end a connection is not counted for any network.
 _HANDSHAKE = 10.0
 
 
@@ -45,29 +47,29 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
         )
 
     def init_process(self) -> None:
-        # The one place where gunicorn takes its protocol class from, in this very process.
+        # gunicorn takes its protocol class from this name; the change is for this process only.
         gasgi.ASGIProtocol = self.connection
-        # What it finds out about its parser it looks for in the base class only.
+        # gunicorn keeps the result of its parser check in the base class: run the check there.
         ASGIProtocol._check_h1c_protocol_available()
         super().init_process()
 
     def notify(self) -> None:
-        """Show the arbiter that the worker lives, and close what is idle for too long."""
+        """Send the arbiter a heartbeat, and close connections that are idle for too long."""
         super().notify()
         self.admission.look(self.cfg.keepalive)
 
     def handle_exit_signal(self) -> None:
         super().handle_exit_signal()
-        # Out of its sleep of a second: gunicorn goes on to its graceful shutdown.
+        # Wake gunicorn from its sleep of a second: it goes on to its graceful shutdown.
         if self._serving and self.servers:
             self._serving.cancel()
             self._serving = None
 
     async def _serve(self) -> None:
         self._serving = asyncio.current_task()
-        # A loop of uvloop that does not run yet drops what it hears, so stops were kept waiting.
+        # Before it runs, uvloop's loop drops signals. So stop signals were blocked until now.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        # gunicorn leaves the backlog to the loop, which has 100 as its own idea of it.
+        # gunicorn does not pass its backlog to the loop, whose default is 100.
         make = self.loop.create_server
         hello = _HANDSHAKE if self.cfg.is_ssl else None
         self.loop.create_server = partial(
@@ -75,7 +77,7 @@ class Worker(gasgi.ASGIWorker):  # type: ignore[misc]
         )
         await super()._serve()
         if not self.servers:
-            # gunicorn logs it, and would start the worker again and again.
+            # gunicorn has logged the error, and would start the worker again and again.
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR)
 
     async def _shutdown(self) -> None:

@@ -1,4 +1,4 @@
-"""The worker whose connections read plain requests themselves, and leave all others to gunicorn.
+"""Reads plain requests without gunicorn's parser, and leaves all others to gunicorn.
 
 The states of a connection:
 
@@ -8,7 +8,7 @@ The states of a connection:
   │                         └──a piece of it, or a second without──► plain
   └──anything else──► plain ──gunicorn has answered it──► idle | closed
 
-What comes while it is answering waits (`_behind`), and is read when it is idle again.
+Bytes that come while a connection is answering wait in `_behind` until it is idle again.
 """
 
 from collections.abc import Mapping
@@ -33,19 +33,19 @@ class ExpressConnection(Connection):
         self._entries = worker.entries
         #: The head of the request that is being answered.
         self._taken: express.Head | None = None
-        #: Whom that is done for, once somebody has asked; and who is asked.
+        #: The caller of that request, made on first use; and the function that makes it.
         self._by: Caller | None = None
         self._source = self._current_caller
-        #: Whether it is answered but for what its client has not read yet.
+        #: Whether the answer is written, but the client has not read all of it yet.
         self._unread = False
-        #: What came behind it.
+        #: Bytes that came behind that request.
         self._behind = b""
         #: A request whose body is still to come.
         self._begun = b""
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
-        # Nobody will read the rest; who waits for that need not.
+        # The client will not read the rest of its answer: wait for that no longer.
         self.resume_writing()
 
     def resume_writing(self) -> None:
@@ -59,7 +59,7 @@ class ExpressConnection(Connection):
             self._behind += data
             self._flow_control.pause_reading()
         elif self._current_request is not None or self._head or not self._take(data):
-            # Of a request that gunicorn reads, or is to.
+            # Bytes of a request that gunicorn reads, or will read.
             self._leave(data)
 
     def unfinished_since(self) -> float:
@@ -69,7 +69,7 @@ class ExpressConnection(Connection):
         return self._begun or super()._begins()
 
     def _take(self, data: bytes) -> bool:
-        """Whether a request goes express, with these bytes for its beginning or its end."""
+        """Whether the request with these bytes, its first or its last, goes express."""
         request = express.read(self._begun + data)
         if request is None:
             return False
@@ -79,7 +79,7 @@ class ExpressConnection(Connection):
             return False
         self.busy = True
         if missing:
-            # Many clients send their body by itself; what comes in more pieces is gunicorn's.
+            # Many clients send the body by itself. gunicorn reads a request in more pieces.
             self._begun, self._begun_at = data, self.worker.loop.time()
             return True
         self._begun = b""
@@ -113,7 +113,7 @@ class ExpressConnection(Connection):
         super().data_received(data)
 
     def wait_no_longer(self) -> None:
-        """Leave a request whose body does not come to gunicorn, which knows how to wait."""
+        """Hand a request whose body has not come over to gunicorn, which waits for the body."""
         if self._begun:
             self._leave(b"")
 
@@ -127,11 +127,11 @@ class ExpressConnection(Connection):
         self._end(closing=closing)
 
     def _is_last(self) -> bool:
-        """Whether the connection is closed behind this request."""
+        """Whether the connection closes after this request."""
         return not (self.worker.alive and self._keepalive)
 
     def _end(self, *, closing: bool) -> None:
-        """The request is answered."""
+        """Go on after an answered request: close, or read the bytes behind it."""
         self._taken = None
         self.busy = False
         self.idle_since = self.worker.loop.time()
@@ -153,11 +153,11 @@ class ExpressWorker(Worker):
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
-        #: The application's entries, by what a request line begins with.
+        #: The application's entries, by method and path as a request line has them.
         self.entries: Mapping[bytes, express.Entry] = getattr(self.asgi, "express", {})
 
     def notify(self) -> None:
-        """See `Worker.notify`; once a second, it is also the end of a wait for bodies."""
+        """See `Worker.notify`; it also ends the wait for bodies, once a second."""
         super().notify()
         for connection in list(self.admission.connections):
             connection.wait_no_longer()

@@ -1,4 +1,4 @@
-"""An ASGI application served by processes: gunicorn, with the limits that we want."""
+"""Serves an ASGI application in several processes, by gunicorn with our own limits."""
 
 import logging
 import os
@@ -20,25 +20,25 @@ log = logging.getLogger(__name__)
 
 #: Seconds that requests in flight have to be answered when the server stops.
 GRACE = 15
-# A client that pauses for longer has to connect again. Many pause for a minute, and those that
-# find their connection closed do not repeat a POST.
+# Seconds; a client that pauses for longer has to connect again. Many pause for a minute, and many
+# do not repeat a POST when they find their connection closed.
 _KEEPALIVE = 75
-# A GET may carry a long text, each character of which may take nine bytes.
+# Bytes; a GET may carry a long text, of which each character may take nine bytes.
 _LONGEST_LINE = 8190
 #: gunicorn's worker class by the setting `web_worker`.
 WORKERS = {
     "express": "sms_gateway.serving.express_worker.ExpressWorker",
     "asgi": "sms_gateway.serving.asgi_worker.Worker",
 }
-#: How many connections the system keeps that no process has taken yet.
+#: How many connections the system queues until a process accepts them.
 BACKLOG = 2048
-# What a process opens beside clients' connections: the database, logs, calls to another gateway.
+# Files of a process beside clients' connections: the database, logs, calls to another gateway.
 _OTHER_FILES = 200
-# Of each of the connections that are served one may be being refused.
+# Files for each served connection: there may be as many refused connections as served ones.
 _FILES_EACH = 2
-# The most that the system allows for a backlog (listen(2)); Linux alone tells.
+# The system's limit for a backlog (listen(2)); only Linux has this file.
 _MOST_BACKLOG = Path("/proc/sys/net/core/somaxconn")
-# Where the processes show that they live: that must not wait for a disk.
+# The folder of the workers' heartbeat files: a heartbeat must not wait for a disk.
 _MEMORY = "/dev/shm"  # noqa: S108 - gunicorn makes files of its own in it
 
 
@@ -50,7 +50,7 @@ def serve(settings: Settings, listener: socket.socket, make_app: Callable[[], An
     processes = settings.web_processes()
     facts = {"bind": settings.bind, "url": settings.external_url(), "processes": processes}
     options: dict[str, Any] = {
-        "bind": f"fd://{listener.detach()}",  # which closes it, too
+        "bind": f"fd://{listener.detach()}",  # gunicorn also closes it
         "worker_class": WORKERS[settings.web_worker],
         "workers": processes,
         "worker_connections": connections_within(settings.connections, open_files()),
@@ -73,7 +73,7 @@ def serve(settings: Settings, listener: socket.socket, make_app: Callable[[], An
     tls = settings.tls_context()
     if tls is not None:
         # gunicorn would read the files in each process it starts, and where that fails serve
-        # without TLS; a context that is made once cannot fail then.
+        # without TLS. A context that is made once, here, cannot fail there.
         options |= {
             "certfile": str(settings.certfile),
             "keyfile": str(settings.keyfile),
@@ -84,7 +84,7 @@ def serve(settings: Settings, listener: socket.socket, make_app: Callable[[], An
 
 
 def open_files() -> int:
-    """How many files a process may have open, which are as many as it may take for itself."""
+    """How many files the process may have open, after raising its soft limit to the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
@@ -95,8 +95,10 @@ def open_files() -> int:
 
 
 def connections_within(wanted: int, files: int) -> int:
-    """As many connections as were asked for, or fewer, with a warning, where a process may not
-    have enough files open for them."""
+    """The wanted number of connections, or fewer where the process may open only so many files.
+
+    Logs a warning when it is fewer.
+    """
     needed = wanted * _FILES_EACH + _OTHER_FILES
     if files == resource.RLIM_INFINITY or files >= needed:
         return wanted
@@ -142,7 +144,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
-    """What stops a process waits until its worker hears signals, and is not lost before."""
+    """gunicorn's arbiter; it blocks stop signals in a new process until the worker handles them.
+
+    Without that a stop signal that comes too early is lost.
+    """
 
     def spawn_worker(self) -> Any:
         stops = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
@@ -154,7 +159,7 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 
 
 class _Log(Logger):  # type: ignore[misc]
-    """gunicorn's log lines by way of our own handler."""
+    """Passes gunicorn's log lines to our own handler."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)

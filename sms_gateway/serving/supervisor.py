@@ -1,8 +1,9 @@
-"""The processes of one command: forked, replaced when they die, and never left behind.
+"""Supervises the processes of one command: forks them, restarts them, and leaves none behind.
 
-They are forked, so that what all of them need is imported once; the supervisor has no threads and
-no open database that a fork could harm. It holds one end of a pipe and each child the other, its
-lifeline. Whatever becomes of the supervisor, `kill -9` included, the children notice and stop.
+The children are forked, so that their common modules are imported once. The supervisor has no
+threads and no open database that a fork could harm. It holds one end of a pipe; each child holds
+the other end, its lifeline. When the supervisor ends, even by `kill -9`, the children notice and
+stop.
 """
 
 import logging
@@ -23,10 +24,10 @@ log = logging.getLogger(__name__)
 
 #: Exit status of a process whose settings are wrong: starting it again would not help.
 WRONG_SETTINGS = 2
-#: Seconds that a process has to finish what it is doing when it is asked to stop.
+#: Seconds that a process has to finish its work when it is asked to stop.
 GRACE = 20.0
 
-# A process that lived so long (seconds) had started well, and is restarted at once.
+# Seconds; a process that lived for this long had started well, and is restarted at once.
 _STEADY = 10.0
 _LONGEST_PAUSE = 30.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -35,36 +36,36 @@ _AWAITED = {*_STOP_SIGNALS, signal.SIGCHLD}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """A process of the family."""
+    """A process to supervise."""
 
     name: str
-    #: What it does, called in the process; returns its exit status.
+    #: The work of the process, called in it; returns its exit status.
     run: Callable[[], int]
-    #: Sockets that are for it alone.
+    #: Sockets that only this process may have open.
     sockets: Sequence[socket.socket] = ()
-    #: All end when it ends, with its status.
+    #: When this process ends, all end, with its status.
     leads: bool = False
 
 
 class _Kept:
-    """A child, and the process that it is at the moment."""
+    """A child, and its current process."""
 
     def __init__(self, child: Child) -> None:
         self.child = child
         self.pid: int | None = None
-        #: When it was started, and when it is to be started next; of the monotonic clock.
+        #: When the process was started, and when to start the next; by the monotonic clock.
         self.born = self.due = 0.0
-        #: How often in a row it died soon after its start.
+        #: How often in a row the process died soon after its start.
         self.deaths = 0
 
 
 def supervise(children: Sequence[Child], *, grace: float = GRACE) -> int:
     """Keep the children running until SIGINT, SIGTERM or SIGHUP; none runs when it returns.
 
-    Returns 0 then, and otherwise the status of the child that ended the whole: one that leads, or
-    one that gives WRONG_SETTINGS as its reason. A second signal cuts the grace short.
+    Returns 0 after a signal. Otherwise returns the status of the child that ended the whole: a
+    child that leads, or one that ended with WRONG_SETTINGS. A second signal cuts the grace short.
     """
-    # They are waited for, and interrupt nothing.
+    # `_signalled` waits for these signals; blocked, they interrupt nothing.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     lifeline, ours = os.pipe()
     family = [_Kept(child) for child in children]
@@ -91,7 +92,7 @@ def supervise(children: Sequence[Child], *, grace: float = GRACE) -> int:
 
 
 def _signalled(seconds: float | None) -> bool:
-    """Wait for a signal, at most so long; whether one asks for the end."""
+    """Wait for a signal, at most so many seconds; returns whether it was a stop signal."""
     if seconds is None:
         return signal.sigwait(_AWAITED) in _STOP_SIGNALS
     got = signal.sigtimedwait(_AWAITED, max(0, seconds))
@@ -124,7 +125,7 @@ def _live(
         os.close(ours)
         for each in strange:
             each.close()
-        # The terminal's input is not for it.
+        # A child reads nothing from the terminal.
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
@@ -134,15 +135,15 @@ def _live(
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        # What is further up the stack is the supervisor's.
+        # Without running the supervisor's code further up the stack.
         os._exit(status)
 
 
 def _lead_a_group(pid: int) -> None:
     """Give a process (0: this) a group of its own.
 
-    Ctrl-C then reaches the supervisor only, and what a child has started can be stopped with it.
-    Both sides do it, for either may be first.
+    Ctrl-C then reaches the supervisor only, and the processes that a child has started can be
+    stopped with it. Parent and child both call this, for either may be first.
     """
     try:
         os.setpgid(pid, 0)
@@ -151,7 +152,7 @@ def _lead_a_group(pid: int) -> None:
 
 
 def _show_name(name: str) -> None:
-    """What ps and top call this process; its command line is the supervisor's."""
+    """Set the name of this process in ps and top; its command line is the supervisor's."""
     try:
         Path("/proc/self/comm").write_text(f"sms-{name}")
     except OSError:
@@ -161,11 +162,11 @@ def _show_name(name: str) -> None:
 def _reap(kept: _Kept, number: signal.Signals, options: int = os.WNOHANG) -> int | None:
     """The exit status of a process if it has ended, negative for the signal that killed it.
 
-    What it has started and left behind gets a signal, too.
+    The processes that it has started and left behind get the signal `number`.
     """
     if kept.pid is None or os.waitid(os.P_PID, kept.pid, os.WEXITED | os.WNOWAIT | options) is None:
         return None
-    # Before its status is asked for, so that nobody else has its number.
+    # Before waitpid: until then no other process can get the same process id.
     _signal_group(kept.pid, number)
     _, status = os.waitpid(kept.pid, 0)
     kept.pid = None
@@ -173,7 +174,7 @@ def _reap(kept: _Kept, number: signal.Signals, options: int = os.WNOHANG) -> int
 
 
 def _bury(kept: _Kept, status: int) -> int | None:
-    """Have a child that died started again, unless its end is that of all: then its status."""
+    """Plan the restart of a child that died; its status if its end is to end all."""
     facts: dict[str, object] = {"child": kept.child.name, "status": status}
     if kept.child.leads:
         return status
@@ -193,7 +194,7 @@ def _put_off(kept: _Kept, facts: dict[str, object]) -> None:
 
 
 def _stop(family: Sequence[_Kept], grace: float) -> None:
-    """Ask all to stop, wait, and kill what is left of their groups."""
+    """Ask all children to stop, wait, and kill the rest of their process groups."""
     living = {kept.pid: kept for kept in family if kept.pid is not None}
     for pid in living:
         os.kill(pid, signal.SIGTERM)
