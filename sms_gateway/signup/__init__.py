@@ -1,1 +1,1 @@
-"""Free keys: who asked for one, the mail that confirms an address, who is signed in."""
+"""Hands out free keys: requests, mails that confirm addresses, and sessions of the pages."""

@@ -24,14 +24,14 @@ from .sessions import new_token, token_hash
 log = logging.getLogger(__name__)
 
 _TIMEOUT = 30.0
-#: How long a mail that is being sent belongs to one process, milliseconds.
+#: Lease of a mail that a process is sending, milliseconds.
 _LEASE = 5 * 60_000
 _HOUR = 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relay:
-    """A mail server that takes our mails."""
+    """The SMTP relay that takes our mails."""
 
     host: str
     port: int
@@ -75,7 +75,7 @@ class Relay:
 
 
 class Postman:
-    """Sends what is due; any number of processes may have one."""
+    """Sends the mails that are due; any number of processes may have a postman."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Postman:
         poll: float = 1.0,
         clock: Callable[[], int] = now,
     ) -> None:
-        """`sender` is who the mails are from; `fold_plus` as for `Signup`; `poll` is in
+        """`sender`: the From address of the mails. `fold_plus`: see `Signup`. `poll` is in
         seconds."""
         self._store = store
         self._relay = relay
@@ -99,7 +99,7 @@ class Postman:
         self._clock = clock
 
     async def run(self) -> None:
-        """Send until it is cancelled."""
+        """Send mails until cancelled."""
         while True:
             try:
                 if await asyncio.to_thread(self.send_one):
@@ -111,8 +111,8 @@ class Postman:
     def send_one(self) -> bool:
         """Send the next mail that is due; False when there is none.
 
-        The link is made now, so that only its digest is ever stored. A mail that nobody knows the
-        end of is sent again, with a link of its own, and the one before is dead then.
+        The link is made now, so that only its digest is ever stored. A mail whose outcome is
+        unknown is sent again, with a new link; the link before is then invalid.
         """
         token, now = new_token(), self._clock()
         with self._store.write() as connection:
@@ -128,7 +128,7 @@ class Postman:
         try:
             self._relay.send(mail)
         except smtplib.SMTPRecipientsRefused as error:
-            # A refusal for good says 5xx (RFC 5321, section 4.2.1).
+            # 5xx is a permanent refusal (RFC 5321, section 4.2.1).
             status = max(code for code, _ in error.recipients.values())
             failure = f"the relay refused the address ({status})"
             again_at = None if status >= 500 else self._later(request)

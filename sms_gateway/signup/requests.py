@@ -1,4 +1,4 @@
-"""The rules of asking for a free key: an address is confirmed, or an operator approves it."""
+"""Takes requests for free keys: a mail confirms the address, or an operator approves it."""
 
 import re
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from ..store.key_requests import KeyRequest
 from .sessions import token_hash
 
 _HOUR = 3_600_000
-#: How long the link in a mail is good for, milliseconds.
+#: How long the link in a mail is valid, milliseconds.
 LINK_LASTS = 24 * _HOUR
-#: How long a request waits for an operator.
+#: How long a request waits for an operator, milliseconds.
 WAITS = 30 * 24 * _HOUR
-#: How long until an address may ask again, when the mail did not come.
+#: How long until an address may be asked for again, as when the mail did not come; milliseconds.
 AGAIN_AFTER = _HOUR
 #: How many addresses one network may ask for in an hour.
 MOST_OF_A_NETWORK = 5
@@ -36,36 +36,36 @@ _ADDRESS = re.compile(
 
 
 def normal_address(text: str) -> str | None:
-    """A mail address as it is kept; None for what is none."""
+    """A mail address in its stored form; None for an invalid one."""
     address = text.strip().lower()
     return address if _ADDRESS.fullmatch(address) else None
 
 
 def without_plus(address: str) -> str:
-    """A normal address without what its owner may have added to the local part after a plus sign.
+    """A normal address without its subaddress, the part from a plus sign to the @.
 
-    Mail to `anna+shop@…` and `anna@…` reaches one person wherever subaddresses are known
-    (RFC 5233). Dots are left: whether they count is the affair of each provider.
+    Mail to `anna+shop@…` and `anna@…` reaches one person at providers with subaddresses
+    (RFC 5233). Dots stay: each provider decides whether they count.
     """
     local, _, domain = address.rpartition("@")
     return f"{local.partition('+')[0] or local}@{domain}"
 
 
 class TooManyKeysError(GatewayError):
-    """The network that asked has been given as many keys as it may have in a day."""
+    """The network of a request has had all the keys that it may have in a day."""
 
 
 class Asked(Enum):
-    """What became of a request."""
+    """The answer to a request for a key."""
 
-    #: Taken; whether the address is known makes no difference.
+    #: Taken, also when the address has a key already.
     TAKEN = "taken"
-    #: This network has asked for too many.
+    #: This network has asked for too many keys, or the queue of requests is full.
     TOO_OFTEN = "too often"
 
 
 class Signup:
-    """The requests of a gateway. Nothing here needs the loop; call it in a thread."""
+    """The requests for free keys. The methods block: call them in a thread."""
 
     def __init__(
         self,
@@ -86,9 +86,9 @@ class Signup:
         self._clock = clock
 
     def ask(self, address: str, *, language: str, network: str) -> Asked:
-        """Somebody would like a key for a normal address.
+        """Take a request for a key, for a normal address.
 
-        An address that has a key, or has asked already, gets the same answer by the same
+        An address that has a key, or waits for one, gets the same answer after the same SQL
         statements.
         """
         now = self._clock()
@@ -114,15 +114,15 @@ class Signup:
         return Asked.TAKEN
 
     def address_of(self, token: str) -> str | None:
-        """The address that a link confirms; None when the link is dead."""
+        """The address that a link confirms; None for an invalid link."""
         with self._store.read() as connection:
             request = key_requests.by_token(connection, token_hash(token), self._clock())
         return None if request is None else request.address
 
     def confirm(self, token: str) -> str | None:
-        """The key for a link, made now; None when the link is dead.
+        """Make the key for a link; None for an invalid link.
 
-        Raises TooManyKeysError when the network that asked may have no other key today.
+        Raises TooManyKeysError when the network of the request may have no more keys today.
         """
         try:
             with self._store.write() as connection:
@@ -158,7 +158,7 @@ def _keys_of(network: str) -> counters.Name:
 def hand_out(
     connection: Connection, request: KeyRequest, now: int, *, fold_plus: bool
 ) -> tuple[str, Account]:
-    """A free key for a request; IntegrityError when the address has one."""
+    """Make a free key for a request; IntegrityError when the address has one."""
     key = new_key()
     account = accounts.create(
         connection,

@@ -1,4 +1,4 @@
-"""Who is signed in at the pages: a key is shown once and exchanged for a session that ends."""
+"""Keeps the sessions of the pages: a visitor shows the key once, and gets a session that ends."""
 
 import hashlib
 import secrets
@@ -15,27 +15,27 @@ LASTS = 12 * 3_600_000
 
 
 def new_token() -> str:
-    """What a cookie says: 256 random bits."""
+    """A new token for a cookie or a link: 256 random bits."""
     return secrets.token_hex(32)
 
 
 def token_hash(token: str) -> bytes:
-    """What is stored of it."""
+    """The digest of a token; only the digest is stored."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 class Sessions:
-    """The sessions of a gateway. Nothing here needs the loop; call it in a thread."""
+    """The sessions of a gateway. The methods block: call them in a thread."""
 
     def __init__(self, store: Store, *, clock: Callable[[], int] = now) -> None:
         self._store = store
         self._clock = clock
 
     def sign_in(self, apikey: str) -> tuple[str, Account] | Account | None:
-        """The token of a new session and its account.
+        """The token of a new session, and the account.
 
-        An account comes alone whose key is disabled, or is not the newest (`valid_until`): whoever
-        has that may send for a while, but may not make a key. A key that is nobody's is None.
+        An account without a token: its key is disabled, or not the newest (`valid_until`). An old
+        key may send for a while, but may not make a new key. None: no account has this key.
         """
         with self._store.read() as connection:
             account = accounts.by_key(connection, key_hash(apikey), self._clock())
@@ -49,7 +49,7 @@ class Sessions:
         return token, account
 
     def account(self, token: str) -> Account | None:
-        """Whose session this is; None when it is nobody's or has ended."""
+        """The account of a session; None when the token is unknown or the session has ended."""
         with self._store.read() as connection:
             return statements.account_of(connection, token_hash(token), self._clock())
 
@@ -63,7 +63,7 @@ class Sessions:
                 audit.record(connection, Action.SESSION_END, account, now=now)
 
     def rotate(self, account: Account, overlap: int) -> str | None:
-        """A new key; the one before is valid for `overlap` milliseconds more.
+        """Make a new key; the key before stays valid for `overlap` milliseconds.
 
         All sessions end. None when the account was deleted meanwhile.
         """
@@ -75,12 +75,12 @@ class Sessions:
             return made
 
     def old_keys(self, account: Account) -> list[OldKey]:
-        """The keys of an account that are valid still although there is a newer one."""
+        """The keys of an account that are still valid although a newer one exists."""
         with self._store.read() as connection:
             return accounts.old_keys(connection, self._clock()).get(account.id, [])
 
     def new_address(self, account: Account) -> None:
-        """Give an account another address for its mails; nobody has the old one any more."""
+        """Give an account a new mail address; the old one belongs to no account any more."""
         with self._store.write() as connection:
             accounts.change(connection, account.name, mail_address=new_mail_address())
             facts = {"mail_address": "new"}
