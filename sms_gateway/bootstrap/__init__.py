@@ -1,5 +1,5 @@
-"""The only place that picks concrete things from settings.
+"""Builds the concrete objects from the settings; no other package does.
 
-A module for each process, so that each imports what it needs itself and nothing else: most of the
-time that a start takes, and most of a process's memory, is what was imported.
+Each process has a module, so that it imports only what it needs: imports take most of the time of a
+start, and most of a process's memory.
 """

@@ -1,4 +1,4 @@
-"""The Backend in process, for whatever messages come in by, and its rules."""
+"""Builds the in-process Backend, for every face, and its rules."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,7 @@ from .upstreams import routes
 
 
 def rules(settings: Settings) -> Acceptance:
-    """The rules by which the gateway accepts."""
+    """The rules by which the gateway accepts messages."""
     return Acceptance(
         routes(settings),
         default_region=settings.default_region,

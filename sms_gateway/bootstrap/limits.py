@@ -1,4 +1,4 @@
-"""What strangers may take of a web process, by the settings."""
+"""Builds the limits for the clients of a web process."""
 
 from ..settings import Settings
 from ..web.crowd import Limits
@@ -14,5 +14,5 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def proxies_of(settings: Settings) -> list[str]:
-    """The networks of the proxies that are believed."""
+    """The networks of the trusted proxies."""
     return [network for network in settings.proxies.split(",") if network]

@@ -1,4 +1,4 @@
-"""The e-mail face, in front of the gateway."""
+"""Runs the e-mail face, in front of the gateway."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from .gateway import gateway
 
 
 async def take_mail(settings: Settings, store: Store, listener: socket.socket) -> None:
-    """Take mails at a listening socket until cancelled, and then answer what was taken."""
+    """Take mails at a listening socket until cancelled, then answer the mails that were taken."""
     accepting = gateway(settings, store)
     server = MailServer(
         accepting,

@@ -1,4 +1,4 @@
-"""The SOAP face alone, in front of a gateway somewhere else."""
+"""Builds the SOAP face alone, in front of a gateway somewhere else."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,8 +12,8 @@ from .limits import limits_of
 
 
 def soap_app(settings: Settings, backend: str) -> ASGIApp:
-    """The SOAP face in front of a remote gateway, `backend` being its URL; SettingsError for a
-    wrong one."""
+    """The SOAP face in front of the remote gateway at the URL `backend`; SettingsError for a wrong
+    URL."""
     remote = _remote(settings, backend)
     soap = soap_server.SoapApp(remote, settings.external_url())
 
@@ -21,7 +21,7 @@ def soap_app(settings: Settings, backend: str) -> ASGIApp:
         if scope["type"] == "http":
             await go_on(scope, send)
         await soap(scope, receive, send)
-        if scope["type"] == "lifespan":  # which lasts as long as the server
+        if scope["type"] == "lifespan":  # it lasts as long as the server
             await remote.aclose()
 
     entries = by_request_line({("POST", path): soap.answer for path in soap_server.PATHS})

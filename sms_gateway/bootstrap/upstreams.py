@@ -1,4 +1,4 @@
-"""Upstreams and routes."""
+"""Builds the upstreams and the routes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def check(settings: Settings) -> None:
-    """SettingsError for an upstream that is described wrongly; nothing is opened."""
+    """SettingsError for a wrong upstream or route; opens nothing."""
     upstreams(settings)
     routes(settings)
 
 
 def upstreams(settings: Settings) -> dict[str, Upstream]:
-    """All ways out by name, and the sandbox of test keys; SettingsError for a wrong one."""
+    """All upstreams by name, and the sandbox of test keys; SettingsError for a wrong one."""
     urls = settings.upstream_urls() | {TEST_UPSTREAM: SecretUrl("sandbox:")}
     return {name: _upstream(name, url) for name, url in urls.items()}
 
 
 def pushing(settings: Settings) -> "dict[str, PushingProvider]":
-    """The providers that push receipts and messages to us, by the names of their upstreams: those
-    with a `push_secret`. SettingsError for a wrong upstream; nothing is opened."""
+    """The providers with a `push_secret`, by the names of their upstreams: they push receipts and
+    messages to us. SettingsError for a wrong upstream; opens nothing."""
     found: dict[str, PushingProvider] = {}
     for name, url in settings.upstream_urls().items():
         with _explained(name, url):
@@ -41,7 +41,7 @@ def pushing(settings: Settings) -> "dict[str, PushingProvider]":
 
 def _upstream(name: str, url: SecretUrl) -> Upstream:
     text = url.get_secret_value()
-    # Imported where somebody has such a carrier.
+    # Import a kind of upstream only where the settings have one.
     with _explained(name, url):
         if urlsplit(text).scheme == "sandbox":
             from ..upstream.sandbox import SandboxUpstream
@@ -58,7 +58,7 @@ def _upstream(name: str, url: SecretUrl) -> Upstream:
 
 
 def _provider(url: str) -> "Provider | None":
-    """The provider of a way out by HTTP; None for ways out of another kind. ValueError."""
+    """The provider of an HTTP upstream; None for another kind. ValueError for a wrong URL."""
     match urlsplit(url).scheme:
         case "http" | "https":
             from ..upstream import relay
@@ -77,7 +77,7 @@ def _explained(name: str, url: SecretUrl) -> Iterator[None]:
 
 
 def routes(settings: Settings) -> Routes:
-    """All routes, each with the alphabet of its upstreams; SettingsError where these differ."""
+    """All routes, each with the alphabet of its upstreams; SettingsError where they differ."""
     alphabets = {
         name: smpp_options.options_from_url(url.get_secret_value()).default_alphabet
         for name, url in settings.upstream_urls().items()
@@ -91,7 +91,7 @@ def routes(settings: Settings) -> Routes:
                 f"routes, prefix {route.prefix!r}: its upstreams differ in default_alphabet; "
                 "allowed: upstreams with the same, or an alphabet for the route"
             )
-        # What everybody means by it needs no word.
+        # GSM 7-bit is the default and stays unset.
         if route.alphabet is None and spoken - {"gsm7"}:
             route = replace(route, alphabet=spoken.pop())
         found.append(route)

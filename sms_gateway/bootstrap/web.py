@@ -1,4 +1,4 @@
-"""SOAP, the HTTP API and the pages, in front of the gateway."""
+"""Builds the web application: SOAP, the HTTP API and the pages, in front of the gateway."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def hsts_of(settings: Settings) -> Hsts | None:
-    """What browsers are told of HTTPS; None for nothing."""
+    """The Strict-Transport-Security header; None without the setting."""
     if settings.hsts_max_age is None:
         return None
     seconds = int(settings.hsts_max_age.total_seconds())
@@ -38,7 +38,7 @@ def hsts_of(settings: Settings) -> Hsts | None:
 
 
 def web_app(settings: Settings, guesses: Guesses) -> ASGIApp:
-    """All that is served by HTTP. To be made after the fork; `guesses` before."""
+    """The whole web application. Make it after the fork, but `guesses` before."""
     store = Store(settings.database_url.get_secret_value(), database.seal(settings))
     wrong_keys = WrongKeys(guesses, store)
     accepting = gateway(settings, store, wrong_keys.came)
@@ -99,7 +99,7 @@ def web_app(settings: Settings, guesses: Guesses) -> ASGIApp:
 
 
 def _pushes(settings: Settings, store: Store) -> "tuple[Arrivals | None, Pushes | None]":
-    """What stores and what answers the pushes of providers, where there are such."""
+    """The store and the application for pushes; None for both when no provider pushes."""
     found = pushing(settings)
     if not found:
         return None, None

@@ -1,4 +1,4 @@
-"""What hands messages to the carriers."""
+"""Builds the worker that hands messages to the upstreams."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -17,7 +17,7 @@ from .upstreams import routes, upstreams
 
 
 def make_worker(settings: Settings, store: Store) -> Worker:
-    """What hands messages to the upstreams; `run` it."""
+    """The worker that hands messages to the upstreams; `run` it."""
     days = settings.history_days
     history = None if days is None else milliseconds(timedelta(days=days))
     trail = milliseconds(timedelta(days=settings.audit_days))
