@@ -1,4 +1,4 @@
-"""Tells the operator of caps that were reached: a log line once in a window, and a callback."""
+"""Tells the operator that a cap was reached: once in a window a log line and a callback."""
 
 import asyncio
 import hashlib
@@ -23,16 +23,16 @@ from .signature import signed_headers
 
 log = logging.getLogger(__name__)
 
-#: Milliseconds for which a claimed trip belongs to one worker; longer than any attempt takes.
+#: Lease of a trip (a cap that was reached) by one worker, milliseconds; longer than any attempt.
 _LEASE = 60_000
-#: Seconds between two sweeps of what is over.
+#: Seconds between two sweeps of old counters.
 _SWEEP = 3600.0
-#: The most trips that are claimed at once.
+#: The most trips to claim at once.
 _AT_ONCE = 100
 
 
 class OperatorTeller:
-    """Tells what is due; `run` it beside the worker. Any number of workers may."""
+    """Reports the trips that are due; `run` it beside a worker. Any number of workers may."""
 
     def __init__(
         self,
@@ -45,9 +45,9 @@ class OperatorTeller:
         pauses: Sequence[int] = PAUSES,
         clock: Callable[[], int] = now,
     ) -> None:
-        """`url` is the setting `operator_callback`; without it there is the log only. `allowed` and
-        `ports` as for `Push`; `poll` is in seconds, `pauses` between attempts and `clock` in
-        milliseconds."""
+        """`url`: the setting `operator_callback`; without it trips go to the log only. `allowed`,
+        `ports`: see `Push`. `poll` is in seconds; `clock`, and the `pauses` between attempts, are
+        in milliseconds."""
         parts = urlsplit(url or "")
         self._secret = unquote(parts.password or "")
         self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -59,7 +59,7 @@ class OperatorTeller:
         self._clock = clock
 
     async def run(self) -> None:
-        """Tell and sweep until cancelled."""
+        """Report trips and sweep old counters until cancelled."""
         swept_at = -_SWEEP
         async with aiohttp.ClientSession(
             connector=connector(self._allowed, ports=self._ports, most=1),
@@ -111,9 +111,9 @@ class OperatorTeller:
             counters.told(connection, due, failure=failure, again_at=again_at)
 
     async def _post(self, session: aiohttp.ClientSession, due: counters.Due) -> str:
-        """Why it was not taken; empty for a success."""
+        """Post the callback for a trip; returns why it failed, empty for a success."""
         body = json.dumps(payload(due), ensure_ascii=False, separators=(",", ":")).encode()
-        # The same trip keeps its name, by which a receiver knows it again.
+        # Every attempt for a trip has this id, by which a receiver deduplicates.
         name = hashlib.sha256(f"{due.scope} {due.period} {due.start}".encode()).hexdigest()
         id = f"cap-{name[:32]}"
         headers = signed_headers(self._secret, id, self._clock() // 1_000, body)
@@ -135,7 +135,7 @@ class OperatorTeller:
 
 
 def payload(due: counters.Due) -> dict[str, Any]:
-    """The body of a callback: the payload that Standard Webhooks recommends."""
+    """The body of a callback, as Standard Webhooks recommends it."""
     return {
         "type": "cap.reached",
         "timestamp": iso(due.tripped_at),
@@ -153,12 +153,12 @@ def payload(due: counters.Due) -> dict[str, Any]:
 
 
 def _name(due: counters.Due) -> str:
-    """What was counted, by the name that people know."""
+    """The name of the counter's scope, as people know it."""
     return due.name or due.scope.partition(" ")[2]
 
 
 def _shortened(due: counters.Due) -> str:
-    """The same for a log, where no number stands in full."""
+    """As `_name`, for a log: no phone number stands there in full."""
     word, _, name = due.scope.partition(" ")
     if word in (Counts.NUMBER, Counts.FREE_NUMBER):
         return name[:-4] + "…"
