@@ -1,8 +1,8 @@
-"""The base of all ways out by HTTP: one request carries a whole text, one answer is for all parts.
+"""Sends messages over HTTP: one request carries a whole text, one answer is for all its parts.
 
-A provider is a file with a class that says how a request is written and what an answer means. It
-does no I/O. What is common to all of them is here: window and pace, answers that do not come,
-servers that are away, keys that are refused, the stop, and asking for receipts.
+A provider is a class, in a file of its own, that writes requests and judges answers; it does no
+I/O. The rest is common to all providers and is here: window and pace, missing answers, unreachable
+servers, refused keys, the stop, and asking for receipts.
 
 free ──request──► waiting ──answer, judged──► free
   ▲                  ├─── none in time, cut off, no HTTP: UNANSWERED ──► free
@@ -35,18 +35,18 @@ from .push import TakesPushes
 
 log = logging.getLogger(__name__)
 
-#: The largest answer that is read, in bytes.
+#: The largest answer to read, in bytes.
 LONGEST_ANSWER = 1024 * 1024
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"sendsmsnow/{__version__}"}
-# What follows the id in the name of any part but the first.
+# The suffix of the id in the name of any part but the first.
 _PART = re.compile(r"\.[0-9]{1,3}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked of a provider's server."""
+    """A request to a provider's server."""
 
-    #: Behind the URL of the options, with its query, percent-encoded.
+    #: Appended to the URL of the options; with the query, percent-encoded.
     path: str
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -54,40 +54,40 @@ class Request:
 
 
 def form_request(path: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:
-    """A form by POST. UnicodeEncodeError for what is no character."""
+    """A POST of a form. UnicodeEncodeError for half a surrogate pair."""
     body = urlencode(fields).encode("ascii")
     return Request(path=path, headers={"Content-Type": FORM, **headers}, body=body)
 
 
 def json_request(path: str, value: object, headers: Mapping[str, str]) -> Request:
-    """JSON by POST."""
+    """A POST of JSON."""
     body = dumps(value).encode("ascii")
     return Request(path=path, headers={"Content-Type": "application/json", **headers}, body=body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a provider's answer means for a delivery."""
+    """The meaning of a provider's answer for a delivery."""
 
     #: UNANSWERED where the answer leaves open whether the message was taken.
     outcome: Outcome
     #: With ACCEPTED: the provider's id of the message, or one id for each of its parts.
     ids: tuple[str, ...] = ()
-    #: Why, in the provider's terms, without numbers or texts.
+    #: The reason, in the provider's terms, without phone numbers or texts.
     reason: str = ""
     #: Requests come too fast: the pace becomes slower.
     is_throttled: bool = False
-    #: It will be the same for every message until somebody changes something: a key, a path, an
+    #: Every message will get this answer until an operator changes something: a key, a path, an
     #: account without credit. Nothing is sent for `locked_out_delay`, then one message.
     is_locked_out: bool = False
 
 
 class Provider(Protocol):
-    """What is particular to a provider. `TakesPushes` and `IsAsked` say what else it may have."""
+    """The provider's own part of an HTTP upstream; `TakesPushes` and `IsAsked` are optional."""
 
     @property
     def options(self) -> HttpOptions:
-        """How its server is reached, and how fast."""
+        """The options of the provider's server."""
         ...
 
     @property
@@ -97,30 +97,36 @@ class Provider(Protocol):
         ...
 
     def request(self, delivery: Delivery) -> Request:
-        """How a delivery is written."""
+        """The request that carries a delivery."""
         ...
 
     def judge(self, answer: HttpAnswer) -> Judgement:
-        """What an answer means; InvalidAnswerError for one that says nothing (`by_status` reads
-        what stands for that in HTTP itself)."""
+        """The meaning of an answer; InvalidAnswerError for one without a meaning.
+
+        `by_status` judges answers by their HTTP status alone.
+        """
         ...
 
 
 @runtime_checkable
 class IsAsked(Protocol):
-    """A provider that can be asked what became of a message."""
+    """A provider that can be asked for the state of a message."""
 
     def question(self, id: str) -> Request:
-        """How to ask about the message of this id."""
+        """The request that asks for the state of the message of this id."""
         ...
 
     def state(self, answer: HttpAnswer, id: str, recipient: str) -> State | None:
-        """What the answer says of it; None while it is on its way. NoReceiptError when nothing
-        will ever be known, InvalidAnswerError for an answer that says nothing."""
+        """The state of the message in an answer; None while the message is on its way.
+
+        NoReceiptError when the provider does not know the message, InvalidAnswerError for an answer
+        without a state.
+        """
         ...
 
     def id_of(self, key: str) -> str:
-        """The id of which `key` was stored: in small letters and without leading zeros."""
+        """The provider's id of a message from `key`, its id as stored: lower case, no leading
+        zeros."""
         ...
 
 
@@ -128,8 +134,8 @@ class PushingProvider(Provider, TakesPushes, Protocol):
     """A provider that pushes."""
 
 
-#: What HTTP's own statuses say where a provider's body says nothing (RFC 9110, section 15; 402 as
-#: providers use it: no credit). What is not here is decided by its class.
+#: The meaning of HTTP statuses where the body has none (RFC 9110, section 15; 402 as providers use
+#: it: no credit). `by_status` judges other statuses by their class.
 STATUSES = {
     **dict.fromkeys((401, 402, 403, 404, 405, 407, 410), Judgement(
         outcome=Outcome.RETRY, is_locked_out=True
@@ -141,11 +147,11 @@ STATUSES = {
 
 
 def by_status(answer: HttpAnswer) -> Judgement:
-    """What the status of an answer means that is no success.
+    """The meaning of an answer that is no success, by its status.
 
-    3xx and unknown 4xx: nothing was accepted, and people have to look (locked out). 503 is "not
-    now" only with Retry-After, as a proxy says 503, too, when its server broke off.
-    InvalidAnswerError for all else: nobody knows.
+    3xx and unknown 4xx: nothing was accepted, and an operator has to act (locked out). 503 is "not
+    now" only with Retry-After, as a proxy also answers 503 when its server broke off.
+    InvalidAnswerError for any other status: the outcome is unknown.
     """
     status = answer.status
     known = STATUSES.get(status)
@@ -160,8 +166,8 @@ class HttpUpstream:
     """A provider, as an `Upstream`."""
 
     def __init__(self, name: str, provider: Provider) -> None:
-        """Opens nothing but the files of certificates; ValueError when there are none in them,
-        and for a URL that is none."""
+        """Opens only the certificate files; ValueError for files without certificates, and for an
+        invalid URL."""
         self.name = name
         self.provider = provider
         self._options = options = provider.options
@@ -180,9 +186,10 @@ class HttpUpstream:
         self._unanswered = 0
         self._requests: set[asyncio.Task[None]] = set()
         self._freed = asyncio.Event()
-        # While it is away nothing is tried, and then one request at a time until one is answered.
+        # Until then the provider is away and gets no request; afterwards one at a time, until one
+        # is answered.
         self._away_until: float | None = None
-        #: How often in a row it was not reached.
+        #: Connections in a row that failed.
         self._failures = 0
         self._trouble = ""
         self._poll: ReceiptPoll | None = None
@@ -191,10 +198,10 @@ class HttpUpstream:
                 name, self._state_of, provider.id_of, interval=options.poll_interval
             )
 
-    # What the worker calls.
+    # The methods for the worker.
 
     def is_bound(self) -> bool:
-        """See `Upstream.is_bound`. When it may be tried again it counts as bound."""
+        """See `Upstream.is_bound`. A provider that may be tried again counts as bound."""
         away = self._away_until is not None and self._now() < self._away_until
         return self._is_running and not away
 
@@ -226,14 +233,14 @@ class HttpUpstream:
                 pass
 
     def submit(self, delivery: Delivery) -> None:
-        """See `Upstream.submit`. The sink hears of it later, never before this returns."""
+        """See `Upstream.submit`. The sink gets the answer later, never before this returns."""
         loop = asyncio.get_running_loop()
         if not self._is_running:
             stopped = Judgement(outcome=Outcome.NOT_WRITTEN, reason="stopped")
             loop.call_soon(self._answer, delivery, stopped)
             return
         if delivery.accepted:
-            # The whole would reach the recipient a second time in part.
+            # A request carries the whole text: the recipient would get a part of it twice.
             reason = "another carrier has taken a part of it and has to take the rest"
             loop.call_soon(self._answer, delivery, Judgement(outcome=Outcome.RETRY, reason=reason))
             return
@@ -276,7 +283,7 @@ class HttpUpstream:
         finally:
             self._unanswered -= parts
             if judgement.outcome is Outcome.UNANSWERED and self._options.idempotent:
-                # Whatever the first one came to, the provider knows its repeat.
+                # Whether it took the first request or not, the provider deduplicates a repeat.
                 judgement = replace(judgement, outcome=Outcome.RETRY)
             self._answer(delivery, judgement)
         if judgement.outcome is Outcome.ACCEPTED and self._poll is not None:
@@ -287,7 +294,7 @@ class HttpUpstream:
         try:
             request = self.provider.request(delivery)
         except Exception as error:
-            # Half a surrogate pair in a text is no character; all else may be mended meanwhile.
+            # Half a surrogate pair stays in the text; an operator may repair any other cause.
             lasts = isinstance(error, UnicodeEncodeError)
             log_error(log, "request not made", error, upstream=self.name)
             outcome = Outcome.REFUSED if lasts else Outcome.RETRY
@@ -326,13 +333,14 @@ class HttpUpstream:
                 request.body,
                 request.headers,
                 LONGEST_ANSWER,
-                # On a connection that was just closed at the other end a request is lost, and
-                # nobody knows whether it is: where it cannot be repeated each gets its own.
+                # A kept connection may close at the other end just now. Then the request may be
+                # lost, and its outcome is unknown. So a request that must not be repeated gets a
+                # connection of its own.
                 keep=self._options.idempotent,
             )
 
     async def _state_of(self, id: str, recipient: str) -> State | None:
-        """What became of a message; None while that is not known."""
+        """The state of a message at the provider; None while it is unknown."""
         assert isinstance(self.provider, IsAsked)
         try:
             answer = await self._exchange(self.provider.question(id))
@@ -340,7 +348,7 @@ class HttpUpstream:
         except NoReceiptError:
             raise
         except Exception as error:
-            # It is asked again, later, whatever went wrong.
+            # The poll asks again later, after any error.
             facts = {"upstream": self.name, **error_facts(error)}
             log.info("not told what became of a message", extra=facts)
             return None
@@ -361,7 +369,7 @@ class HttpUpstream:
             )
         self._freed.set()
 
-    # Whether the provider is there.
+    # Whether the provider is reachable.
 
     def _be_away(self, why: str) -> None:
         log.warning("cannot connect", extra={"upstream": self.name, "why": why})
@@ -372,7 +380,7 @@ class HttpUpstream:
         self._away_until = self._now() + spread(wait)
 
     def _be_locked_out(self, why: str) -> None:
-        # Nothing is lost, and nothing goes, until somebody changes a setting.
+        # Messages wait, and none is lost, until an operator changes a setting.
         delay = self._options.locked_out_delay
         facts = {"upstream": self.name, "why": why, "next_try_in": delay}
         log.error("requests refused", extra=facts)
@@ -385,7 +393,7 @@ class HttpUpstream:
         self._failures = 0
 
     def _until_free(self) -> float | None:
-        """Seconds until time alone makes it free; None while an answer has to."""
+        """Seconds until the upstream is free by time alone; None: an answer has to come first."""
         if not self._is_running or self._unanswered >= self._options.window:
             return None
         if self._away_until is not None:
@@ -399,12 +407,12 @@ class HttpUpstream:
 
 
 def part_id(ids: Sequence[str], number: int) -> str:
-    """The name of a part: its own id, or the message's, with the number of any but the first."""
+    """The name of a part: its own id, or the message's id, from the second part with its number."""
     if number <= len(ids):
         return ids[number - 1]
     return f"{ids[0]}.{number}"
 
 
 def message_id(name: str) -> str:
-    """The id in the name of a part, where one id stands for the message."""
+    """The message's id in the name of a part, where all parts share one id."""
     return _PART.sub("", name)

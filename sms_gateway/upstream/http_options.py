@@ -1,4 +1,4 @@
-"""What every way out by HTTP can be told, and what stands in the query of its URL."""
+"""Holds the options of HTTP upstreams, and reads them from the query of their URLs."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from .url_options import check_limits, from_query
 
-#: The most secrets of an address: the new one and those that a provider may still use.
+#: The most secrets of an address: the new one, and old ones that a provider may still use.
 MOST_SECRETS = 3
 # 22 characters are 128 random bits (`sendsmsnow upstream new-secret` draws 256).
 _SECRET = re.compile(r"[A-Za-z0-9_-]{22,128}")
@@ -27,7 +27,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions:
-    """A provider's server. Times are in seconds. ValueError for what cannot be."""
+    """A provider's server. Times are in seconds. ValueError for an impossible option."""
 
     #: http or https, without the options.
     url: str
@@ -36,7 +36,7 @@ class HttpOptions:
     certfile: str = ""
     keyfile: str = ""
     tls_name: str = ""
-    #: The provider knows a repeat of a request, so that an unanswered request may be repeated.
+    #: The provider deduplicates requests, so that an unanswered request may be repeated.
     idempotent: bool = False
     #: The secrets in the address that the provider pushes to, the newest first, separated by
     #: commas; empty: nothing is pushed.
@@ -45,17 +45,17 @@ class HttpOptions:
     window: int = 10
     #: The most parts per second; None leaves it to the provider to refuse.
     rate: float | None = None
-    #: How long an answer may take before nobody knows what became of the message.
+    #: How long an answer may take; after that the outcome is unknown.
     response_timeout: float = 30
     connect_timeout: float = 10
-    #: Before the provider is asked what became of a message; doubled each time, up to five minutes.
+    #: Pause before a question about a message's state; doubled each time, up to five minutes.
     poll_interval: float = 2
-    #: Before a server that could not be reached is tried again; doubled each time.
+    #: Pause before an unreachable server is tried again; doubled each time.
     reconnect_delay: float = 1
     reconnect_delay_max: float = 60
-    #: After a wrong key or path, which only people can put right.
+    #: Pause after a wrong key or path, which only an operator can correct.
     locked_out_delay: float = 60
-    #: How long answers are waited for when the gateway stops.
+    #: How long a stop of the gateway waits for answers.
     stop_timeout: float = 5
 
     def __post_init__(self) -> None:

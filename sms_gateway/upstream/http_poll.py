@@ -1,4 +1,4 @@
-"""Receipts that have to be asked for: again and again, until the provider knows the end."""
+"""Asks a provider for the receipts of messages, until it knows their final states."""
 
 import asyncio
 import heapq
@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 _LONGEST = 300.0
 #: How many questions are under way at once.
 _AT_ONCE = 8
-#: How long after its validity a message is given up, milliseconds.
+#: How long after the end of its validity a message is still asked about, milliseconds.
 _AFTERWARDS = 60_000
 
 
 class NoReceiptError(GatewayError):
-    """The provider does not know the message, so that there is nothing to wait for."""
+    """The provider does not know the message: no receipt will come."""
 
 
 @dataclass(slots=True)
 class _Awaited:
-    """A message at the provider."""
+    """A message whose receipt is awaited."""
 
     id: str
     #: E.164 with the plus sign.
@@ -53,9 +53,9 @@ class ReceiptPoll:
         *,
         interval: float,
     ) -> None:
-        """`ask` is given a message's id and its recipient; it returns None while nothing is known,
-        and raises NoReceiptError. `id_of` makes the id of the name of a part in the store.
-        `interval`: seconds until a message is asked about first."""
+        """`ask` takes a message's id and recipient; it returns None while the state is unknown, and
+        raises NoReceiptError. `id_of` turns the name of a part in the store into the message's id.
+        `interval`: seconds until the first question about a message."""
         self._name = name
         self._ask_about = ask
         self._id_of = id_of
@@ -108,11 +108,11 @@ class ReceiptPoll:
         try:
             state = await self._ask_about(awaited.id, awaited.recipient)
         except NoReceiptError:
-            # Erased there, or never known: no answer will come.
+            # The provider has erased the message, or never knew it: no receipt will come.
             log.info("no receipt to be had", extra={"upstream": self._name})
             return
         if state in TERMINAL:
-            with suppress(Exception):  # what could not be stored is asked for again
+            with suppress(Exception):  # a receipt that was not stored is asked for again
                 for name in awaited.names:
                     await sink.received_receipt(receipt(name, state, awaited.recipient))
                 return

@@ -1,4 +1,4 @@
-"""What a provider pushes to us: the request, and what its parser reads in it."""
+"""Holds the push of a provider: the request, and the receipts and messages read from it."""
 
 import json
 import re
@@ -17,16 +17,16 @@ from . import Incoming
 MOST_FIELDS = 100
 _LONGEST_ID = 255
 _ID = re.compile(r"[!-~]{1,255}")
-# As carriers write numbers, short codes and names.
+# Phone numbers, short codes and names as carriers write them.
 _NUMBER = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,64}")
 _NO_DIGIT = re.compile(r"[^0-9]")
 
 
 class PushError(GatewayError):
-    """A request that is not taken: the HTTP status of the answer, and why, in our words only.
+    """A push that is refused: the HTTP status of the answer, and the reason, in our words only.
 
-    400 for what cannot be read, 403 for a wrong signature, 415 for another media type. Providers
-    repeat a request after each of them or give it up; nothing of it is kept.
+    400 for an unreadable push, 403 for a wrong signature, 415 for another media type. After each of
+    these a provider repeats the push or gives it up. Nothing of a refused push is stored.
     """
 
     def __init__(self, status: int, why: str) -> None:
@@ -39,16 +39,16 @@ class PushError(GatewayError):
 class Push:
     """A request that came to a provider's address with the right secret."""
 
-    #: Where it was sent, as the provider knows it (`public_url`); signatures may cover it.
+    #: The URL as the provider knows it (`public_url`); signatures may cover it.
     url: str = field(repr=False)
-    #: By their names in lower case.
+    #: The headers, by their names in lower case.
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    #: When it came, Unix milliseconds.
+    #: When the push came, Unix milliseconds.
     at: int
 
     def json(self) -> Any:
-        """The value of a JSON body. PushError for another type, and for what is none."""
+        """The value of a JSON body. PushError for another media type, and for invalid JSON."""
         if self._media_type() != "application/json":
             raise PushError(415, "the body has to be application/json")
         try:
@@ -57,7 +57,7 @@ class Push:
             raise PushError(400, "the body is not JSON") from None
 
     def form(self) -> dict[str, str]:
-        """The fields of a form; of a name that comes twice the last. PushError as for `json`."""
+        """The fields of a form; of a name that comes twice the last value. PushError as `json`."""
         if self._media_type() != "application/x-www-form-urlencoded":
             raise PushError(415, "the body has to be application/x-www-form-urlencoded")
         try:
@@ -72,10 +72,10 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What a push tells, and how the provider wants to be answered once that is stored."""
+    """The receipts and messages of a push, and the provider's answer once they are stored."""
 
     receipts: Sequence[Receipt] = ()
-    #: Each with the provider's id (`Incoming.id`) where it has one: it may be pushed again.
+    #: Each with the provider's id (`Incoming.id`) where there is one: a provider may repeat a push.
     messages: Sequence[Incoming] = ()
     media_type: str = "text/plain"
     answer: bytes = b""
@@ -86,9 +86,9 @@ class TakesPushes(Protocol):
     """A provider that pushes receipts or messages."""
 
     def hear(self, push: Push) -> Heard:
-        """What a request tells. It is called in web processes: it reads, and does nothing else.
+        """Read the receipts and messages of a push. Raises PushError.
 
-        Raises PushError.
+        It runs in web processes: it reads, and does nothing else.
         """
         ...
 
@@ -96,8 +96,11 @@ class TakesPushes(Protocol):
 def receipt(
     smsc_id: str, state: State, recipient: str = "", *, error: str = "", done_at: int = 0
 ) -> Receipt:
-    """What a provider says of a message by its id. `recipient`: as the provider writes it, where it
-    does. `done_at`: when it happened, Unix milliseconds."""
+    """The receipt for the provider's id of a message.
+
+    `recipient`: as the provider writes it; empty without one. `done_at`: when the message reached
+    the state, Unix milliseconds; 0 is now.
+    """
     return Receipt(
         smsc_id=smsc_id,
         state=state,
@@ -109,8 +112,10 @@ def receipt(
 
 
 def checked(heard: Heard) -> Heard:
-    """The same, as it can be stored. PushError where an id or a number is none, as then the
-    provider's request is not what its parser took it for."""
+    """Receipts and messages in a form that can be stored.
+
+    PushError for an invalid id or number: the parser has then misread the provider's request.
+    """
     for told in heard.receipts:
         if not _ID.fullmatch(_text(told.smsc_id)) or not _ID.fullmatch(_text(told.error) or "0"):
             raise PushError(400, "an id or an error is none")
@@ -133,7 +138,9 @@ def _text(value: object) -> str:
 
 
 def _storable(text: str) -> str:
-    """A text without what PostgreSQL cannot keep: NUL, and half a surrogate pair (RFC 8259, section
-    8.2, has both in JSON)."""
+    """A text without the characters that PostgreSQL cannot store: NUL, and half a surrogate pair.
+
+    JSON may contain both (RFC 8259, section 8.2).
+    """
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return whole.replace("\0", "")

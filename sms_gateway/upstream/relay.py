@@ -1,7 +1,7 @@
-"""A way out over HTTP: another server that speaks /sendsms/, the original service or a gateway.
+"""Sends messages to another server that speaks /sendsms/: the original service or a gateway.
 
-The other end cuts a text into parts as it likes. What became of a message it is asked at /status/,
-or it says so itself, by its callbacks to our address.
+The other end splits a text into parts by its own rules. It reports the states of messages at
+/status/, or by callbacks to our address.
 """
 
 import hashlib
@@ -27,20 +27,20 @@ _DIGITS = 32
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """What a code of the other end means for us."""
+    """The meaning of the other end's code for a delivery."""
 
     outcome: Outcome
-    #: It will be the same for every message until somebody changes something.
+    #: Every message will get this code until an operator changes something.
     is_locked_out: bool = False
 
 
-#: By the code of the other end; docs/api.md has their sentences.
+#: By the other end's code; docs/api.md has the sentence of each.
 MEANINGS = {
     Code.SENT: _Meaning(Outcome.ACCEPTED),
     Code.TIMED_OUT: _Meaning(Outcome.UNANSWERED),
     Code.NOT_SENT: _Meaning(Outcome.REFUSED),
     Code.INTERNAL: _Meaning(Outcome.RETRY),
-    # Once somebody has put the key right the message can still go.
+    # Once an operator has corrected the key the message can still go.
     Code.KEY_DISABLED: _Meaning(Outcome.RETRY, is_locked_out=True),
     Code.KEY_WRONG: _Meaning(Outcome.RETRY, is_locked_out=True),
     Code.KEY_MISSING: _Meaning(Outcome.RETRY, is_locked_out=True),
@@ -48,7 +48,7 @@ MEANINGS = {
     Code.NOT_MULTIPLE: _Meaning(Outcome.REFUSED),
     Code.UNREACHABLE: _Meaning(Outcome.REFUSED),
     Code.TOO_FAST: _Meaning(Outcome.RETRY),
-    # Answers to other questions than ours: nobody knows what they mean here.
+    # These answer other requests than ours: here their meaning is unknown.
     Code.ID_MISSING: _Meaning(Outcome.UNANSWERED),
     Code.ID_UNKNOWN: _Meaning(Outcome.UNANSWERED),
     Code.ALREADY_SENT: _Meaning(Outcome.UNANSWERED),
@@ -61,7 +61,7 @@ class Relay:
     def __init__(self, options: RelayOptions) -> None:
         base = options.url.rstrip("/").removesuffix("/sendsms")
         self.options = replace(options, url=base)
-        #: It is asked about each part; a callback is about the whole.
+        #: Questions at /status/ are about each part; a callback is about the whole message.
         self.receipts_of: Literal["first", "each"] = "first" if options.push_secret else "each"
 
     def request(self, delivery: Delivery) -> Request:
@@ -75,8 +75,8 @@ class Relay:
         return form_request("/sendsms/", fields, {**_ACCEPT, "Idempotency-Key": key})
 
     def judge(self, answer: Answer) -> Judgement:
-        """See `Provider.judge`. A redirect or an error of HTTP's own says that nothing was
-        accepted, until somebody has put it right."""
+        """See `Provider.judge`. After 3xx or 4xx without a reply in the body nothing was accepted,
+        and an operator has to act."""
         try:
             reply = read_reply(answer)
         except InvalidAnswerError:
@@ -94,7 +94,7 @@ class Relay:
         )
 
     def hear(self, push: Push) -> Heard:
-        """See `TakesPushes.hear`: a callback as docs/callbacks.md has it."""
+        """See `TakesPushes.hear`; docs/callbacks.md describes the callback."""
         if self.options.callback_secret:
             verify(push, self.options.callback_key())
         event = push.json()
@@ -108,7 +108,7 @@ class Relay:
         return Heard(receipts=[receipt(data["id"], state, data["recipient"])] if state else [])
 
 
-#: By the type of an event. An account is also told that a message is uncertain, which may change.
+#: By the type of an event. "Uncertain" is missing, as this state may still change.
 _STATES = {
     f"delivery.{state}": state
     for state in (
@@ -123,7 +123,7 @@ _STATES = {
 
 
 class AskedRelay(Relay):
-    """The same, of a sendSmsNow, as a provider that `IsAsked`."""
+    """A relay to a sendSmsNow, which can be asked for states at /status/ (`IsAsked`)."""
 
     def question(self, id: str) -> Request:
         """See `IsAsked.question`."""
@@ -150,7 +150,9 @@ def provider(url: str) -> Relay:
 
 
 def idempotency_key(delivery: Delivery) -> str:
-    """The same for all attempts at a delivery, and another when its sender asks for a resend,
-    which begins a new validity."""
+    """The idempotency key of a delivery, the same for all its attempts.
+
+    A resend that the sender asks for begins a new validity, and so has another key.
+    """
     told = f"{delivery.message_id} {delivery.recipient} {delivery.expires_at}"
     return hashlib.sha256(told.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What one relay needs to know, and how it is written as a URL."""
+"""Holds the options of a relay, and reads them from its URL."""
 
 import base64
 from dataclasses import dataclass, field, fields
@@ -10,14 +10,14 @@ from .http_options import HttpOptions, options_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayOptions(HttpOptions):
-    """A server that speaks /sendsms/. Times are in seconds. ValueError for what cannot be."""
+    """A server that speaks /sendsms/. Times are in seconds. ValueError for an impossible option."""
 
     apikey: str = field(default="", repr=False)
-    #: The other end is a sendSmsNow: it is asked at /status/ what became of messages.
+    #: The other end is a sendSmsNow: ask it at /status/ for the states of messages.
     receipts: bool = False
-    #: What the other end signs its callbacks to our address with: whsec_…; empty: not looked at.
+    #: The secret with which the other end signs its callbacks: whsec_…; empty: not verified.
     callback_secret: str = field(default="", repr=False)
-    #: The other end lets our key name senders: it is told who each message is from.
+    #: The other end lets our key set the sender ID: send it with each message.
     sender: bool = False
 
     def __post_init__(self) -> None:
@@ -41,15 +41,15 @@ class RelayOptions(HttpOptions):
         raise ValueError("callback_secret: allowed is the whsec_… that the other end has printed")
 
 
-#: What may stand in the query of the URL, by name.
+#: The type of each parameter in the query of the URL, by name.
 PARAMETERS = {f.name: f.type for f in fields(RelayOptions) if f.name != "url"}
 
 
 def options_from_url(url: str) -> RelayOptions:
     """Read https://HOST/sendsms/?apikey=KEY or https://:KEY@HOST/, with options in the query.
 
-    Raises ValueError, in one line that names the parameter and what is allowed; it never holds
-    the key or the URL.
+    Raises ValueError, in one line that names the parameter and the allowed values; the line never
+    holds the key or the URL.
     """
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Signatures of pushes by the Standard Webhooks specification, version 1 (symmetric)."""
+"""Verifies signatures of pushes by the Standard Webhooks specification, version 1 (symmetric)."""
 
 import base64
 import hashlib
@@ -6,7 +6,7 @@ import hmac
 
 from .push import Push, PushError
 
-#: How far the sender's clock may be from ours, ms; the specification leaves it to us.
+#: How far the sender's clock may be from ours, ms; the specification sets no limit.
 TOLERANCE = 300_000
 
 
@@ -17,7 +17,7 @@ def verify(push: Push, key: bytes) -> None:
     )
     content = f"{id}.{timestamp}.".encode() + push.body
     right = base64.b64encode(hmac.digest(key, content, hashlib.sha256))
-    # While its secret is changed a sender signs with the old and the new one.
+    # A sender that changes its secret signs with both the old and the new one.
     given = [each.removeprefix("v1,").encode() for each in signatures.split(" ")]
     is_ours = any(hmac.compare_digest(each, right) for each in given)
     is_fresh = timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 12
