@@ -1,1 +1,1 @@
-"""Another gateway as a Backend: calls over HTTP, in batches."""
+"""Calls another gateway over HTTP, in batches, as a Backend."""

@@ -1,4 +1,4 @@
-"""Calls that wait at the same time share one request, as messages share one commit."""
+"""Batches calls: calls that wait at the same time share one request."""
 
 import asyncio
 from collections import deque
@@ -10,31 +10,31 @@ from typing import Any, NamedTuple
 from ..backend import OnReply, Reply, Submission
 from ..codes import Code
 
-#: A JSON list of calls, as the server's `Accept-Post` names it.
+#: The media type of a JSON list of calls, named in the server's `Accept-Post`.
 MEDIA_TYPE = "application/vnd.sendsmsnow.calls+json"
 #: The most calls of one request.
 MOST_CALLS = 100
-#: The most bytes of one request: what goes express at our own web server.
+#: The most bytes of one request: the limit for express at our own web server.
 MOST_BYTES = 64 * 1024
-#: Seconds that a call waits for the request before it, which may have got stuck.
+#: Seconds that a call waits for the answer to the request before it, which may be stuck.
 PATIENCE = 0.05
-#: Rounds of the event loop between the answer to a shared request and the next request, less than
-#: a millisecond: who was answered in them may have called again. Otherwise one half of the clients
-#: always waits for the other.
+#: Rounds of the event loop between the answer to a shared request and the next request; less than a
+#: millisecond. They give clients that were just answered a chance to join this batch; without them
+#: the clients split into two halves that alternate.
 ROUNDS = 12
 
 
 class Call(NamedTuple):
-    """A submission, and the key under which it may be repeated."""
+    """A submission, and the idempotency key under which it may be repeated."""
 
     submission: Submission
-    #: That of the submission as a header may carry it, or one of ours.
+    #: The submission's own key in a form that a header may carry, or one of ours.
     key: str
-    #: When it is to have its reply, by the loop's clock.
+    #: When the caller has to have the reply, by the loop's clock.
     deadline: float
 
     def as_json(self) -> str:
-        # In a sixth of the time of json.dumps.
+        # This takes a sixth of the time of json.dumps.
         sent = self.submission
         more = ""
         if sent.sender or sent.reference:
@@ -45,16 +45,16 @@ class Call(NamedTuple):
         )
 
 
-#: A call that waits for company, and who is called with its reply.
+#: A call that waits for the next batch, and the callback that takes its reply.
 _Waiting = tuple[Call, OnReply]
 
 
 class BatchedCalls:
-    """Sends calls, one after the other or many in one request.
+    """Sends calls, one by one or many in one request.
 
-    A single call is sent at once: nobody waits for company. What comes while a request is under
-    way shares the next, which is sent when that one is answered, or it is full, or PATIENCE is
-    over.
+    Without a request under way, a call is sent at once. Calls that come while a request is under
+    way share the next. The next is sent when the one before is answered, or the batch is full, or
+    PATIENCE is over.
     """
 
     def __init__(
@@ -62,16 +62,16 @@ class BatchedCalls:
         alone: Callable[[Call], Awaitable[Reply]],
         together: Callable[[int, bytes, float], Awaitable[Sequence[Reply | None]]],
     ) -> None:
-        """`alone` sends a call; `together` sends a body of so many until a deadline, and has a
-        reply for each, or None for those that are to be sent alone. Neither raises.
+        """`alone` sends a call. `together` takes the number of calls, their body and a deadline; it
+        returns a reply for each call, or None where the call has to be sent alone. Neither raises.
         """
         self._alone = alone
         self._together = together
-        #: Whether the server takes calls together; until then each is sent by itself.
+        #: Whether the server takes batches; otherwise each call is sent alone.
         self.is_possible = False
-        #: The request that was sent last, until it is answered.
+        #: The latest request, until it is answered.
         self._latest: object = None
-        #: When nobody waits for it any more, by the loop's clock.
+        #: When calls stop waiting for its answer, by the loop's clock.
         self._waited_for = 0.0
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -79,9 +79,11 @@ class BatchedCalls:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def submit(self, call: Call, on_reply: OnReply) -> None:
-        """Send a call, and call `on_reply` with its reply; what shares a request has its reply when
-        the first of them is to have it."""
-        # A request is under way that is worth waiting for, and the next may be shared.
+        """Send a call, and call `on_reply` with its reply.
+
+        The earliest deadline in a batch is the deadline of the whole batch.
+        """
+        # A request is under way that is worth waiting for, and the server takes batches.
         if self.is_possible and self._latest is not None and self.now() < self._waited_for:
             self._waiting.append((call, on_reply))
             if len(self._waiting) >= MOST_CALLS:
@@ -93,18 +95,20 @@ class BatchedCalls:
 
     def now(self) -> float:
         """The time by the loop's clock."""
-        # To ask for the loop is a call of the system, for each message, up to Python 3.11.
+        # Up to Python 3.11 get_running_loop makes a system call, here for each message.
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         return self._loop.time()
 
     async def aclose(self) -> None:
-        """Give up what is under way, which is answered with code 6, as it may have arrived; and
-        what waits, which is answered with code 30."""
+        """Give up all calls.
+
+        Calls under way get code 6, as they may have arrived; waiting calls get code 30.
+        """
         while self._waiting:
             _, on_reply = self._waiting.popleft()
             on_reply(Reply(Code.INTERNAL))
-        await asyncio.sleep(0)  # a task that is cancelled before it began would answer nobody
+        await asyncio.sleep(0)  # a task that is cancelled before it began would give no reply
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -136,7 +140,7 @@ class BatchedCalls:
             self._send_next()
 
     def _send_next(self) -> None:
-        """Send what waits, as much of it as goes into one request."""
+        """Send the waiting calls, as many as go into one request."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -150,7 +154,7 @@ class BatchedCalls:
             self._set_timer()
 
     def _take(self) -> tuple[list[_Waiting], bytes, float]:
-        """The calls of the next request, its body, and the first one's deadline."""
+        """The calls of the next request, its body, and the earliest of their deadlines."""
         taken: list[_Waiting] = []
         written: list[str] = []
         size, deadline, now = 1, inf, self.now()
@@ -162,7 +166,7 @@ class BatchedCalls:
                 break
             self._waiting.popleft()
             if call.deadline <= now:
-                on_reply(Reply(Code.INTERNAL))  # nothing of it was written
+                on_reply(Reply(Code.INTERNAL))  # the call was never sent
             else:
                 taken.append((call, on_reply))
                 written.append(text)

@@ -1,4 +1,4 @@
-"""A Backend over HTTP: any server that speaks /sendsms/, ours or the original service."""
+"""Implements Backend over HTTP, by any server that speaks /sendsms/, ours or the original."""
 
 import asyncio
 import hashlib
@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-#: The largest reply that is read, in bytes; one takes some two hundred.
+#: The largest reply to read, in bytes; a reply takes some two hundred.
 _LONGEST_REPLY = 64 * 1024
-#: The largest page of messages, or of steps: our own have a million characters at most, each
-#: written as up to six bytes.
+#: The largest page of messages or of steps, in bytes: our own pages have at most a million
+#: characters, each of at most six bytes.
 _LONGEST_PAGE = 16 * 1024 * 1024
 _HEADERS = {
     "Accept": "application/json, text/xml;q=0.9",
@@ -45,7 +45,7 @@ _HEADER_SAFE = re.compile(r"[!-~]{1,255}")
 
 
 class NotTakenError(GatewayError):
-    """The server answered with a redirect or an error of HTTP's own: nothing was accepted."""
+    """The server answered 3xx or 4xx without a reply in the body: it accepted nothing."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP status {status}")
@@ -54,13 +54,13 @@ class NotTakenError(GatewayError):
 class HttpBackend(Backend):
     """Posts to the paths of another server and reads its answers, XML or JSON.
 
-    What may be said twice is repeated once when its connection fails: a message, which carries an
-    idempotency key, and what only reads.
+    When the connection fails, a request is repeated once if it may safely be carried out twice: a
+    message, which carries an idempotency key, and a request that only reads.
     """
 
     def __init__(self, url: str, *, timeout: float) -> None:
-        """`url` is the server's, with or without the path /sendsms/; ValueError for what is no
-        http or https URL. `timeout`: seconds until code 6, the repetition included.
+        """`url`: the server's, with or without the path /sendsms/; ValueError unless it is an http
+        or https URL. `timeout`: seconds until code 6, the repetition included.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -70,7 +70,7 @@ class HttpBackend(Backend):
         base = parts._replace(path=parts.path.rstrip("/").removesuffix("/sendsms"))
         self._client = Client(base, _HEADERS, connect_timeout=None)
         self._timeout = timeout
-        #: The latest deadline of calls that were written once, and cut, before they go alone.
+        #: The latest deadline of calls that go alone after a cut batch, which may have arrived.
         self._doubt = 0.0
         self._calls = BatchedCalls(self._alone, self._together)
 
@@ -79,7 +79,7 @@ class HttpBackend(Backend):
         self._calls.submit(self._call(submission), on_reply)
 
     def _call(self, submission: Submission) -> Call:
-        # Whatever the first one came to, the key keeps a second from sending again.
+        # Because of the key a repetition does not send the message twice.
         key = _header_safe(submission.idempotency_key)
         key = key or ID_KEY + new_id(now())
         return Call(submission, key, self._deadline())
@@ -96,7 +96,7 @@ class HttpBackend(Backend):
         return _of_both(reply, call.deadline <= self._doubt)
 
     async def _together(self, count: int, body: bytes, deadline: float) -> list[Reply | None]:
-        """The replies to the calls of a body; None for each when the server did not take it."""
+        """The replies to the calls of a body; None for each when the server refused the batch."""
 
         async def ask() -> list[Reply | None]:
             answer, cut = await self._post(
@@ -105,7 +105,7 @@ class HttpBackend(Backend):
             try:
                 return [_of_both(reply, cut) for reply in read_replies(answer, count)]
             except InvalidAnswerError:
-                # Until an answer says again that it is understood.
+                # No more batches until an answer has MEDIA_TYPE in its Accept-Post again.
                 self._calls.is_possible = False
                 if not _is_refusal(answer):
                     raise
@@ -166,8 +166,10 @@ class HttpBackend(Backend):
         repeat: bool = True,
         longest: int = _LONGEST_REPLY,
     ) -> _Result:
-        """What `read` makes of the answer; `failed` gets the reply when there is none. What must
-        not `repeat` writes."""
+        """The result that `read` finds in the answer; without an answer, the result of `failed`.
+
+        Without `repeat` the request writes, and is not repeated.
+        """
 
         async def ask() -> _Result:
             answer, _ = await self._post(path, _form(fields), {}, longest, repeat=repeat)
@@ -185,8 +187,8 @@ class HttpBackend(Backend):
         repeat: bool = True,
         media_type: str = FORM,
     ) -> tuple[Answer, bool]:
-        """The answer, and whether it is that to a repetition of what may have been done."""
-        # A kept connection may be about to close, and nobody could tell afterwards.
+        """The answer, and whether it answers a repetition of a request that may have arrived."""
+        # A kept connection may be about to close: a request on it may have an unknown outcome.
         post = partial(
             self._client.post, path, body, headers, longest, keep=repeat, media_type=media_type
         )
@@ -197,7 +199,7 @@ class HttpBackend(Backend):
                 raise
             log.info("backend asked again", extra={"error": type(error).__name__})
             first = error
-        # What is kept may be about to end like this one.
+        # The other kept connections may be about to end like this one.
         self._client.close()
         cut = isinstance(first, CutOffError)
         try:
@@ -208,7 +210,7 @@ class HttpBackend(Backend):
             raise
 
     def _deadline(self) -> float:
-        """When what begins now is to have ended, by the loop's clock."""
+        """The deadline of a call that begins now, by the loop's clock."""
         return self._calls.now() + self._timeout
 
     async def _in_time(
@@ -219,8 +221,11 @@ class HttpBackend(Backend):
         *,
         writes: bool,
     ) -> _Result:
-        """What the work comes to; `failed` gets the reply when it comes to nothing: code 30 when
-        nothing was done, and 6 when something that `writes` may have been."""
+        """The result of the work; after an error, the result of `failed` for the reply.
+
+        The reply has code 6 after a time-out, or where the outcome is unknown, and code 30 where
+        the server did nothing, or the request only reads.
+        """
         code = Code.TIMED_OUT if writes else Code.INTERNAL
         try:
             async with asyncio.timeout_at(deadline):
@@ -244,12 +249,12 @@ class HttpBackend(Backend):
 
 
 def _form(fields: Mapping[str, str]) -> bytes:
-    """Raises UnicodeEncodeError for what is no character."""
+    """The fields as a form; raises UnicodeEncodeError for half a surrogate pair."""
     return urlencode(fields).encode("ascii")
 
 
 def _is_refusal(answer: Answer) -> bool:
-    """Whether it refuses many calls as if they were one, so that none of them was accepted."""
+    """Whether an answer refuses a batch as if it were one call, so that no call was accepted."""
     if 300 <= answer.status < 500:
         return True
     try:
@@ -259,8 +264,11 @@ def _is_refusal(answer: Answer) -> bool:
 
 
 def _read(answer: Answer, read: Callable[[Answer], _Result], cut: bool = False) -> _Result:
-    """What `read` finds in an answer. NotTakenError when the answer's status says that nothing was
-    done, unless the first request was `cut` off: that one may have been carried out."""
+    """The result that `read` finds in an answer.
+
+    NotTakenError when by its status the server did nothing. If the first request was `cut` off,
+    InvalidAnswerError instead: the server may have carried out that one.
+    """
     try:
         return read(answer)
     except InvalidAnswerError:
@@ -270,8 +278,11 @@ def _read(answer: Answer, read: Callable[[Answer], _Result], cut: bool = False) 
 
 
 def _of_both(reply: Reply, cut: bool) -> Reply:
-    """The reply to a request and its repetition. Where the first was `cut`, an error of the second
-    does not say what became of the first."""
+    """The reply to a request and its repetition.
+
+    Where the first was `cut` off, code 30 becomes code 6: code 30 is about the repetition, and the
+    outcome of the first is unknown.
+    """
     return Reply(Code.TIMED_OUT) if cut and reply.error is Code.INTERNAL else reply
 
 
@@ -280,7 +291,7 @@ def _same(reply: Reply) -> Reply:
 
 
 def _moment(milliseconds: int) -> str:
-    """A time as the API takes it; what is none stays a number, which the API refuses."""
+    """A time as the API takes it; an impossible time stays a number, which the API refuses."""
     try:
         return iso(milliseconds)
     except OverflowError:
@@ -288,13 +299,13 @@ def _moment(milliseconds: int) -> str:
 
 
 def parameters(submission: Submission) -> dict[str, str]:
-    """What of a submission goes into a form."""
+    """The form fields of a submission."""
     form = {
         "recipients": submission.recipients,
         "message": submission.message,
         "apikey": submission.apikey,
     }
-    # A server that does not know them, such as the original one, is not told of what is empty.
+    # Leave out empty fields: the original service does not know these parameters.
     if submission.sender:
         form["sender"] = submission.sender
     if submission.reference:
@@ -303,7 +314,7 @@ def parameters(submission: Submission) -> dict[str, str]:
 
 
 def _header_safe(key: str) -> str:
-    """An idempotency key as a header may carry it; what it may not is hashed."""
+    """An idempotency key as a header may carry it; other keys are hashed."""
     if not key or _HEADER_SAFE.fullmatch(key):
         return key
     return "hash-" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,6 +1,6 @@
-"""A client of one server, on connections that it keeps: HTTP/1.1 (RFC 9112).
+"""Sends HTTP/1.1 requests (RFC 9112) to one server, on connections that it keeps.
 
-It does no more than that takes, in a fifth of the time of a client for everything.
+It does only what the gateway needs, in a fifth of the time of a general HTTP client.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from ..network.connecting import ConnectError, Host
 from ..network.errors import CERTIFICATE_REFUSED, CERTIFICATE_WANTED, Stage, Trouble, explain
 from .answers import Answer, InvalidAnswerError
 
-#: The most connections at a time; who comes then waits for one.
+#: The most connections at a time; further requests wait for one.
 MOST_CONNECTIONS = 100
-#: Seconds. Less than servers keep idle connections open, so that these are closed from here.
+#: Seconds; less than servers keep idle connections, so that this end closes them first.
 KEEP_IDLE = 30.0
 #: The longest head of an answer, in bytes.
 LONGEST_HEAD = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
 
-# What follows "HTTP/1.", without the empty line at its end.
+# The head of an answer after "HTTP/1.", without the empty line at the end.
 _HEAD = re.compile(
     rb"([01]) ([1-5][0-9]{2})(?: [^\r\n\0]*+)?"
     rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\r\n\0]*+)*)"
 )
-# What a path and a header of a request may hold: nothing that begins another line.
+# Valid paths and headers of a request: no character in them begins another line.
 _PATH = re.compile(r"[!-~]+")
 _FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: [\t -~]*+\r\n)*+")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -38,7 +38,7 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*+(?:;.*)?", re.DOTALL)
 
 
 class UnreachedError(GatewayError):
-    """There is no connection: nothing was written."""
+    """The server cannot be reached: nothing was written."""
 
     def __init__(self, trouble: Trouble) -> None:
         super().__init__(str(trouble))
@@ -50,7 +50,7 @@ class UnwritableError(GatewayError):
 
 
 class CutOffError(GatewayError):
-    """The connection ended before its answer did: nobody knows what became of the request."""
+    """The connection ended before the answer did: the outcome of the request is unknown."""
 
 
 class Client:
@@ -65,11 +65,12 @@ class Client:
         tls: ssl.SSLContext | None = None,
         tls_name: str = "",
     ) -> None:
-        """`url` is http or https, and its path goes before each; `headers` are sent each time.
+        """`url`: http or https; its path begins the path of each request. `headers`: for each
+        request.
 
-        `connect_timeout`: the seconds that opening a connection may take. `tls`, `tls_name`: what
-        https is spoken with, and the name in the server's certificate, where they are not as
-        usual. UnicodeError for a name that no host has.
+        `connect_timeout`: the seconds that opening a connection may take. `tls`, `tls_name`: the
+        TLS context, and the name in the server's certificate, where they are not the usual ones.
+        UnicodeError for an impossible host name.
         """
         assert url.hostname is not None
         is_tls = url.scheme == "https"
@@ -85,7 +86,7 @@ class Client:
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._connect_timeout = connect_timeout
         self._room = asyncio.Semaphore(MOST_CONNECTIONS)
-        #: Those that are idle, the one used last at the end.
+        #: The idle connections; the one used last is at the end.
         self._idle: list[_Connection] = []
 
     async def post(
@@ -112,11 +113,11 @@ class Client:
         *,
         keep: bool,
     ) -> Answer:
-        """The answer to a request; its body is no longer than `longest`, in bytes.
+        """The answer to a request; the answer's body has at most `longest` bytes.
 
-        `path` goes behind the client's own, as it is. Unless the request may `keep` the connection
-        this is a new one and closed afterwards. Raises UnwritableError, UnreachedError,
-        CutOffError, and InvalidAnswerError for what is no HTTP; it waits as long as it takes.
+        `path` is appended unchanged to the client's own. Without `keep` the request gets a new
+        connection, which is closed afterwards. Raises UnwritableError, UnreachedError, CutOffError,
+        and InvalidAnswerError for an answer that is no HTTP. There is no time-out for the answer.
         """
         more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         is_one_each = more.count("\n") == len(headers)
@@ -133,7 +134,7 @@ class Client:
             try:
                 answer = await connection.ask(request, longest)
             except BaseException:
-                # Also when the caller gives up: the answer to come is nobody's.
+                # Also when the caller gives up: no other request may get the answer to this one.
                 connection.close()
                 raise
             if keep and connection.is_free():
@@ -167,28 +168,28 @@ class Client:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: a request, its answer, and the next."""
+    """One connection, for one request after the other."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        #: What came and was not read yet.
+        #: Bytes that came and were not read yet.
         self._data = bytearray()
-        #: Done when more has come, or nothing will.
+        #: Done when more bytes have come, or the connection has ended.
         self._waiting: asyncio.Future[None] | None = None
         self._is_asked = False
         self._is_heard = False
         self._goes_on = True
-        #: Why the server let us in no further than to TLS.
+        #: Why the server refused us after the TLS handshake.
         self._refusal: Trouble | None = None
         self._idle_since = 0.0
 
     def is_free(self) -> bool:
-        """Whether it can be asked; what came that nobody asked for is no answer to what follows."""
+        """Whether the connection can carry a request; not after bytes that no request asked for."""
         return self._goes_on and self._transport is not None and not self._data
 
     def idle(self) -> float:
-        """For how many seconds nothing was asked."""
+        """Seconds since the last answer."""
         return self._loop.time() - self._idle_since
 
     def close(self) -> None:
@@ -203,7 +204,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(request)
         status, fields = await self._head()
         while status < 200:
-            # Section 15.2 of RFC 9110: others may come before the answer.
+            # Interim answers may come before the final one (RFC 9110, section 15.2).
             status, fields = await self._head()
         retry_after = fields["retry-after"].decode("latin-1") if "retry-after" in fields else None
         body = await self._body(status, fields, longest)
@@ -213,7 +214,7 @@ class _Connection(asyncio.Protocol):
 
     async def _head(self) -> tuple[int, Mapping[str, bytes]]:
         """The status and the fields of an answer."""
-        # At once, for who is no HTTP server may be waiting for us now.
+        # Check these bytes first: a server of another protocol may send no more, and wait for us.
         if await self._exactly(7) != b"HTTP/1.":
             raise InvalidAnswerError("it is no HTTP")
         head = _HEAD.fullmatch(await self._until(b"\r\n\r\n"))
@@ -268,7 +269,7 @@ class _Connection(asyncio.Protocol):
         return await self._exactly(_within(len(self._data), longest))
 
     async def _until(self, end: bytes) -> bytes:
-        """What comes before the next `end`, which is read, too."""
+        """The bytes before the next `end`; reads past `end`."""
         while (length := self._data.find(end)) < 0:
             if len(self._data) > LONGEST_HEAD:
                 raise InvalidAnswerError("it is no HTTP")
@@ -276,7 +277,7 @@ class _Connection(asyncio.Protocol):
         return (await self._exactly(length + len(end)))[:length]
 
     async def _exactly(self, length: int) -> bytes:
-        """So many bytes."""
+        """The next `length` bytes."""
         while len(self._data) < length:
             await self._more()
         found = bytes(self._data[:length])
@@ -296,7 +297,7 @@ class _Connection(asyncio.Protocol):
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    # What the event loop calls.
+    # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -312,8 +313,8 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         if isinstance(error, ssl.SSLError) and not self._is_heard:
-            # In TLS 1.3 a server looks at our certificate when the handshake is over for us, and
-            # at what we have written only when it likes that (RFC 8446, section 4.4.4).
+            # In TLS 1.3 a server checks our certificate when the handshake is over for us, and
+            # reads our request only if it accepts the certificate (RFC 8446, section 4.4.4).
             trouble = explain(error, Stage.TLS)
             if trouble in (CERTIFICATE_WANTED, CERTIFICATE_REFUSED):
                 self._refusal = trouble
