@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     Column,
     Connection,
+    LargeBinary,
     Table,
     Text,
     case,
@@ -139,7 +140,7 @@ _prefix_length = len("~12345678~")
 
 
 def _is_binary(each: Encrypted) -> bool:
-    return each.column.type.python_type is bytes
+    return isinstance(each.column.type, LargeBinary)
 
 
 def _begin(each: Encrypted, name: str) -> str | bytes:

@@ -83,7 +83,8 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
         "web": Rights(
             "*",
             insert=_NEW_DELIVERY,
-            update="recipient binding route parts state due_at expires_at attempts possible_duplicate",
+            update="recipient binding route parts state due_at expires_at attempts "
+            "possible_duplicate",
         ),
         "worker": Rights("*", update="* - id message_id parts expires_at"),
         "mail": Rights(insert=_NEW_DELIVERY),

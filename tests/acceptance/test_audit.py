@@ -13,6 +13,7 @@ from support.accounts import create
 from support.pages import Browser, send
 from support.running import Running, get_json, serve, wait_for
 
+from sms_gateway.callers import Caller
 from sms_gateway.store import Store, accounts, audit
 from sms_gateway.store.audit import Action
 
@@ -55,7 +56,7 @@ def test_who_did_what_is_told_and_nothing_secret(gateway: Running) -> None:
     browser.post(f"/account/message/{id}")
     wait_for(lambda: "failed" in gateway.run("message", "show", id), 60)
     browser.post("/account/delete", sure="yes", what="all")
-    new = re.search("[0-9a-f]{40}", browser.post("/account/key")[1])
+    new = re.search("[0-9a-f]{40}", browser.post("/account/key", old="now")[1])
     assert new is not None
     gateway.run("forget", NUMBER, "--yes")
     wait_for(lambda: "session.refuse" in actions(gateway), 30)
@@ -113,7 +114,9 @@ def test_the_owner_sees_their_part_page_by_page(gateway: Running, database: str)
     with store.write() as connection:
         mine = accounts.by_name(connection, "mine")
         for at in range(26):
-            audit.record(connection, Action.KEY_DISABLE, mine, {"number": "…123"}, now=at)
+            audit.record(
+                connection, Action.KEY_DISABLE, mine, {"number": "…123"}, now=at, caller=Caller()
+            )
     first = browser.get("/account/activity")[1]
     assert first.count("<tr>") == 26
     assert "number=…123" in first

@@ -72,7 +72,7 @@ def _from_tables() -> Iterator[str | tuple[str, str]]:
     yield reasons.ADVISED
     yield from audit.WORDS.values()
     yield from account.FACES.values()
-    yield from (free_key.NO_ADDRESS, free_key.TOO_OFTEN, account.TOO_MANY)
+    yield from (free_key.NO_ADDRESS, free_key.TOO_OFTEN, account.TOO_MANY, account.REPLACED)
     # The titles of the page that says what is wrong; what it says is among the reasons.
     yield from (*site.TITLES.values(), site.ERROR)
     yield from (sample.needs for sample in developer.SAMPLES if sample.needs)
