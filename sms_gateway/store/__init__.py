@@ -1,4 +1,4 @@
-"""What is kept: tables, one statement per function, group commit and migrations."""
+"""Stores everything in the database: tables, statements, group commit and migrations."""
 
 from .engine import Store, database_file, database_url
 from .group_commit import GroupCommit, QueueFullError

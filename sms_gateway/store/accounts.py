@@ -1,4 +1,4 @@
-"""Statements about accounts."""
+"""Reads and writes accounts and their keys."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -42,7 +42,7 @@ _OF_ACCOUNT = (
     account.c.version,
     account.c.created_at,
 )
-# A deleted account is nobody's: whatever looks for accounts passes over it.
+# Statements never find a deleted account.
 _COLUMNS = select(*_OF_ACCOUNT).where(account.c.deleted_at.is_(None))
 
 
@@ -86,7 +86,7 @@ def _caps(row: Any) -> tuple[Cap, ...] | None:
         )
         if parts is not None
     )
-    # What is counted for a free key depends on the settings.
+    # A free key without caps of its own has those of the settings.
     return caps if caps or row.free else None
 
 
@@ -104,7 +104,7 @@ def _options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _set(column: str | None) -> frozenset[str] | None:
-    """A list as it is stored; an empty one is nobody, none is no list."""
+    """A stored list. An empty list allows nobody; None means that there is no list."""
     if column is None:
         return None
     return frozenset(column.split(",")) if column else frozenset()
@@ -154,7 +154,7 @@ def by_name(connection: Connection, name: str) -> Account | None:
 
 
 def has_subaddress(connection: Connection, address: str) -> bool:
-    """Whether an account is named by a mail address, or by one with more after a plus sign."""
+    """Whether an account is named by a mail address, or by a subaddress of it (`local+more@…`)."""
     local, _, domain = address.rpartition("@")
     beginning, end = _literal(f"{local}+"), _literal(f"@{domain}")
     named = or_(account.c.name == address, account.c.name.like(f"{beginning}%{end}", escape="\\"))
@@ -162,7 +162,7 @@ def has_subaddress(connection: Connection, address: str) -> bool:
 
 
 def _literal(text: str) -> str:
-    """A text as LIKE matches it alone."""
+    """A text, escaped so that LIKE matches only this text."""
     return re.sub(r"([\\%_])", r"\\\1", text)
 
 
@@ -172,7 +172,7 @@ def by_id(connection: Connection, id: int) -> Account | None:
 
 
 def by_key(connection: Connection, key_hash: bytes, now: int) -> Account | None:
-    """The account of its key, or of one that is valid still although there is a newer one."""
+    """The account of a key: its current one, or an older one that is still valid."""
     row = connection.execute(_BY_KEY, {"key_hash": key_hash, "now": now}).one_or_none()
     return None if row is None else _account(row, row.valid_until)
 
@@ -182,7 +182,7 @@ def by_mail_address(connection: Connection, local_part: str) -> Account | None:
     return None if row is None else _account(row)
 
 
-# One statement for both kinds of keys: two seeks in indexes, which find one row or none.
+# One statement reads current and old keys: two index seeks, which find one row or none.
 _HOLDERS = (
     select(account.c.id.label("holder"), null().label("valid_until"))
     .where(account.c.key_hash == bindparam("key_hash"))
@@ -203,8 +203,8 @@ _BY_KEY = (
 def rotate(connection: Connection, name: str, *, now: int, valid_until: int) -> str | None:
     """Give an account a new key, which is returned; None when there is no account of that name.
 
-    The key before is valid until a time (Unix milliseconds), older ones not beyond it. All who are
-    signed in with one of them are signed out.
+    The previous key stays valid until a time (Unix milliseconds), older keys no longer than that.
+    All sessions of the account end.
     """
     key = new_key()
     # The account first, in the order in which accepting locks.
@@ -235,8 +235,7 @@ def rotate(connection: Connection, name: str, *, now: int, valid_until: int) -> 
 
 
 def old_keys(connection: Connection, now: int) -> dict[int, list[OldKey]]:
-    """The keys that are valid still although there is a newer one, by account, the last to end
-    first."""
+    """The older keys that are still valid, by account; the key that expires last comes first."""
     found: dict[int, list[OldKey]] = {}
     for row in connection.execute(
         select(old_key).where(old_key.c.valid_until > now).order_by(old_key.c.valid_until.desc())
@@ -246,14 +245,14 @@ def old_keys(connection: Connection, now: int) -> dict[int, list[OldKey]]:
 
 
 _CURRENT = "SELECT id, version, next_free FROM account WHERE id IN (...)"
-# In the order of their ids, so that two processes never wait for each other in a ring.
+# Locks are taken in the order of the ids, so that two processes never deadlock.
 _CURRENT_LOCKED = _CURRENT + " ORDER BY id FOR UPDATE"
 
 
 def current(
     connection: Connection, ids: Collection[int], *, lock: bool
 ) -> dict[int, tuple[int, int]]:
-    """Version and limiter state of accounts; locked until the transaction ends if so asked."""
+    """Version and limiter state of accounts; `lock`: locked until the transaction ends."""
     # SQLite has one writer, so no row lock is needed.
     statement = _CURRENT_LOCKED if lock and connection.dialect.name != "sqlite" else _CURRENT
     rows = run(connection, with_marks(statement, len(ids)), tuple(ids))

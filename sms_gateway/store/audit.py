@@ -1,7 +1,7 @@
-"""The audit trail: who did what when. Rows are added, in the transaction of what they tell of, and
-never changed; triggers of the database see to that (migration 0008).
+"""Writes and reads the audit trail: who did what when.
 
-No text, key, secret or whole number stands in it.
+Each row is added in the transaction of the action that it records. Rows are never changed: triggers
+of the database refuse that (migration 0008). No row has a text, a key, a secret or a whole number.
 """
 
 import json
@@ -20,7 +20,7 @@ from .tables import audit, audit_retention
 
 
 class Action(StrEnum):
-    """What can stand in the trail; WORDS has each in words."""
+    """The actions that the trail records; WORDS describes each for people."""
 
     KEY_CREATE = "key.create"
     KEY_CHANGE = "key.change"
@@ -88,11 +88,11 @@ def record(
     now: int,
     caller: Caller | None = None,
 ) -> None:
-    """Add to the trail what is being done in this transaction, and who does it.
+    """Record the action of this transaction, and its caller.
 
-    `account` is whom it concerns, if it concerns one; `now` is in Unix milliseconds. Facts that are
-    None are left out; a number among them is to be `masked`. The caller is the current one unless
-    another is named.
+    `account`: the account that the action concerns, if any. `now`: Unix milliseconds. Facts that
+    are None are left out. Mask numbers among the facts (`masked`). `caller`: default the current
+    one.
     """
     caller = caller or callers.current()
     told = {name: _told(value) for name, value in facts.items() if value is not None}
@@ -119,7 +119,7 @@ def _told(value: object) -> object:
 
 
 def masked(number: str) -> str:
-    """A number that nobody can call: its last digits, at most a third of them."""
+    """The last digits of a number: three, or a third of it if that is less."""
     digits = number.removeprefix("+")
     return "…" + digits[len(digits) - min(3, len(digits) // 3) :]
 
@@ -131,20 +131,20 @@ class Entry:
     id: int
     #: Unix milliseconds.
     at: int
-    #: An `Action` by its value, or one that a later version knew.
+    #: The value of an `Action`, or of one that only a later version has.
     action: str
     face: Face
-    #: Who ran the command: user and host; empty for other faces.
+    #: The user and host that ran the command; empty for other faces.
     operator: str
-    #: Where the request came from; empty where that is not known.
+    #: The network that the request came from; empty when unknown.
     network: str
-    #: The name of the account that it concerns; empty for none.
+    #: The name of the account that the action concerns; empty for none.
     account: str
     facts: dict[str, Any]
 
     @property
     def words(self) -> str:
-        """What was done, in words."""
+        """The action, described for people."""
         return WORDS[Action(self.action)] if self.action in _KNOWN else self.action
 
 
@@ -152,7 +152,7 @@ _KNOWN = frozenset(Action)
 
 
 def page(connection: Connection, account_id: int, *, before: int, most: int) -> Sequence[Entry]:
-    """What concerns an account, newest first, before the entry with this id."""
+    """The entries about an account that are older than the entry `before`, newest first."""
     rows = connection.execute(
         select(audit)
         .where(audit.c.account_id == account_id, audit.c.id < before)
@@ -165,8 +165,10 @@ def page(connection: Connection, account_id: int, *, before: int, most: int) -> 
 def listed(
     connection: Connection, *, since: int, name: str | None = None, after: int = 0, most: int
 ) -> Sequence[Entry]:
-    """Entries since a time (Unix milliseconds), oldest first, of one account or all; go on `after`
-    the id of the last."""
+    """Entries since a time (Unix milliseconds), of one account or all, oldest first.
+
+    `after`: the id after which to go on.
+    """
     chosen: list[ColumnElement[bool]] = [audit.c.at >= since, audit.c.id > after]
     if name is not None:
         chosen.append(audit.c.account == name)
@@ -188,14 +190,14 @@ def _entry(row: Any) -> Entry:
 
 
 def prune(connection: Connection, *, before: int, now: int) -> int:
-    """Remove entries from before a time (Unix milliseconds); how many they were.
+    """Remove the oldest entries from before a time (Unix milliseconds); returns how many.
 
-    At most AT_ONCE of the oldest: call again until it is 0. That entries were removed is one.
+    A call removes at most AT_ONCE: call again until it returns 0. The removal itself is recorded.
     """
     oldest = select(audit.c.id).where(audit.c.at < before).order_by(audit.c.at).limit(AT_ONCE)
     ids = list(connection.execute(oldest).scalars())
     if ids:
-        # The triggers let go what is older than this, and nothing else.
+        # The triggers allow only entries older than this to be deleted.
         connection.execute(insert(audit_retention).values(before=before))
         connection.execute(delete(audit).where(audit.c.id.in_(ids)))
         connection.execute(delete(audit_retention))

@@ -1,7 +1,7 @@
-"""Statements that run often, by the database's own driver, and many rows in one of them.
+"""Runs frequent statements by the database's own driver, and inserts many rows with one statement.
 
-SQLAlchemy's layers cost more for each execution than SQLite does for a small batch. It opens the
-connections and begins and ends the transactions all the same. For PostgreSQL, see `pipeline`.
+SQLAlchemy's layers cost more for each execution than SQLite does for a small batch. SQLAlchemy
+still opens the connections and begins and ends the transactions. For PostgreSQL, see `pipeline`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,15 +15,15 @@ Columns = tuple[str, ...]
 #: Columns that have the same value in all rows, with that value in SQL.
 Same = tuple[tuple[str, str], ...]
 
-#: The most rows of one VALUES: each number of rows is a statement of its own, which SQLite's driver
-#: keeps prepared.
+#: The most rows of one VALUES. Each number of rows makes a statement of its own, which SQLite's
+#: driver keeps prepared.
 _MOST_ROWS = 32
 
 
 def run(connection: Connection, statement: str, parameters: Sequence[Any]) -> Iterable[Any]:
-    """Execute a statement with a `?` for each parameter; its rows, as the driver has them.
+    """Execute a statement with a `?` for each parameter; returns the rows of the driver.
 
-    Errors are the driver's own too (see `Store.unavailable`).
+    Raises the driver's own errors (see `Store.unavailable`).
     """
     if not connection.in_transaction():
         connection.begin()
@@ -38,7 +38,7 @@ def run(connection: Connection, statement: str, parameters: Sequence[Any]) -> It
 def later(connection: Connection, statement: str, parameters: Sequence[Any]) -> None:
     """Execute a statement without rows, at the latest when the transaction is committed.
 
-    Nothing else in the transaction may depend on it. To PostgreSQL it goes with the COMMIT.
+    Nothing else in the transaction may depend on it. PostgreSQL gets it together with COMMIT.
     """
     pipeline = connection.info.get("pipeline")
     if pipeline is None:
@@ -49,7 +49,7 @@ def later(connection: Connection, statement: str, parameters: Sequence[Any]) -> 
 
 @lru_cache(maxsize=512)
 def with_marks(statement: str, count: int, mark: str = "?") -> str:
-    """A statement with so many marks in the place of its `...`."""
+    """A statement with `count` marks in the place of its `...`."""
     return statement.replace("...", ", ".join([mark] * count))
 
 

@@ -1,9 +1,9 @@
-"""Statements about counted parts: how many were accepted in a window, and which caps were reached.
+"""Counts the accepted parts in each window, and records which caps were reached.
 
-A counter is held (inserted or locked) before it is judged, and written in the same transaction as
-the messages that it counts. So it is exact across processes and hosts: whoever else needs it waits
-for the end of the transaction. Windows are those of the database's clock; SQLite has that of its
-machine.
+A transaction holds a counter (inserts or locks it) before it compares it with a cap, and writes it
+together with the messages that it counts. Other transactions wait for the counter until then, so it
+is exact across processes and hosts. Windows follow the clock of the database, for SQLite the clock
+of its machine.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,26 +16,26 @@ from .bulk import later
 from .bulk_rows import BulkRows
 from .tables import account, cap_trip, counter
 
-#: What a counter is known by, but for its window: its scope and its period.
+#: The key of a counter without its window: scope and period.
 Name = tuple[str, Period]
 
 
 class Counted(NamedTuple):
-    """A counter in its present window."""
+    """The value of a counter in its present window."""
 
     #: When the window began, Unix milliseconds.
     start: int
     parts: int
 
 
-# In the order of their names, so that two processes never wait for each other in a ring.
+# Locks are taken in the order of the names, so that two processes never deadlock.
 _HOLD = """
     INSERT INTO counter AS old (scope, period, start, parts) SELECT scope, period, {start}, 0
     FROM given WHERE true ORDER BY scope, period
     ON CONFLICT (scope, period, start) DO UPDATE SET parts = old.parts
     RETURNING scope, period, start, parts
 """
-# now() is the time at which the transaction began: one time for all that it counts.
+# now() is when the transaction began: one time for everything that it counts.
 _NOW = "(extract(epoch FROM date_trunc(period, now() AT TIME ZONE 'UTC')) * 1000)::bigint"
 _HOLD_IN_POSTGRESQL = BulkRows(_HOLD.format(start=_NOW), scope="text", period="text")
 _HOLD_IN_SQLITE = BulkRows(_HOLD.format(start="start"), scope="text", period="text", start="bigint")
@@ -44,8 +44,8 @@ _HOLD_IN_SQLITE = BulkRows(_HOLD.format(start="start"), scope="text", period="te
 def hold(connection: Connection, names: Collection[Name], now: int) -> dict[Name, Counted]:
     """The present counters of these names, locked until the transaction ends.
 
-    One that is not there is made with no parts; `let_go` removes it unless something is added.
-    `now` (Unix milliseconds) counts where the database has no clock of its own.
+    A missing counter is inserted with 0 parts; `add` deletes it again if it stays at 0.
+    `now` (Unix milliseconds) is used for SQLite, which has no clock of its own.
     """
     if connection.dialect.name == "sqlite":
         starting = [(scope, period.value, period.start(now)) for scope, period in names]
@@ -79,7 +79,7 @@ _LET_GO = BulkRows(
 
 
 def add(connection: Connection, held: Mapping[Name, Counted], parts: Mapping[Name, int]) -> None:
-    """Add parts to held counters, and let go of those that are none without."""
+    """Add parts to held counters, and delete the counters that are still 0."""
     added = [
         (scope, period.value, held[scope, period].start, more)
         for (scope, period), more in sorted(parts.items())
@@ -119,7 +119,7 @@ _TRIP = BulkRows(
 class Trip(NamedTuple):
     """Refusals by a cap in one window."""
 
-    #: What the cap allows.
+    #: The parts that the cap allows.
     parts: int
     #: The account of the first refusal.
     account_id: int
@@ -130,7 +130,7 @@ class Trip(NamedTuple):
 def trip(
     connection: Connection, held: Mapping[Name, Counted], trips: Mapping[Name, Trip], now: int
 ) -> None:
-    """Count refusals of submissions by held counters. The first of a window is to be told."""
+    """Count submissions that caps refused. The first in a window makes a notice to the operator."""
     rows = [
         (scope, period.value, held[scope, period].start, *each, now)
         for (scope, period), each in trips.items()
@@ -140,7 +140,7 @@ def trip(
 
 
 def clock(connection: Connection, now: int) -> int:
-    """The time by which windows are counted, Unix milliseconds: the database's, or `now`."""
+    """The clock that windows follow, Unix milliseconds: PostgreSQL's, or `now` for SQLite."""
     if connection.dialect.name == "sqlite":
         return now
     asked = text("SELECT (extract(epoch FROM now()) * 1000)::bigint")
@@ -148,7 +148,7 @@ def clock(connection: Connection, now: int) -> int:
 
 
 def present(connection: Connection, names: Collection[Name], now: int) -> dict[Name, Counted]:
-    """The present counters of these names as they are at the moment, not locked."""
+    """The present counters of these names, not locked."""
     now = clock(connection, now)
     starts = {(scope, period): period.start(now) for scope, period in names}
     scopes = {scope for scope, _ in names}
@@ -167,10 +167,10 @@ def used(
 
 
 def listed(connection: Connection, now: int, *, every: bool) -> Sequence[Any]:
-    """The counters of the present windows that have parts: scope, period, start, parts, and the
-    refusals that there were; with the names of accounts.
+    """The counters of the present windows: scope, period, start, parts, and refusals.
 
-    Those of numbers, ranges and networks are many: they come if a cap was reached, or with `every`.
+    There are many counters of numbers, ranges and networks: they are listed only if a cap was
+    reached, or with `every`.
     """
     now = clock(connection, now)
     present = or_(
@@ -209,7 +209,7 @@ def listed(connection: Connection, now: int, *, every: bool) -> Sequence[Any]:
 
 
 def lift(connection: Connection, scopes: Collection[str], now: int) -> int:
-    """Count these scopes anew from now on; returns how many parts were counted until now."""
+    """Set the present counters of these scopes to 0; returns how many counters that were."""
     moment = clock(connection, now)
     current = [
         and_(counter.c.period == p.value, counter.c.start == p.start(moment)) for p in Period
@@ -230,7 +230,7 @@ def lift(connection: Connection, scopes: Collection[str], now: int) -> int:
 
 
 def refusals(connection: Connection) -> dict[Counts, tuple[int, int]]:
-    """How many submissions and parts each kind of cap has refused since the beginning."""
+    """How many submissions and parts each kind of cap has ever refused."""
     rows = connection.execute(
         select(
             cap_trip.c.scope,
@@ -247,15 +247,15 @@ def refusals(connection: Connection) -> dict[Counts, tuple[int, int]]:
 
 
 class Due(NamedTuple):
-    """A cap that was reached, and of which the operator is to be told."""
+    """A reached cap of which the operator is to be notified."""
 
     scope: str
     period: Period
     start: int
     parts: int
-    #: The name of the key whose submission was refused first; empty when it is there no more.
+    #: The name of the key whose submission was refused first; empty when the key was deleted.
     key: str
-    #: The key's own name where the cap is that of a key.
+    #: The name of the key when the cap is a key's own; else empty.
     name: str
     refusals: int
     refused_parts: int
@@ -271,13 +271,13 @@ _DUE = (
 
 
 def is_any_due(connection: Connection, now: int) -> bool:
-    """Whether the operator is to be told of something."""
+    """Whether the operator is to be notified of a reached cap."""
     found = select(cap_trip.c.scope).where(cap_trip.c.due_at <= now).limit(1)
     return connection.execute(found).first() is not None
 
 
 def claim(connection: Connection, *, now: int, lease: int, most: int) -> list[Due]:
-    """Take trips that are due; after `lease` milliseconds others may."""
+    """Claim due trips for `lease` milliseconds; afterwards others may claim them."""
     rows = connection.execute(
         _DUE.where(cap_trip.c.due_at <= now)
         .order_by(cap_trip.c.due_at)
@@ -304,7 +304,7 @@ def claim(connection: Connection, *, now: int, lease: int, most: int) -> list[Du
 
 
 def told(connection: Connection, due: Due, *, failure: str, again_at: int | None) -> None:
-    """What became of telling the operator; without `again_at` it is not told again."""
+    """Record the result of a notice to the operator; it is retried at `again_at`, unless None."""
     connection.execute(_one(due).values(failure=failure, due_at=again_at))
 
 
@@ -316,8 +316,8 @@ def _one(which: Any) -> Any:
     )
 
 
-# How long counters and trips are kept after the beginning of their window, milliseconds. Those of
-# minutes and hours have numbers in them, which are to be gone with the history.
+# How long counters and trips are kept after their window began, milliseconds. The scopes of minutes
+# and hours contain phone numbers, which must be gone when the history is erased.
 _HOUR = 3_600_000
 _KEPT = {
     Period.MINUTE: 2 * _HOUR,
@@ -328,7 +328,7 @@ _KEPT = {
 
 
 def sweep(connection: Connection, now: int) -> int:
-    """Delete what has long been over, and keep the sums of its refusals; returns how many rows."""
+    """Delete counters and trips of old windows, but keep the sums of refusals; returns the rows."""
     moment = clock(connection, now)
     gone = 0
     for period, kept in _KEPT.items():
@@ -341,7 +341,7 @@ def sweep(connection: Connection, now: int) -> int:
             .where(
                 cap_trip.c.period == period.value,
                 cap_trip.c.start < old,
-                # That of the sums is 0.
+                # The row of the sums has the start 0.
                 cap_trip.c.start > 0,
                 cap_trip.c.due_at.is_(None),
             )
@@ -371,7 +371,7 @@ _SUM = text(
 
 
 def forget(connection: Connection, number: str) -> None:
-    """Delete what is counted for a number (E.164 with its plus sign)."""
+    """Delete the counters and trips of a number (E.164 with its plus sign)."""
     scopes = [f"{word} {number}" for word in (Counts.NUMBER, Counts.FREE_NUMBER)]
     connection.execute(delete(counter).where(counter.c.scope.in_(scopes)))
     connection.execute(delete(cap_trip).where(cap_trip.c.scope.in_(scopes)))

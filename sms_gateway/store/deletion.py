@@ -1,8 +1,9 @@
-"""Statements by which an account is deleted, with its key, its addresses and its history.
+"""Deletes accounts, with their keys, addresses and history.
 
-`close` makes it nobody's in one transaction. `Deletion` then erases what it sent and received, in
-steps of at most `erase.AT_ONCE` rows each, so that others can write between them. Rows of messages
-stay, without text and number: a worker or a late receipt may still write about them.
+`close` ends the use of the account in one transaction. `Deletion` then erases the messages that it
+sent and received, in steps of at most `erase.AT_ONCE` rows, so that others can write in between.
+The rows of messages stay, without text and number, for a worker or a late receipt that writes about
+them.
 """
 
 import secrets
@@ -30,26 +31,26 @@ from .tables import (
     stop,
 )
 
-#: Why what waited for the owner of a deleted account is not sent.
+#: The reason in the journal when a queued message of a deleted account is not sent.
 DELETED = "the key is deleted"
-#: What a deleted account is called; no key can be called so.
+#: The beginning of the name of a deleted account; no key can have such a name.
 NAMELESS = "\x7f"
-# For so long after it was closed an account is looked at again. Who had read it before may have
-# written a message afterwards. Milliseconds.
+# For how long a closed account is checked for new messages, milliseconds. A process that had read
+# the account before may still have accepted one.
 _LOOKED_AT = 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
-    """How much an account has."""
+    """How many messages, events and so on an account has."""
 
     #: Messages sent that are not erased yet.
     sent: int
-    #: Of their deliveries: those that wait, and those that a worker is handing to a carrier.
+    #: The deliveries of these that are queued, and that a worker is handing to a carrier.
     waiting: int
     submitting: int
     received: int
-    #: What its callback has not taken yet.
+    #: The events that its callback has not accepted yet.
     events: int
     sessions: int
     #: Recipients who have asked it to stop.
@@ -59,7 +60,7 @@ class Holdings:
 
 
 def holdings(connection: Connection, account_id: int) -> Holdings:
-    """What goes with an account. A million messages take about a second to count."""
+    """What deleting an account would delete. Counting takes about 1 s for a million messages."""
 
     def count(table: Table) -> int:
         counting = select(func.count()).select_from(table).where(table.c.account_id == account_id)
@@ -95,10 +96,10 @@ def _pending(connection: Connection, account_id: int) -> dict[str, int]:
 
 
 def close(connection: Connection, name: str, now: int) -> int | None:
-    """Make an account nobody's; its id, also when that was begun before. None when there is none.
+    """End the use of an account; returns its id, also when it was closed before, or None.
 
-    Its key, the keys before, its mail address, numbers, sessions, callback and its request for a
-    free key end with the transaction. Its name is taken until all of its history is erased.
+    The transaction deletes its keys, mail address, numbers, sessions, callback and its request for
+    a free key. Its name stays taken until all of its history is erased.
     """
     # The account first, in the order in which accepting locks.
     row = connection.execute(
@@ -111,7 +112,7 @@ def close(connection: Connection, name: str, now: int) -> int | None:
         update(account)
         .where(account.c.id == id)
         .values(
-            # Of no key: a digest comes out as these 256 random bits as often as a key is guessed.
+            # Random: no key has this digest.
             key_hash=secrets.token_bytes(32),
             key_hint="",
             enabled=False,
@@ -143,13 +144,13 @@ def close(connection: Connection, name: str, now: int) -> int | None:
 
 
 def is_closed(connection: Connection, name: str) -> bool:
-    """Whether an account of this name is deleted, and has a history still."""
+    """Whether an account of this name is closed, and its history not all erased."""
     closed = select(account.c.id).where(account.c.name == name, account.c.deleted_at.is_not(None))
     return connection.execute(closed).first() is not None
 
 
 def unfinished(connection: Connection, now: int) -> list[int]:
-    """The closed accounts that may have a history still."""
+    """The closed accounts whose history may not be all erased."""
     rows = connection.execute(
         select(account.c.id)
         .where(account.c.deleted_at.is_not(None))
@@ -159,19 +160,19 @@ def unfinished(connection: Connection, now: int) -> list[int]:
 
 
 class Deletion:
-    """Erases the history of a closed account. It may be ended at any step, and begun anew."""
+    """Erases the history of a closed account. It can be stopped after any step and begun anew."""
 
     def __init__(self, account_id: int) -> None:
         self._id = account_id
-        #: Messages erased, and of their deliveries those that waited and are not sent.
+        #: Messages erased, and their queued deliveries, which are not sent.
         self.sent = 0
         self.cancelled = 0
         self.received = 0
-        #: Deliveries that a worker is handing to a carrier: their messages stay for the next time.
+        #: Deliveries that a worker is handing to a carrier: the next run erases their messages.
         self.submitting = 0
 
     def steps(self, now: int) -> Iterator[Callable[[Connection], None]]:
-        """What is to be done, each in a transaction of its own."""
+        """The steps; run each in a transaction of its own."""
         self.submitting = 0
         yield from self._repeat(lambda c: self._delete_some(c, event, event.c.id))
         self._last = ""
@@ -181,7 +182,7 @@ class Deletion:
         yield self._finish
 
     def _repeat(self, step: Callable[[Connection], bool]) -> Iterator[Callable[[Connection], None]]:
-        """A step, until it says that there is nothing more for it."""
+        """Repeat a step until it returns False."""
         self._more = True
 
         def once(connection: Connection) -> None:
@@ -205,7 +206,7 @@ class Deletion:
         return len(ids) == erase.AT_ONCE
 
     def _erase_some(self, connection: Connection, now: int) -> bool:
-        """Erase the next messages; what waits of them is not sent."""
+        """Erase the next messages; their queued deliveries are not sent."""
         ids = list(
             connection.execute(
                 select(message.c.id)
@@ -218,7 +219,7 @@ class Deletion:
         if not ids:
             return False
         self._last = ids[-1]
-        # What a worker claims at this moment is its own.
+        # A delivery that a worker is claiming at this moment is skipped.
         waiting = list(
             connection.execute(
                 select(delivery.c.id)
@@ -237,7 +238,7 @@ class Deletion:
         return len(ids) == erase.AT_ONCE
 
     def _finish(self, connection: Connection) -> None:
-        """Give the name free, once nothing is left."""
+        """Free the name, once no message is left to erase."""
         self.submitting = sum(_pending(connection, self._id).values())
         left = (
             select(message.c.id)
@@ -252,26 +253,26 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgottenAddress:
-    """How much there was of somebody at a mail address."""
+    """How much was erased about a mail address."""
 
     #: Requests for a free key, deleted.
     requests: int
-    #: Lists of who may write to an account's address, that it was taken out of.
+    #: Lists of mail senders that the address was removed from.
     lists: int
-    #: The accounts that were called so, closed: their history is to be erased.
+    #: The accounts of this name, now closed: their history is still to be erased.
     accounts: tuple[int, ...]
 
 
 def names_of(connection: Connection, address: str) -> list[str]:
-    """The accounts that are called as a mail address (lower case)."""
+    """The names of the accounts whose name is this mail address (given in lower case)."""
     rows = connection.execute(select(account.c.name).where(func.lower(account.c.name) == address))
     return list(rows.scalars())
 
 
 def forget_address(connection: Connection, address: str, now: int) -> ForgottenAddress:
-    """Erase somebody at a mail address (lower case) wherever we know them by it.
+    """Erase a mail address (lower case) wherever it is stored.
 
-    An account whose list of writers gets empty is written to by nobody, not by everybody.
+    A list of mail senders that becomes empty allows nobody, not everybody.
     """
     requests = connection.execute(delete(key_request).where(key_request.c.address == address))
     names = names_of(connection, address)

@@ -1,4 +1,4 @@
-"""Statements about encryption as a whole: which keys a database needs, and changing them."""
+"""Checks the encryption keys that a database needs, and re-encrypts it with another key."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ _CHECK = "encryption_key.check_value"
 
 
 class EncryptionKeyError(GatewayError):
-    """A database cannot be read with the keys that there are; the words say what is missing."""
+    """The database cannot be decrypted with the given keys; the text says which are missing."""
 
 
 def check(store: Store, seal: Seal | None) -> None:
-    """EncryptionKeyError unless all that is encrypted can be read; notes the key that encrypts."""
+    """EncryptionKeyError unless the seal has all keys of the database; notes a new key."""
     with store.read() as connection:
         rows = connection.execute(select(encryption_key.c.name, encryption_key.c.check_value))
         known = dict(map(tuple, rows))
@@ -60,7 +60,7 @@ def check(store: Store, seal: Seal | None) -> None:
             connection.execute(_NOTE, {"name": seal.writes, "value": value, "now": now()})
 
 
-# Another process may be first.
+# Another process may have noted the key first.
 _NOTE = text(
     """
     INSERT INTO encryption_key (name, check_value, added_at)
@@ -70,18 +70,18 @@ _NOTE = text(
 
 
 def forget_keys(connection: Connection, *, but: str) -> None:
-    """Nothing is encrypted any more by other keys than this one."""
+    """Remove the notes of all other keys: no value is encrypted with them any more."""
     connection.execute(delete(encryption_key).where(encryption_key.c.name != but))
 
 
-# -- what there is --
+# -- encrypted columns --
 
 
 class Encrypted(NamedTuple):
-    """A column that is encrypted where there is a key."""
+    """A column that is encrypted when a key is set."""
 
     column: Column[Any]
-    #: As `Seal` names it.
+    #: The name of the column for `Seal`: `table.column`.
     name: str
     #: The columns that its values are bound to.
     bound_to: tuple[str, ...]
@@ -99,7 +99,7 @@ def _stored(column: Column[Any]) -> Any:
 
 @cache
 def encrypted(table: Table) -> tuple[Encrypted, ...]:
-    """The columns of a table that are encrypted where there is a key."""
+    """The columns of a table that are encrypted when a key is set."""
     return tuple(
         Encrypted(column, f"{table.name}.{column.name}", column.info.get("bound_to", ()))
         for column in table.columns
@@ -107,23 +107,22 @@ def encrypted(table: Table) -> tuple[Encrypted, ...]:
     )
 
 
-#: The tables with such columns.
+#: The tables with encrypted columns.
 TABLES = [table for table in metadata.sorted_tables if encrypted(table)]
 
 
 class Count(NamedTuple):
-    """How many values of a column are stored how."""
+    """How many values of a column are encrypted with a key, or in clear."""
 
     #: `table.column`.
     column: str
-    #: The name of a key; empty for those in clear.
+    #: The name of the key; empty for values in clear.
     key: str
     values: int
 
 
 def counts(connection: Connection, names: Sequence[str]) -> Iterator[Count]:
-    """How the values of all columns are stored: by these keys, or in clear; empty ones are left
-    out."""
+    """Count the values of each column by these keys, or in clear. Empty values are left out."""
     for table in TABLES:
         for each in encrypted(table):
             begin = func.substr(each.stored, 1, _prefix_length)
@@ -148,27 +147,27 @@ def _begin(each: Encrypted, name: str) -> str | bytes:
     return begin.encode() if _is_binary(each) else begin
 
 
-# -- another key --
+# -- changing keys --
 
-#: The most rows that one transaction looks at.
+#: The most rows that one transaction re-encrypts.
 AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Some rows of a table that were looked at."""
+    """The result of `rekey` for some rows of a table."""
 
-    #: What names the last of them; None when there were none.
+    #: The primary key of the last row; None when there were no rows.
     last: tuple[Any, ...] | None
     rows: int
-    #: How many are stored by another key than before.
+    #: How many rows have another key than before.
     changed: int
-    #: How many have values that no key opens.
+    #: How many rows have values that no key decrypts.
     unreadable: int
 
 
 def rekey(connection: Connection, seal: Seal, table: Table, after: tuple[Any, ...] | None) -> Batch:
-    """Store the next AT_ONCE rows of a table, from the row `after` on, as the seal does now."""
+    """Re-encrypt the next AT_ONCE rows of a table, after the row `after`, with the present key."""
     names = [column.name for column in table.primary_key]
     key = tuple_(*(_plain(column) for column in table.primary_key))
     chosen = select(*map(_stored, table.columns)).order_by(*key.clauses).limit(AT_ONCE)
@@ -193,7 +192,7 @@ def _plain(column: Column[Any]) -> Any:
 
 
 def _changes(seal: Seal, table: Table, stored: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The columns of a row that are to be stored otherwise, and whether all could be read."""
+    """The changed columns of a row, and whether all of its values could be decrypted."""
     values = dict(stored)
     for each in encrypted(table):
         if isinstance(each.column.type, Sealed):

@@ -1,4 +1,4 @@
-"""The database: one SQLAlchemy engine, durable transactions, SQLite and PostgreSQL alike."""
+"""Opens the database (SQLite or PostgreSQL) and makes durable transactions."""
 
 import fcntl
 import math
@@ -19,9 +19,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from . import sealed
 from .outcome import OutcomeUnknownError, OverdueError
 
-# What COMMIT fails with in SQLite before the frame that makes it valid is whole in the log (the
-# last octet of an error's code is its kind: sqlite.org/rescode.html). After an error of input or
-# output that frame may be there, and count when the log is read anew.
+# The errors of SQLite's COMMIT after which the transaction is undone: its commit frame is not in
+# the log. (The last octet of an error's code is its kind: sqlite.org/rescode.html.) After an I/O
+# error the frame may be in the log, and count when the log is next read.
 _SQLITE_KIND = 0xFF
 _UNDONE = {
     sqlite3.SQLITE_BUSY,
@@ -31,11 +31,11 @@ _UNDONE = {
     sqlite3.SQLITE_READONLY,
 }
 
-#: Seconds that a statement of SQLite waits for other programs that write.
+#: How long a statement of SQLite waits for other programs that write, seconds.
 _BUSY_TIMEOUT = 10
-#: How often the log of SQLite is tried to be emptied, and the seconds between.
+#: How many times emptying SQLite's log is tried, and the seconds between two tries.
 _SCRUBS, _SCRUB_PAUSE = 20, 0.25
-#: Where what people say, and who they are, is erased and deleted.
+#: The tables in which texts, numbers and addresses of people are erased or deleted.
 ERASED_IN = (
     "account",
     "session",
@@ -74,25 +74,25 @@ class Store:
     """A database opened by one process. Open it after forking."""
 
     def __init__(self, url: str, seal: sealed.Seal | None = None) -> None:
-        """`seal`: by which texts and numbers are encrypted; None where they are in clear."""
+        """`seal` encrypts texts and numbers; None leaves them in clear."""
         parsed = database_url(url)
-        # SQLite has one writer at a time; processes that wait in its own busy handler starve
-        # each other for seconds, while the system's file lock hands over at once.
+        # SQLite has one writer at a time. Processes that wait in its busy handler starve each
+        # other for seconds; the file lock of the system hands over at once.
         self._write_lock: _FileLock | None = None
         file = database_file(url)
         if file is not None:
-            # Made here, as its owner's alone: SQLite lets everybody read what it makes. Its log
-            # and the log's index get the permissions of the file.
+            # Created here with mode 0600: SQLite would let everybody read the file. Its log and the
+            # log's index get the permissions of the file.
             os.close(_private(file))
             self.engine = _sqlite_engine(parsed)
             self._write_lock = _FileLock(Path(f"{file}.lock"))
         else:
             self.engine = _postgresql_engine(parsed)
         sealed.use(self.engine.dialect, seal)
-        #: What is raised when no statement can be at fault: no space, no server, no answer.
+        #: The errors of a full disk, a lost server or a missing answer: no statement is at fault.
         driver = self.engine.dialect.loaded_dbapi
         self.unavailable = (OperationalError, driver.OperationalError)
-        #: What is raised, too, when another process was first with what may be there once only.
+        #: The errors when another process was first to insert a unique value, among other causes.
         self.outrun = (IntegrityError, driver.IntegrityError)
 
     @property
@@ -103,8 +103,8 @@ class Store:
     def write(self, *, by: float = math.inf) -> Iterator[Connection]:
         """A transaction that is on disk when the block ends.
 
-        After any error but OutcomeUnknownError nothing of it remains. Raises OverdueError when it
-        has waited for other writers until `by` (time.monotonic).
+        After any error but OutcomeUnknownError nothing of the transaction is stored. Raises
+        OverdueError when other writers kept it waiting until `by` (time.monotonic).
         """
         with self.turn(), self.to_write() as connection, _committed(connection):
             if time.monotonic() < by:
@@ -113,9 +113,9 @@ class Store:
                 raise OverdueError
 
     def is_committed(self, transaction: str) -> bool | None:
-        """Whether a transaction of PostgreSQL was committed; None when that is still open.
+        """Whether a transaction of PostgreSQL was committed; None while it is in progress.
 
-        The question goes over another connection than the lost one. `transaction`: see
+        It asks on another connection than the lost one. `transaction`: see
         OutcomeUnknownError.
         """
         with self.engine.connect() as connection:
@@ -124,11 +124,11 @@ class Store:
         return {"committed": True, "aborted": False}.get(str(status))
 
     def turn(self, *, wait: bool = True) -> AbstractContextManager[None]:
-        """What has to be held to write. BlockingIOError if others have it and it may not `wait`."""
+        """The lock that writers hold. Without `wait`: BlockingIOError when others hold it."""
         return nullcontext() if self._write_lock is None else self._write_lock.held(wait=wait)
 
     def to_write(self) -> Connection:
-        """A connection whose transactions write."""
+        """A connection for transactions that write."""
         return self.engine.connect().execution_options(begin="BEGIN IMMEDIATE")
 
     @contextmanager
@@ -138,11 +138,11 @@ class Store:
             yield connection
 
     def scrub(self) -> bool:
-        """Take what was erased out of the free pages and the write-ahead log too.
+        """Remove erased data from the free pages and the write-ahead log too.
 
-        SQLite overwrites what is deleted (secure_delete), here also in its log; False when a reader
-        was in the way, so that it stands there still. PostgreSQL gives dead rows back; the bytes on
-        its disk go when their page is written again (docs/use/erasure.md).
+        SQLite overwrites deleted data (secure_delete); this empties its log as well. False when a
+        reader kept the log in use, so that the data is still in it. PostgreSQL frees dead rows; the
+        bytes stay on its disk until their page is written again (docs/use/erasure.md).
         """
         if not self.is_sqlite:
             with self.engine.connect() as connection:
@@ -152,15 +152,15 @@ class Store:
         for _ in range(_SCRUBS):
             if self._empty_log():
                 return True
-            # Without the turn: whoever exports a long history reads for seconds.
+            # Not in the lock: the export of a long history reads for seconds.
             time.sleep(_SCRUB_PAUSE)
         return False
 
     def _empty_log(self) -> bool:
-        """Write SQLite's log into its database and over itself; False when somebody reads in it."""
+        """Move SQLite's log into the database file and truncate it; False when a reader uses it."""
         with self.turn(), self.engine.connect() as connection:
             autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
-            # Nobody writes while it waits.
+            # Short, as nobody can write during this wait.
             autocommit.exec_driver_sql("PRAGMA busy_timeout = 50")
             try:
                 checkpoint = autocommit.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -177,13 +177,13 @@ class Store:
 
 
 class Writer:
-    """The transactions of a thread that makes one after the other: they share a connection."""
+    """Makes the transactions of one thread, which share a connection."""
 
-    #: Seconds after which an idle connection is given back, so that the pool sees if it has died.
+    #: An idle connection goes back to the pool after this many seconds: the pool checks it.
     IDLE = 1.0
 
     def __init__(self, store: Store, *, wait: bool = True) -> None:
-        """Unless it may `wait` for others who write, it fails instead."""
+        """`wait`: whether to wait for other writers; without, a transaction fails instead."""
         self._store = store
         self._wait = wait
         self._connection: Connection | None = None
@@ -198,7 +198,7 @@ class Writer:
             if self._connection is None:
                 self._connection = self._store.to_write()
                 if not self._wait:
-                    # For those who write without our lock.
+                    # Other programs may write without our lock.
                     self._connection.exec_driver_sql("PRAGMA busy_timeout = 0")
                     self._connection.rollback()
             try:
@@ -213,14 +213,14 @@ class Writer:
         """Give the connection back."""
         if self._connection is not None:
             if not self._wait:
-                self._connection.invalidate()  # others may wait
+                self._connection.invalidate()  # its busy_timeout is 0
             self._connection.close()
             self._connection = None
 
 
 @contextmanager
 def _committed(connection: Connection, pipeline: Any = None) -> Iterator[None]:
-    """A transaction, committed at the end of the block, by its `pipeline` where it has one."""
+    """A transaction that is committed at the end of the block, by `pipeline` if there is one."""
     is_committed: bool | OutcomeUnknownError = False
     try:
         with connection.begin():
@@ -236,7 +236,7 @@ def _committed(connection: Connection, pipeline: Any = None) -> Iterator[None]:
                 is_committed = unknown
                 raise
     except Exception:
-        # What SQLAlchemy says of a connection that was lost meanwhile is no news.
+        # SQLAlchemy's own error about the lost connection would hide the cause.
         if isinstance(is_committed, OutcomeUnknownError):
             raise is_committed from is_committed.__cause__
         if not is_committed:
@@ -244,7 +244,7 @@ def _committed(connection: Connection, pipeline: Any = None) -> Iterator[None]:
 
 
 def _commit(connection: Connection) -> None:
-    """COMMIT, by the driver itself: SQLAlchemy finds nothing left to commit."""
+    """COMMIT by the driver; SQLAlchemy then finds nothing left to commit."""
     try:
         connection.connection.commit()
     except Exception as error:
@@ -257,7 +257,7 @@ def _may_be_committed(error: Exception) -> bool:
     """Whether a transaction may be on disk although its COMMIT failed with this error."""
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & _SQLITE_KIND not in _UNDONE
-    # The server's own ERROR says that it was undone; FATAL, PANIC or silence say nothing.
+    # ERROR from the server: the transaction is undone. FATAL, PANIC or no answer: unknown.
     severity = getattr(getattr(error, "diag", None), "severity_nonlocalized", None)
     return severity != "ERROR"
 
@@ -265,7 +265,7 @@ def _may_be_committed(error: Exception) -> bool:
 def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url,
-        hide_parameters=True,  # what people send has no place in an exception's words
+        hide_parameters=True,  # no message texts in exceptions
         connect_args={
             "check_same_thread": False,
             "timeout": _BUSY_TIMEOUT,
@@ -275,18 +275,18 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # transactions are begun below, not by the driver
+        connection.isolation_level = None  # `_begin` begins transactions, not the driver
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")  # a commit is on disk when it returns
         cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA secure_delete = ON")  # what is forgotten is gone from free pages
+        cursor.execute("PRAGMA secure_delete = ON")  # overwrites deleted data
         cursor.execute("PRAGMA temp_store = MEMORY")
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # By the driver itself: SQLAlchemy's layers cost more than a statement of one word.
+        # By the driver itself: SQLAlchemy's layers cost more than the statement.
         begin = connection.get_execution_options().get("begin", "BEGIN")
         connection.connection.cursor().execute(begin)
 
@@ -294,17 +294,17 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _postgresql_engine(url: URL) -> Engine:
-    from .pipeline import Pipeline  # psycopg is not installed where it is not needed
+    from .pipeline import Pipeline  # psycopg may not be installed
 
     engine = create_engine(
         url,
         hide_parameters=True,
-        # A connection that died while it was idle is replaced before it is used.
+        # Replaces a connection that died while idle before it is used.
         pool_pre_ping=True,
         connect_args={
             "client_encoding": "utf8",
-            # The driver's cursors prepare nothing, as they would give up what `Pipeline` has
-            # prepared with their own at each rollback.
+            # The driver's cursors prepare nothing: with each rollback they would also drop the
+            # statements that `Pipeline` has prepared.
             "prepare_threshold": None,
         },
     )
@@ -317,12 +317,12 @@ def _postgresql_engine(url: URL) -> Engine:
 
 
 def _private(path: Path) -> int:
-    """A file opened to be read and written, and made for its owner alone where it is not there."""
+    """Open a file for reading and writing; a new one gets mode 0600."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 class _FileLock:
-    """An exclusive lock between all threads of all processes that name the same file."""
+    """An exclusive lock on a file, between all threads of all processes."""
 
     def __init__(self, path: Path) -> None:
         self._thread_lock = threading.Lock()
@@ -330,7 +330,7 @@ class _FileLock:
 
     @contextmanager
     def held(self, *, wait: bool) -> Iterator[None]:
-        """Have it in the block. BlockingIOError when others have it and it may not `wait`."""
+        """Hold the lock in the block. Without `wait`: BlockingIOError when others hold it."""
         if not self._thread_lock.acquire(blocking=wait):
             raise BlockingIOError
         try:

@@ -1,7 +1,7 @@
-"""Statements that make texts and numbers disappear.
+"""Erases texts and numbers.
 
-Erasing empties them and keeps the rows, for the daily counts and so that a receipt on its way
-still finds its delivery. `Store.scrub` afterwards takes them out of the free pages too.
+Erasing empties the columns and keeps the rows: daily counts need them, and a late receipt must find
+its delivery. Call `Store.scrub` afterwards to remove the texts from the free pages too.
 """
 
 from collections.abc import Collection
@@ -17,19 +17,19 @@ from .queue import record_steps
 from .sealed import words
 from .tables import delivery, early_receipt, event, incoming_part, message, received
 
-# How far ids run ahead of a clock that was set back, at most; what is further is erased later.
-# Milliseconds.
+# The most that ids run ahead of a clock that was set back, milliseconds. Messages whose ids are
+# further ahead are erased later.
 _IDS_AHEAD = 86_400_000
-# What has not gone out yet is not history.
+# A message with a delivery that has not gone out is not history yet.
 _PENDING = exists().where(
     delivery.c.message_id == message.c.id,
     delivery.c.state.in_((State.QUEUED, State.SUBMITTING)),
 )
 
 
-#: Why nobody will know what became of a delivery that no carrier had answered.
+#: The reason in the journal when an erased delivery had no answer from the carrier.
 ERASED = "it was erased before the carrier answered"
-#: Why what waited for a person who was forgotten is not sent.
+#: The reason in the journal when a queued delivery to a forgotten person is not sent.
 FORGOTTEN = "the recipient is forgotten"
 
 #: The most rows that one transaction erases, so that nobody waits long for its end.
@@ -45,10 +45,11 @@ def erase_messages(
     before: int | None = None,
     after: str = "",
 ) -> list[str]:
-    """Erase sent messages that fit all that is given, and are not waiting to be sent.
+    """Erase the sent messages that match all given filters and are not waiting to be sent.
 
-    `before` is a time of acceptance in milliseconds. At most AT_ONCE are erased, in the order of
-    their ids, which are returned: go on `after` the last one until there are none.
+    `before`: a time of acceptance, milliseconds. A call erases at most AT_ONCE messages, in the
+    order of their ids, and returns the ids. Call again with the last id as `after`, until the list
+    is empty.
     """
     fitting: list[ColumnElement[bool]] = [message.c.erased_at.is_(None), message.c.id > after]
     if account_id is not None:
@@ -71,7 +72,7 @@ def erase_messages(
 def first_message(connection: Connection, *, before: int) -> str | None:
     """The first id that `erase_messages` would erase; None when there is nothing to erase.
 
-    Finding it may take a while where years of messages are erased already, and locks nothing.
+    The search locks nothing. It may take a while after years of erased messages.
     """
     first: str | None = connection.execute(
         select(message.c.id)
@@ -84,12 +85,12 @@ def first_message(connection: Connection, *, before: int) -> str | None:
 
 
 def _made_before(time: int) -> ColumnElement[bool]:
-    """What spares a look at all later messages: ids tell their time, and have an index."""
+    """A condition that limits a search by the index of the ids, which contain their time."""
     return message.c.id < first_id(time + _IDS_AHEAD)
 
 
 def erase_listed(connection: Connection, ids: Collection[str], now: int) -> list[str]:
-    """Erase those of these messages that are not waiting to be sent; their ids."""
+    """Erase these messages, except those that are waiting to be sent; returns the erased ids."""
     done = list(
         connection.execute(select(message.c.id).where(message.c.id.in_(ids), ~_PENDING)).scalars()
     )
@@ -98,7 +99,7 @@ def erase_listed(connection: Connection, ids: Collection[str], now: int) -> list
 
 
 def _empty(connection: Connection, ids: Collection[str], now: int) -> None:
-    # In the order in which workers lock them, so that nobody waits for each other in a ring.
+    # Locked in the same order as workers do, to avoid deadlocks.
     connection.execute(
         select(delivery.c.id)
         .where(delivery.c.message_id.in_(ids))
@@ -116,7 +117,7 @@ def _empty(connection: Connection, ids: Collection[str], now: int) -> None:
 
 
 def _give_up_uncertain(connection: Connection, which: ColumnElement[bool], now: int) -> None:
-    """A carrier's late refusal would have what is erased sent once more."""
+    """Set uncertain deliveries to unknown: a late refusal would have an erased text sent again."""
     given_up = connection.execute(
         update(delivery)
         .where(which, delivery.c.state == State.UNCERTAIN)
@@ -128,9 +129,9 @@ def _give_up_uncertain(connection: Connection, which: ColumnElement[bool], now: 
 
 
 def delete_received(connection: Connection, *, before: int) -> int:
-    """Delete received messages that came before a time (milliseconds); how many they were.
+    """Delete the oldest received messages from before a time (milliseconds); returns how many.
 
-    At most AT_ONCE of the oldest: call again until it is 0.
+    A call deletes at most AT_ONCE: call again until it returns 0.
     """
     oldest = connection.execute(
         select(received.c.id, received.c.received_at).order_by(received.c.id).limit(AT_ONCE)
@@ -143,13 +144,13 @@ def delete_received(connection: Connection, *, before: int) -> int:
 
 
 def delete_receipts(connection: Connection, *, before: int) -> None:
-    """Delete receipts that came before a time (milliseconds) and fit nothing."""
+    """Delete early receipts that came before a time (milliseconds) and matched no part."""
     connection.execute(delete(early_receipt).where(early_receipt.c.received_at < before))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """How much there was of a person."""
+    """How many messages to and from a person were erased."""
 
     #: Messages sent to them, now without text and numbers.
     sent: int
@@ -157,14 +158,14 @@ class Forgotten:
     received: int
     #: Messages to them that were waiting, and are not sent any more.
     cancelled: int
-    #: Messages to them that a worker is handing to a carrier: these stay for the next time.
+    #: Messages to them that a worker is handing to a carrier: the next run erases these.
     submitting: int
 
 
 def forget(connection: Connection, number: str, now: int) -> Forgotten:
     """Erase a person: everything to and from a number (E.164 with its plus sign).
 
-    A text that is still to be sent to somebody else stays until it has been.
+    A text that waits for another recipient too is erased after it was sent.
     """
     theirs = (number, number.removeprefix("+"))
     to_them = deliveries_to(connection, number)
@@ -182,7 +183,7 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
         record_steps(connection, steps)
         cancelled += len(steps)
         _give_up_uncertain(connection, some, now)
-        # Without its number a delivery that is put off would be sent to nobody.
+        # Not the deliveries in submission: if put off, they still need their number.
         emptied = connection.execute(
             update(delivery)
             .where(some, delivery.c.state != State.SUBMITTING)
@@ -206,8 +207,8 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
 
 def _forget_receipts(connection: Connection, theirs: Collection[str]) -> None:
     """Delete the receipts about a number."""
-    # A receipt may have two numbers, separated by a blank; no database can look into what is
-    # encrypted.
+    # Searched here, as the numbers may be encrypted, and a receipt may have two, separated by a
+    # blank.
     about = select(early_receipt.c.id, early_receipt.c.recipient)
     ids = [id for id, numbers in connection.execute(about) if {*theirs} & {*numbers.split(" ")}]
     for start in range(0, len(ids), AT_ONCE):

@@ -1,4 +1,4 @@
-"""Statements about events: what is still to be told to accounts that have a callback."""
+"""The callback outbox: adds, claims and deletes the events for accounts with a callback."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from .inbox import text_of
 from .sealed import CANNOT_BE_DECRYPTED, is_readable
 from .tables import account, delivery, event, message, received
 
-#: What a delivery has become is told in these states; the others are on the way to one of them.
+#: A delivery that enters one of these states makes an event; the others only lead to these.
 TOLD = frozenset(State) - {State.QUEUED, State.SUBMITTING}
 
 
@@ -34,7 +34,7 @@ _STATES = (
 def states(
     connection: Connection, deliveries: Collection[int], accounts: Collection[int]
 ) -> dict[int, tuple[State, int]]:
-    """The states of these deliveries, each with its account, as far as it is one of these."""
+    """The state and the account of each of these deliveries that belongs to one of `accounts`."""
     given = {"ids": list(deliveries), "accounts": list(accounts)}
     return {
         row.id: (State(row.state), row.account_id) for row in connection.execute(_STATES, given)
@@ -42,7 +42,7 @@ def states(
 
 
 def add_changes(connection: Connection, changes: Mapping[int, tuple[State, int]], now: int) -> None:
-    """Tell accounts what deliveries have become: delivery to state and account."""
+    """Add events about new states of deliveries. `changes`: delivery to state and account."""
     _add(
         connection,
         now,
@@ -55,7 +55,7 @@ def add_changes(connection: Connection, changes: Mapping[int, tuple[State, int]]
 
 
 def last_received(connection: Connection) -> int:
-    """The newest received message; 0 without any."""
+    """The id of the newest received message; 0 if there is none."""
     found: int | None = connection.execute(select(func.max(received.c.id))).scalar_one()
     return found or 0
 
@@ -63,7 +63,7 @@ def last_received(connection: Connection) -> int:
 def add_received(
     connection: Connection, *, after: int, accounts: Collection[int], now: int
 ) -> None:
-    """Tell accounts of what they received since the message `after`."""
+    """Add events about the messages that these accounts received after the message `after`."""
     rows = connection.execute(
         select(received.c.id, received.c.account_id)
         .where(received.c.id > after)
@@ -87,7 +87,7 @@ def _add(connection: Connection, now: int, rows: Sequence[Mapping[str, Any]]) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """An event that is to be sent, with all that it tells and where to."""
+    """An event that is to be sent, with its content and its callback."""
 
     id: str
     account_id: int
@@ -97,14 +97,14 @@ class Due:
     #: The attempts made so far.
     attempts: int
     happened_at: int
-    #: Of a delivery; None for a received message.
+    #: This and the next five are about a delivery; it is None for a received message.
     delivery_id: int | None
     state: str
     message_id: str
     recipient: str
     parts: int
     reference: str
-    #: Of a received message.
+    #: This and the next four are about a received message; it is None for a delivery.
     received_id: int | None
     sender: str
     number: str
@@ -146,7 +146,7 @@ _SHOWN = (
 
 
 def is_any_due(connection: Connection, now: int, but: Collection[int] = ()) -> bool:
-    """Whether there is an event to claim, save of the accounts in `but`."""
+    """Whether there is an event to claim, except for the accounts in `but`."""
     due = _DUE.where(event.c.account_id.not_in(but)) if but else _DUE
     return connection.execute(due, {"now": now, "most": 1}).first() is not None
 
@@ -154,7 +154,7 @@ def is_any_due(connection: Connection, now: int, but: Collection[int] = ()) -> b
 def claim(
     connection: Connection, *, now: int, lease: int, most: int, but: Collection[int] = ()
 ) -> list[Due]:
-    """Take what is due, save of the accounts in `but`; after `lease` milliseconds others may."""
+    """Claim due events for `lease` milliseconds, except for the accounts in `but`."""
     due = _DUE_LOCKED.where(event.c.account_id.not_in(but)) if but else _DUE_LOCKED
     ids = list(connection.execute(due, {"now": now, "most": most}).scalars())
     if not ids:
@@ -196,19 +196,19 @@ def claim(
 
 
 def _text(connection: Connection, row: Any) -> str:
-    """The text that an event tells; empty for one of a delivery."""
+    """The text of the received message of an event; empty for an event about a delivery."""
     if row.text is None:
         return ""
     return text_of(connection, row.text, row.upstream, row.sender, row.number, row.received_at)
 
 
 def drop(connection: Connection, id: str) -> None:
-    """An event has been told."""
+    """Delete an event, which the callback has taken."""
     connection.execute(delete(event).where(event.c.id == id))
 
 
 def put_off(connection: Connection, id: str, *, due_at: int | None, failure: str) -> None:
-    """An attempt failed; the next is due then, or never (None: it is parked)."""
+    """Record a failed attempt; the next is at `due_at`. None parks the event."""
     connection.execute(
         update(event)
         .where(event.c.id == id)
@@ -217,7 +217,7 @@ def put_off(connection: Connection, id: str, *, due_at: int | None, failure: str
 
 
 def failing_since(connection: Connection, account_id: int, now: int) -> int:
-    """Since when an account's callback has failed, this failure included."""
+    """Record a failure of an account's callback; returns since when it has failed."""
     connection.execute(
         update(account)
         .where(account.c.id == account_id, account.c.callback_failing_since.is_(None))
@@ -230,7 +230,7 @@ def failing_since(connection: Connection, account_id: int, now: int) -> int:
 
 
 def works(connection: Connection, account_id: int) -> None:
-    """An account's callback has taken an event."""
+    """Record that an account's callback has taken an event."""
     connection.execute(
         update(account)
         .where(account.c.id == account_id, account.c.callback_failing_since.is_not(None))
@@ -239,7 +239,7 @@ def works(connection: Connection, account_id: int) -> None:
 
 
 def pause(connection: Connection, account_id: int, *, now: int, reason: str) -> None:
-    """Send an account nothing more until its callback is set again or its events are replayed."""
+    """Pause a callback until it is set again or its events are replayed."""
     connection.execute(
         update(account)
         .where(account.c.id == account_id)
@@ -252,7 +252,7 @@ def pause(connection: Connection, account_id: int, *, now: int, reason: str) -> 
 
 
 def listed(connection: Connection, name: str | None = None, *, most: int) -> Sequence[Any]:
-    """The events that wait or are parked, oldest first: those of one account or of all."""
+    """The waiting and parked events of one account or of all, oldest first."""
     rows = _SHOWN.order_by(event.c.id).limit(most)
     if name is not None:
         rows = rows.where(account.c.name == name)
@@ -262,8 +262,10 @@ def listed(connection: Connection, name: str | None = None, *, most: int) -> Seq
 def replay(
     connection: Connection, now: int, *, id: str | None = None, name: str | None = None
 ) -> int:
-    """Send parked events again from now on, one or those of an account or all; and to callbacks
-    that were paused too. Returns how many."""
+    """Make parked events due now, and those of paused callbacks; returns how many.
+
+    `id` chooses one event, `name` those of an account; otherwise all. It ends the pauses.
+    """
     accounts = select(account.c.id)
     if name is not None:
         accounts = accounts.where(account.c.name == name)
@@ -285,7 +287,7 @@ def replay(
     return replayed
 
 
-#: The columns of an account whose callback is to be tried again.
+#: The columns of an account when its callback's pause ends.
 RESUMED: Mapping[str, Any] = {
     "callback_failing_since": None,
     "callback_paused_at": None,
@@ -294,7 +296,7 @@ RESUMED: Mapping[str, Any] = {
 
 
 def forget_parked(connection: Connection, *, happened_before: int) -> None:
-    """Delete events that nobody asked for in all that time."""
+    """Delete parked events from before a time (Unix milliseconds)."""
     connection.execute(
         delete(event).where(event.c.due_at.is_(None), event.c.happened_at < happened_before)
     )

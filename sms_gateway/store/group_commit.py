@@ -11,8 +11,8 @@ The states of an item, which is told its result once:
                                                                  └──not known──► told
                                                                     OutcomeUnknownError
 
-"Here" is the event loop's own thread: on SQLite, while its disk is quick. Nothing is written here
-while the thread writes, and what comes meanwhile waits for the thread's next transaction.
+"Here" is the event loop's own thread, used on SQLite while its disk is quick. It never writes while
+the other thread does: items that come meanwhile wait for that thread's next transaction.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Called with an item's result, or with what was raised in its place.
+#: Called with an item's result, or with the exception in its place.
 Done = Callable[[Result | Exception], None]
-#: The items, who is told of each, and when it was submitted (time.monotonic).
+#: Items, each with the callback for its result and the time of its submission (time.monotonic).
 _Batch = list[tuple[Item, Done[Result], float]]
 
 
@@ -49,30 +49,32 @@ class QueueFullError(GatewayError):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Writes what is waiting in one transaction after the other, and answers each item.
+    """Writes the waiting items, one transaction after the other, and answers each item.
 
-    A single item is written at once: nobody waits for company. What the event loop can read without
-    waiting shares a transaction, and so does what comes while one is under way. `apply` gets the
-    items in the order they were submitted and returns one result for each.
+    A single item is written at once: it does not wait for others. All items that the event loop can
+    read without waiting share a transaction, and so do those that come during a transaction.
+    `apply` gets the items in the order of submission and returns one result for each.
 
-    What has waited for as long as its caller waits is not written any more. A commit whose
-    connection was lost is looked up on another one, and nothing is written twice meanwhile: an item
-    whose fate nobody can tell is answered with OutcomeUnknownError.
+    An item that has waited as long as its caller does is not written any more. A commit whose
+    connection was lost is looked up on another connection; nothing is written twice meanwhile. If
+    that tells nothing, its items are answered with OutcomeUnknownError.
 
-    A thread writes, as a server or a disk may take its time; but handing work to it and taking the
-    results back costs more than a quick disk does. So SQLite is written to in the event loop's own
-    thread as long as its disk is quick and nobody else is writing.
+    A thread writes, as a server or a disk may be slow. But handing work to it and back costs more
+    than a quick disk does. So the event loop's own thread writes to SQLite as long as its disk is
+    quick and no other process is writing.
     """
 
     #: The most items that share a transaction, so that none waits long for its neighbours.
     BATCH = 500
-    #: The seconds that a transaction may keep the event loop: after a longer one comes the thread.
+    #: How long a transaction may block the event loop, seconds. If one takes longer, the thread
+    #: writes the next.
     QUICK = 0.01
-    #: The most seconds that the thread's next transaction waits for those whom the last answered:
-    #: half as long as that took. Otherwise one half of the clients always waits for the other.
+    #: The most seconds that the thread's next transaction waits: half as long as the last took.
+    #: This gives clients that were just answered a chance to join the batch. Without it they split
+    #: into two halves that alternate.
     PAUSE = 0.005
-    #: The seconds for which a lost connection's commit is asked about, and how often: a server
-    #: that was restarted is back by then, and callers wait for 20 seconds (`backend_timeout`).
+    #: For how long, and at which interval, the commit of a lost connection is looked up, seconds. A
+    #: restarted server is back by then, and callers wait for 20 seconds (`backend_timeout`).
     ASKING, ASKED_EVERY = 10.0, 0.1
 
     def __init__(
@@ -83,20 +85,20 @@ class GroupCommit(Generic[Item, Result]):
         limit: int,
         patience: float = math.inf,
     ) -> None:
-        """`patience`: the seconds after which an item that was not begun raises OverdueError."""
+        """`patience` (seconds): an item that waits longer for its transaction gets OverdueError."""
         self._store = store
         self._patience = patience
         self._unavailable = store.unavailable
         self._outrun = store.outrun
         self._writer = Writer(store)
-        #: That of the event loop's thread.
+        #: The writer of the event loop's thread.
         self._own_writer = Writer(store, wait=False) if store.is_sqlite else None
         #: How long the last transaction took, seconds.
         self._took = 0.0
         self._apply = apply
         self._limit = limit
         self._waiting: _Batch[Item, Result] = []
-        #: How many items the thread has, all of one transaction.
+        #: How many items are being written.
         self._writing = 0
         self._batches: SimpleQueue[_Batch[Item, Result] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
@@ -106,15 +108,15 @@ class GroupCommit(Generic[Item, Result]):
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """The future result of `item`, set once it is on disk.
 
-        Raises QueueFullError at once when the queue is full; the future raises what the database
-        raised when the item could not be stored.
+        Raises QueueFullError at once when the queue is full. The future raises the error of the
+        database when the item could not be stored.
         """
         future: asyncio.Future[Result] = self._loop.create_future()
         self.put(item, partial(_settle, future))
         return future
 
     def put(self, item: Item, done: Done[Result]) -> None:
-        """The same without a future, which costs as much as checking a request does."""
+        """As `submit`, without a future, which would cost as much as checking a request."""
         if len(self._waiting) + self._writing >= self._limit:
             raise QueueFullError
         self._waiting.append((item, done, time.monotonic()))
@@ -122,7 +124,7 @@ class GroupCommit(Generic[Item, Result]):
             self._look_around()
 
     async def aclose(self) -> None:
-        """Write what is waiting, then stop."""
+        """Write the waiting items, then stop."""
         while self._waiting:
             self._batches.put(self._next_batch())
         self._batches.put(None)
@@ -131,7 +133,7 @@ class GroupCommit(Generic[Item, Result]):
             self._own_writer.close()
 
     def _look_around(self) -> None:
-        """Write what waits, after what else the loop has to do now: that may be more items."""
+        """Write after the callbacks that the event loop has ready: they may submit more items."""
         self._loop.call_soon(self._begin, len(self._waiting))
 
     def _begin(self, seen: int) -> None:
@@ -150,7 +152,7 @@ class GroupCommit(Generic[Item, Result]):
         return batch
 
     def _write_here(self, batch: _Batch[Item, Result]) -> bool:
-        """Write in the event loop's thread, if nothing is in the way; whether it is done."""
+        """Write in the event loop's thread if that is quick; False: the thread has to write."""
         if self._own_writer is None or self._took > self.QUICK:
             return False
         results: Sequence[Result | Exception]
@@ -159,7 +161,7 @@ class GroupCommit(Generic[Item, Result]):
         except OutcomeUnknownError as error:
             results = _failed(batch, error)
         except Exception:
-            # The thread has the time to find out what is wrong, or to wait for others.
+            # The thread can take the time to find the bad item, or to wait for other writers.
             return False
         self._answer(batch, results)
         return True
@@ -179,7 +181,7 @@ class GroupCommit(Generic[Item, Result]):
             alone = len(batch) == 1 and not (again and isinstance(error, self._outrun))
             if alone or isinstance(error, (OutcomeUnknownError, OverdueError, *self._unavailable)):
                 return _failed(batch, error)
-        # One bad item must not take its neighbours with it; what came second sees the first now.
+        # Retry one by one: a bad item must not fail the others. A repeat now finds its first copy.
         again = len(batch) > 1
         return [result for one in batch for result in self._commit([one], again=again)]
 
@@ -187,7 +189,7 @@ class GroupCommit(Generic[Item, Result]):
         began = time.monotonic()
         try:
             with writer.write() as connection:
-                # Others may have kept us from writing since the batch was put together.
+                # Other writers may have kept this batch waiting.
                 late = self._overdue(batch)
                 results = self._apply(connection, [item for item, _, _ in batch[late:]])
                 self._overdue(batch)
@@ -199,7 +201,7 @@ class GroupCommit(Generic[Item, Result]):
         return [*[OverdueError()] * late, *results] if late else results
 
     def _overdue(self, batch: _Batch[Item, Result]) -> int:
-        """How many have waited too long, oldest first; OverdueError when nobody waits any more."""
+        """How many of the first items have waited too long; OverdueError when all have."""
         earliest = time.monotonic() - self._patience
         if batch[0][2] > earliest:
             return 0
@@ -208,7 +210,7 @@ class GroupCommit(Generic[Item, Result]):
         return sum(submitted <= earliest for _, _, submitted in batch)
 
     def _is_committed(self, unknown: OutcomeUnknownError) -> bool:
-        """Whether a transaction was committed after all; else OutcomeUnknownError: nobody knows."""
+        """Whether a transaction was committed; OutcomeUnknownError if the server cannot tell."""
         ends = time.monotonic() + self.ASKING
         while unknown.transaction and time.monotonic() < ends:
             try:
@@ -216,7 +218,7 @@ class GroupCommit(Generic[Item, Result]):
             except self._unavailable:
                 is_committed = None  # the server is not back yet
             except DBAPIError:
-                break  # a server that has never heard of it
+                break  # this server does not know the transaction
             if is_committed is not None:
                 log.warning("commit looked up", extra={"committed": is_committed})
                 return is_committed
@@ -234,7 +236,7 @@ class GroupCommit(Generic[Item, Result]):
             try:
                 done(result)
             except Exception as error:
-                # One that cannot be told must not keep its neighbours from being told.
+                # A callback that fails must not keep the others from their results.
                 log_error(log, "a result was not taken", error)
 
 

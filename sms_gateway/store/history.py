@@ -1,4 +1,4 @@
-"""Statements that tell people what became of messages."""
+"""Reads the history of messages for people."""
 
 import re
 import time
@@ -16,7 +16,7 @@ from .lookup import messages_to
 from .sealed import opened, seal_of
 from .tables import account, delivery, message, number, received, step
 
-#: States and how many deliveries there are in each, the least finished first.
+#: How many deliveries are in each state, the least finished state first.
 Tally = tuple[tuple[State, int], ...]
 
 
@@ -26,7 +26,7 @@ class Step:
 
     #: Unix milliseconds.
     at: int
-    #: The part it is about; 0 is the whole delivery.
+    #: The number of the part; 0 for the whole delivery.
     part: int
     event: str
     detail: str
@@ -39,7 +39,7 @@ class DeliveryHistory:
     route: str
     upstream: str
     parts: int
-    #: When it may be tried next; of use while it is queued. Unix milliseconds.
+    #: When a queued delivery may be tried next, Unix milliseconds.
     due_at: int
     expires_at: int
     steps: Sequence[Step]
@@ -49,16 +49,16 @@ class DeliveryHistory:
 class MessageHistory:
     id: str
     account_id: int
-    #: Its name; empty when it is deleted.
+    #: The name of the account; empty when it is deleted.
     account: str
     sender: str
-    #: What the caller calls it.
+    #: The name that the caller gave the message.
     reference: str
     text: str
     encoding: str
     parts: int
     accepted_at: int
-    #: Text and numbers were deleted.
+    #: Whether its text and numbers were erased.
     erased: bool
     deliveries: Sequence[DeliveryHistory]
 
@@ -68,12 +68,12 @@ class MessageHistory:
 
     @property
     def states(self) -> Tally:
-        """How many of the deliveries stand where."""
+        """How many of the deliveries are in each state."""
         return tally(d.state for d in self.deliveries)
 
 
 def of_message(connection: Connection, message_id: str) -> MessageHistory | None:
-    """Everything that is known of a message; None when there is none of that id."""
+    """A message with its deliveries and their journals; None when no message has this id."""
     row = connection.execute(
         select(message, account.c.name, account.c.deleted_at)
         .join_from(message, account)
@@ -131,12 +131,12 @@ class SentMessage:
     parts: int
     #: Unix milliseconds.
     accepted_at: int
-    #: Each recipient and where its delivery stands.
+    #: Each recipient and the state of its delivery.
     recipients: tuple[tuple[str, State], ...]
 
     @property
     def states(self) -> Tally:
-        """How many of the deliveries stand where."""
+        """How many of the deliveries are in each state."""
         return tally(state for _, state in self.recipients)
 
 
@@ -145,11 +145,11 @@ class SentPage:
     """Some of an account's history, newest first."""
 
     messages: Sequence[SentMessage]
-    #: The id before which the next page begins; empty when this is the last.
+    #: The next page begins before this id; empty when this page is the last.
     before: str
-    #: The messages are those to these numbers, whatever their age.
+    #: The messages are to these numbers, of any age.
     numbers: tuple[str, ...] = ()
-    #: Numbers that the search may have been for, to which there is no message of any age.
+    #: Numbers that the search may have meant; there is no message to them.
     missed: tuple[str, ...] = ()
     #: How many messages a search of texts looked through for this page.
     looked: int = 0
@@ -157,8 +157,8 @@ class SentPage:
     back_to: int = 0
 
 
-#: How many messages a search of texts looks through in one statement, and the seconds after which
-#: a page shows what was found until then. (20,000 take SQLite about 0.1 s.)
+#: How many messages one statement of a text search looks through, and the seconds after which a
+#: page shows the messages found so far. (20,000 messages take SQLite about 0.1 s.)
 SEARCHED_AT_ONCE = 20_000
 SEARCHED_FOR = 1.0
 
@@ -166,8 +166,10 @@ SEARCHED_FOR = 1.0
 def sent_page(
     connection: Connection, account_id: int, *, before: str = "", most: int = 25
 ) -> SentPage:
-    """What an account has sent before the message of this id, newest first; erased ones are left
-    out."""
+    """The messages that an account sent before the message `before`, newest first.
+
+    Erased messages are left out.
+    """
     ids = list(connection.execute(_history(account_id, before).limit(most + 1)).scalars())
     last = ids[most - 1] if len(ids) > most else ""
     return SentPage(messages=_sent(connection, ids[:most]), before=last)
@@ -183,11 +185,11 @@ def found_page(
     texts: bool = False,
     most: int = 25,
 ) -> SentPage:
-    """As `sent_page`, those that fit a search.
+    """As `sent_page`, but only messages that match a search.
 
     A message's id, and a whole number in any form (as dialled inside `regions`, too), are found by
-    index, however old the messages are. Failing that, or when `texts` says so, the search is for a
-    part of the text or of a number; it takes what it needs of time and says how far it has looked.
+    an index, however old the messages are. If that finds none, or with `texts`, the search is for a
+    part of a text or of a number. A page takes about a second at most, and says how far it got.
     """
     if not texts:
         if id := as_id(search):
@@ -220,7 +222,7 @@ def _texts_page(
         ids += _fitting(connection, window, search, most + 1 - len(ids))
         if len(ids) > most:
             ids = ids[:most]
-            # What lies behind the last one shown is for the next page.
+            # Older messages are left for the next page.
             shown = select(func.count()).where(window.c.id >= ids[-1])
             looked += connection.execute(shown).scalar_one()
             back_to = last = ids[-1]
@@ -250,8 +252,7 @@ def _history(account_id: int, before: str) -> Select[str]:
 
 
 def _fitting(connection: Connection, window: Any, search: str, most: int) -> Sequence[str]:
-    """The ids in a window of messages whose text or recipients have a search in them, the newest
-    first."""
+    """The ids of messages in a window whose text or recipients contain a search, newest first."""
     within = message.c.id.in_(select(window.c.id))
     digits = _digits(search)
     if seal_of(connection.dialect) is not None:
@@ -270,7 +271,7 @@ def _fitting(connection: Connection, window: Any, search: str, most: int) -> Seq
 def _fitting_decrypted(
     connection: Connection, within: ColumnElement[bool], search: str, digits: str
 ) -> list[str]:
-    """The same here: what is encrypted no database can look into."""
+    """As `_fitting`, but searches here, as the database cannot search encrypted values."""
     recipients = (
         select(delivery.c.message_id, delivery.c.recipient)
         .join_from(delivery, message)
@@ -284,11 +285,11 @@ def _fitting_decrypted(
 
 
 def _digits(search: str) -> str:
-    """A search as it would stand in a number."""
+    """A search in the form of stored numbers."""
     digits = re.sub(r"[\s().-]", "", search)
     if digits.startswith("00"):
         digits = "+" + digits[2:]
-    # As dialled inside a country: the zero is no part of the international number.
+    # The zero of a number dialled inside a country is no part of the international number.
     return re.sub("^0(?=[1-9][0-9]{3})", "", digits) or search
 
 
@@ -317,8 +318,10 @@ def _sent(connection: Connection, ids: Sequence[str]) -> list[SentMessage]:
 
 
 def by_day(connection: Connection, account_id: int, since: int) -> dict[tuple[int, State], int]:
-    """How many deliveries of the messages that an account sent since a time (Unix milliseconds)
-    stand where, by the day (whole days since 1970, UTC); erased ones count."""
+    """The number of deliveries since a time (Unix milliseconds), by day and state.
+
+    Days are whole days since 1970, UTC. Erased messages count.
+    """
     day = message.c.accepted_at.op("/")(_DAY)
     rows = connection.execute(
         select(day.label("day"), delivery.c.state, func.count())
@@ -336,7 +339,7 @@ _DAY = 86_400_000
 def received_page(
     connection: Connection, account_id: int, *, before: int = 2**62, most: int = 25
 ) -> Sequence[Received]:
-    """What an account received before the message of this id, newest first."""
+    """The messages that an account received before the message `before`, newest first."""
     rows = connection.execute(
         select(received)
         .where(received.c.account_id == account_id, received.c.id < before)

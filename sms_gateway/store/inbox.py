@@ -1,4 +1,4 @@
-"""Statements about received messages (MO) and the numbers they are sent to."""
+"""Reads and writes received messages (MO) and the dedicated numbers."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from .intake import digest, id_forms, stored_id
 from .sealed import is_readable, opened, seal_of, words
 from .tables import PART, account, idempotency, incoming_part, number, received
 
-# Any constant: it only has to be the same in every process that receives.
+# Arbitrary, but equal in all processes that receive.
 _ADVISORY_LOCK = 7_353_768
 
-#: What all parts of one message share: upstream, sender, recipient, reference, total.
+#: The key that all parts of one message share: upstream, sender, recipient, reference, total.
 Whole = tuple[str, str, str, int, int]
 
 
 def take_turns(connection: Connection) -> None:
-    """Make processes that receive at once do so one after the other, until they commit.
+    """Let one process at a time receive; the lock ends with the transaction.
 
-    So the ids of `received` become visible in their order, and of two processes that each have
-    one part of a message the second sees both.
+    So the ids of `received` become visible in their order. And when two processes each have a part
+    of a message, the second sees both parts.
     """
     if connection.dialect.name != "sqlite":  # SQLite has one writer anyway
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
@@ -40,17 +40,16 @@ def owners(connection: Connection, digits: Collection[str]) -> dict[str, int]:
 
 
 class Unowned(NamedTuple):
-    """What came to a number that nobody has."""
+    """The messages to a number that no account has."""
 
     recipient: str
-    #: How many.
     messages: int
-    #: Unix milliseconds.
+    #: When the last message came, Unix milliseconds.
     last_at: int
 
 
 def unowned(connection: Connection) -> Sequence[Unowned]:
-    """What came to numbers that nobody has, most first."""
+    """The messages to numbers that no account has, by number; the most messages first."""
     rows = connection.execute(
         select(received.c.recipient, func.count(), func.max(received.c.received_at))
         .where(received.c.account_id.is_(None))
@@ -67,9 +66,9 @@ def unowned(connection: Connection) -> Sequence[Unowned]:
 
 
 def give_unowned(connection: Connection, recipients: Collection[str], account_id: int) -> int:
-    """Give an account what came for nobody to these recipients; how many messages.
+    """Give an account the messages to these recipients that nobody owns; returns how many.
 
-    They get new ids, the next ones: who reads on after an id is told of them.
+    The messages get new, higher ids, so that a client that reads on after an id finds them.
     """
     take_turns(connection)
     forms = words(connection, "received.recipient", recipients)
@@ -78,7 +77,7 @@ def give_unowned(connection: Connection, recipients: Collection[str], account_id
     given: dict[int, dict[str, Any]] = {}
     for row in rows:
         values = row._asdict() | {"account_id": account_id, "text": _text(connection, row)}
-        # What cannot be read stays as it is until it can.
+        # A message that cannot be decrypted is left until it can.
         if is_readable(row.sender, values["text"]):
             given[values.pop("id")] = values
     connection.execute(delete(received).where(received.c.id.in_(given)))
@@ -94,10 +93,12 @@ def add_received(connection: Connection, rows: Sequence[dict[str, Any]]) -> None
 def offered_before(
     connection: Connection, offers: Mapping[tuple[str, str], int]
 ) -> set[tuple[str, str]]:
-    """Which messages were offered before, and note that all of them are now: by upstream and the
-    carrier's id, each with the time. `take_turns` has to come before. An offer is remembered for as
-    long as a repeat of an accepted request, counted from the last."""
-    # Beside the digests of accounts and their keys, which begin with a number.
+    """Record offers of messages; returns the offers that were recorded before.
+
+    `offers`: upstream and the carrier's id, with the time of the offer. Call `take_turns` first. An
+    offer is remembered for as long as an accepted request is for repeats, from its last repeat on.
+    """
+    # No clash with the digests of idempotency keys: those texts begin with a number.
     digests = {(upstream, id): digest(f"offer {upstream}\0{id}") for upstream, id in offers}
     forms = {form: offer for offer, id in digests.items() for form in id_forms(connection, id)}
     known = set(
@@ -119,7 +120,7 @@ def offered_before(
 
 
 def add_part(connection: Connection, row: dict[str, Any]) -> None:
-    """Keep a part until its others come (columns of the table)."""
+    """Store a part until the other parts of its message come. `row`: columns of the table."""
     seal = seal_of(connection.dialect)
     if seal is not None:
         place = (row[name] for name in PART)
@@ -128,7 +129,7 @@ def add_part(connection: Connection, row: dict[str, Any]) -> None:
 
 
 def offered_again(connection: Connection, whole: Whole, number: int, at: int) -> None:
-    """Note that a part that is there came once more."""
+    """Record that a stored part came once more."""
     of_it = incoming_part.c.number == number
     where = (*_same(connection, whole), of_it)
     connection.execute(update(incoming_part).where(*where).values(received_at=at))
@@ -138,7 +139,7 @@ class Part(NamedTuple):
     """A part of a received message."""
 
     number: int
-    #: See the table.
+    #: See the column of the table.
     text: bytes
     #: Unix milliseconds.
     received_at: int
@@ -146,7 +147,7 @@ class Part(NamedTuple):
 
 
 def parts_of(connection: Connection, whole: Whole) -> list[Part]:
-    """The parts that have come with this reference, joined ones too, in their order."""
+    """The stored parts of a message, also joined ones, in their order."""
     columns = incoming_part.c
     rows = connection.execute(
         select(columns.number, columns.text, columns.received_at, columns.joined_at)
@@ -170,8 +171,11 @@ def mark_joined(connection: Connection, whole: Whole, at: int) -> None:
 
 
 def begin_anew(connection: Connection, whole: Whole, *, but: int) -> None:
-    """Forget the joined parts. Those that came once more stay: they are of the next message, unless
-    it has another part of this number."""
+    """Delete the joined parts of a message, as the next one has begun to use its reference.
+
+    Parts that came again since they were joined stay, as parts of the next message; but not the
+    part number `but`, for which it has another.
+    """
     columns = incoming_part.c
     same = _same(connection, whole)
     gone = (columns.received_at <= columns.joined_at) | (columns.number == but)
@@ -180,7 +184,7 @@ def begin_anew(connection: Connection, whole: Whole, *, but: int) -> None:
 
 
 def forget_joined(connection: Connection, *, before: int) -> None:
-    """Forget the parts that were joined, and came last, before a time."""
+    """Delete the joined parts that last came before a time."""
     columns = incoming_part.c
     connection.execute(
         delete(incoming_part).where(columns.joined_at.is_not(None), columns.received_at < before)
@@ -200,7 +204,7 @@ def _same(connection: Connection, whole: Whole) -> list[Any]:
 
 
 def incomplete(connection: Connection, *, received_before: int) -> list[Whole]:
-    """Messages whose last part so far is older than a time."""
+    """The incomplete messages whose last part came before a time."""
     columns = incoming_part.c
     key = (columns.upstream, columns.sender, columns.recipient, columns.reference, columns.total)
     rows = connection.execute(
@@ -225,7 +229,7 @@ class Received:
     received_at: int
 
 
-#: The most characters in the texts of one page; the first message is on it, however long.
+#: The most characters in the texts of one page. A first message that is longer is still on it.
 PAGE_CHARACTERS = 1_000_000
 
 _NEXT = (
@@ -248,9 +252,9 @@ _PAGE = (
 
 
 def page(connection: Connection, account_id: int, *, after: int, most: int) -> list[Received]:
-    """What an account received after the message of this id, oldest first.
+    """The messages that an account received after the message `after`, oldest first.
 
-    It ends before the limit where the texts of more would not fit a page.
+    The page has fewer than `most` when the texts of more would exceed PAGE_CHARACTERS.
     """
     rows = connection.execute(
         _PAGE,
@@ -274,17 +278,17 @@ def _text(connection: Connection, row: Any) -> str:
 
 
 def text_of(connection: Connection, text: str, *row: object) -> str:
-    """The text of a received message as it is stored in a row with these values of RECEIVED."""
+    """The decrypted text of a received message. `row`: the values of its RECEIVED columns."""
     return opened(connection, "received.text", text, *row)
 
 
 def assign(connection: Connection, digits: str, account_id: int, now: int) -> None:
-    """Give an account a number; IntegrityError when somebody has it."""
+    """Give an account a number; IntegrityError when an account has it already."""
     connection.execute(insert(number).values(digits=digits, account_id=account_id, assigned_at=now))
 
 
 def release(connection: Connection, digits: str) -> bool:
-    """Take a number back; False when nobody has it."""
+    """Take a number back; False when no account has it."""
     forms = words(connection, "number.digits", [digits])
     return connection.execute(delete(number).where(number.c.digits.in_(forms))).rowcount == 1
 

@@ -1,7 +1,7 @@
-"""The indexes on a part of a table, or on what is computed from a column.
+"""Defines the partial indexes and the index on an expression.
 
-The program never asks for them by name, only migrations need to know them: and for these words
-SQLAlchemy imports all that it has for PostgreSQL, 3 MiB.
+Only migrations import this module: these definitions make SQLAlchemy import its whole PostgreSQL
+dialect, 3 MiB.
 """
 
 from typing import Any

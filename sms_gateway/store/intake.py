@@ -1,4 +1,4 @@
-"""Statements of the accept path: messages, their deliveries, and the record of repeats."""
+"""Inserts accepted messages and deliveries, and records idempotency keys for repeats."""
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
@@ -12,22 +12,22 @@ from .bulk import insert_rows, later, run, with_marks
 from .sealed import Seal, seal_of
 from .tables import delivery, message
 
-#: How long a repeat is answered with the first reply, milliseconds.
+#: For how long a repeat gets the first reply, milliseconds.
 REMEMBERED = 24 * 3_600_000
 
-#: The columns that a message and a delivery are accepted with.
+#: The columns of a message and of a delivery that accepting sets.
 MESSAGE = ("id", "account_id", "sender", "text", "encoding", "parts", "accepted_at", "reference")
 DELIVERY = ("message_id", "recipient", "route", "parts", "due_at", "expires_at")
 _QUEUED = (("state", f"'{State.QUEUED}'"), ("attempts", "0"), ("possible_duplicate", "false"))
 
 
 def add_messages(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert messages, each with the values of MESSAGE."""
+    """Insert messages. `rows`: the values of MESSAGE."""
     insert_rows(connection, message, MESSAGE, rows, execute=later)
 
 
 def add_deliveries(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert deliveries that are queued, each with the values of DELIVERY."""
+    """Insert queued deliveries. `rows`: the values of DELIVERY."""
     insert_rows(connection, delivery, DELIVERY, rows, same=_QUEUED, execute=later)
 
 
@@ -41,32 +41,32 @@ class Accepted:
 
 
 def repeat_id(account_id: int, idempotency_key: str) -> bytes:
-    """What an idempotency key of an account is stored as."""
+    """The digest under which an idempotency key of an account is stored."""
     return digest(f"{account_id} {idempotency_key}")
 
 
 def digest(text: str) -> bytes:
-    """SHA-256 of a text, whatever characters it holds."""
+    """SHA-256 of a text, which may have lone surrogates."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-# A digest of what was sent would show to whoever guesses it that the guess is right.
+# The digests are encrypted too: a digest in clear would confirm a guess of the text.
 _ID, _CONTENT = "idempotency.id", "idempotency.content_hash"
 
 
 def id_forms(connection: Connection, id: bytes) -> list[bytes]:
-    """All forms in which the id of a record of repeats may be stored."""
+    """All stored forms of an idempotency id: in clear, and encrypted with each key."""
     seal = seal_of(connection.dialect)
     return [id] if seal is None else seal.octet_forms(_ID, id)
 
 
 def stored_id(connection: Connection, id: bytes) -> bytes:
-    """The id of a record of repeats as it is stored now."""
+    """The form in which an idempotency id is stored now."""
     seal = seal_of(connection.dialect)
     return id if seal is None else seal.octets(_ID, id)
 
 
-# SQLite's driver takes a detour for bytes, as for all that might have to be adapted.
+# SQLite's driver is slower with bytes, for which it looks for an adapter.
 _Blob = bytearray
 
 _REPEATS = """
@@ -78,7 +78,7 @@ _REPEATS = """
 def accepted_before(
     connection: Connection, ids: Collection[bytes], now: int
 ) -> dict[bytes, Accepted]:
-    """What was accepted under these keys (see `repeat_id`) in the last 24 hours."""
+    """The first replies to these keys (see `repeat_id`) in the last 24 hours."""
     seal = seal_of(connection.dialect)
     if seal is not None:
         ids = [form for id in ids for form in seal.octet_forms(_ID, id)]
@@ -109,10 +109,10 @@ _REMEMBER = """
 
 
 def remember(connection: Connection, repeats: Mapping[bytes, Accepted], now: int) -> set[bytes]:
-    """Record accepted keys that `accepted_before` did not find; returns those that were new.
+    """Record accepted keys that `accepted_before` did not find; returns the keys that were new.
 
-    On PostgreSQL another process may record a key meanwhile: that one is not returned. They are
-    written in the order of the keys, so that two processes never wait for each other in a ring.
+    On PostgreSQL another process may record a key meanwhile: that key is not returned. The keys are
+    written in sorted order, so that two processes never deadlock.
     """
     seal = seal_of(connection.dialect)
     if seal is not None:
@@ -134,19 +134,19 @@ def remember(connection: Connection, repeats: Mapping[bytes, Accepted], now: int
 
 
 class Content(NamedTuple):
-    """What a message has to have in common with another of its name to be a repeat of it."""
+    """The content of a message, by which a request with the same id is recognised as a repeat."""
 
     account_id: int
     text: str
-    #: In E.164 with the plus sign, in their order.
+    #: E.164 with the plus sign, in the order of the request.
     recipients: tuple[str, ...]
     sender: str
     reference: str
-    #: Whether texts or numbers are erased; they are empty then.
+    #: Whether its text or numbers are erased, and so empty.
     erased: bool = False
 
     def is_repeated_by(self, other: "Content") -> bool:
-        """What is erased may have been anything."""
+        """Whether another content is equal. If erased, only account and count are compared."""
         if self.erased:
             alike = self.account_id == other.account_id
             return alike and len(self.recipients) == len(other.recipients)
@@ -161,7 +161,7 @@ _NAMED = """
 
 
 def accepted_as(connection: Connection, ids: Collection[str]) -> dict[str, Content]:
-    """What was accepted under these ids."""
+    """The content of the messages with these ids."""
     found: dict[str, Content] = {}
     seal = seal_of(connection.dialect)
     for id, account_id, text, sender, reference, erased_at, recipient in run(

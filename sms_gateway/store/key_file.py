@@ -1,4 +1,4 @@
-"""The file with the keys of encryption: each a line, the first encrypts, all of them decrypt."""
+"""Reads the file of encryption keys: one a line; the first encrypts, all of them decrypt."""
 
 import base64
 import binascii
@@ -10,24 +10,24 @@ from pathlib import Path
 from ..errors import GatewayError
 from .sealed import KEY_OCTETS, Seal
 
-#: What stands before the name of a credential that systemd hands to a service.
+#: The prefix before the name of a systemd credential.
 CREDENTIAL = "credential:"
-#: A first line by which nothing is encrypted any more, and what is encrypted is still read.
+#: A first line that turns encryption off. The keys after it still decrypt.
 NO_KEY = "none"
 
 _BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-#: The most octets of a file, that a wrong name reads no disk into memory.
+#: The most octets that are read, in case the name is that of a huge file.
 _MOST = 100_000
 
 
 class KeyFileError(GatewayError):
-    """The keys cannot be had; the words say why, and nothing of what the file holds."""
+    """The keys cannot be read. The text says why, and contains nothing of the file."""
 
 
 def seal_from(file: str, environ: Mapping[str, str] = os.environ) -> Seal:
     """The seal with the keys in a file, or in the credential that `credential:NAME` names.
 
-    KeyFileError where there is none, others may read it, or it holds anything else.
+    KeyFileError when it has no key, others may read it, or a line is not a key.
     """
     if file.startswith(CREDENTIAL):
         text = _read(_credential(file.removeprefix(CREDENTIAL), environ))
@@ -40,7 +40,7 @@ def seal_from(file: str, environ: Mapping[str, str] = os.environ) -> Seal:
 
 
 def _credential(name: str, environ: Mapping[str, str]) -> Path:
-    """The file of a credential (systemd.exec, LoadCredential=)."""
+    """The path of a credential (systemd.exec, LoadCredential=)."""
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if not folder:
         raise KeyFileError("there are no credentials here: only systemd's services have them")

@@ -1,4 +1,4 @@
-"""Statements about who has asked for a free key."""
+"""Reads and writes the requests for free keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from .tables import key_request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRequest:
-    """Somebody at a mail address who would like a key."""
+    """A request for a free key, by mail address."""
 
     id: int
     address: str
     language: str
-    #: Where it was asked from.
+    #: The network that the request came from.
     network: str
     #: Unix milliseconds.
     requested_at: int
     expires_at: int
-    #: How often a mail to them has been tried.
+    #: How many times a mail to the address was tried.
     attempts: int
-    #: How the last try went wrong.
+    #: The reason why the last try failed; empty if it did not.
     failure: str
-    #: They have their key.
+    #: Whether the key was handed out.
     granted: bool
 
 
@@ -53,7 +53,7 @@ def add(
     expires_at: int,
     mail_due_at: int | None,
 ) -> None:
-    """Record a request, unless there is one for the address."""
+    """Record a request, unless the address has one already."""
     given = {
         "address": address,
         "language": language,
@@ -65,7 +65,7 @@ def add(
     connection.execute(_ADD, given)
 
 
-# Not by an error: PostgreSQL would write the address into its log.
+# ON CONFLICT, as an error would put the address into the log of PostgreSQL.
 _ADD = text(
     """
     INSERT INTO key_request
@@ -77,7 +77,7 @@ _ADD = text(
 
 
 def drop(connection: Connection, address: str, *, requested_before: int) -> None:
-    """Forget the request of an address, if it is so old."""
+    """Delete the request of an address if it is from before a time."""
     connection.execute(
         delete(key_request).where(
             key_request.c.address == address, key_request.c.requested_at < requested_before
@@ -91,12 +91,12 @@ def exists(connection: Connection, address: str) -> bool:
 
 
 def sweep(connection: Connection, now: int) -> None:
-    """Drop those that have expired."""
+    """Delete expired requests."""
     connection.execute(delete(key_request).where(key_request.c.expires_at <= now))
 
 
 def count(connection: Connection, *, network: str | None = None, since: int = 0) -> int:
-    """How many there are, of one network if so asked."""
+    """How many requests there are since a time, of one network or all."""
     counting = select(func.count()).where(key_request.c.requested_at >= since)
     if network is not None:
         counting = counting.where(key_request.c.network == network)
@@ -104,12 +104,12 @@ def count(connection: Connection, *, network: str | None = None, since: int = 0)
 
 
 def by_token(connection: Connection, token_hash: bytes, now: int) -> KeyRequest | None:
-    """The request that a link is about; None when there is none, or no more."""
+    """The open request with the token of a link; None when there is none (any more)."""
     return _one(connection, key_request.c.token_hash == token_hash, now)
 
 
 def by_name(connection: Connection, name: str, now: int) -> KeyRequest | None:
-    """The request of a mail address, or with an id."""
+    """The open request with this mail address or id."""
     named = [key_request.c.address == name.lower()]
     if name.isascii() and name.isdigit() and len(name) < 19:
         named.append(key_request.c.id == int(name))
@@ -126,7 +126,7 @@ def _one(connection: Connection, which: Any, now: int) -> KeyRequest | None:
 
 
 def waiting(connection: Connection, now: int) -> Sequence[KeyRequest]:
-    """All that have no key yet, oldest first."""
+    """The open requests, oldest first."""
     rows = connection.execute(
         select(key_request)
         .where(key_request.c.expires_at > now, key_request.c.granted_at.is_(None))
@@ -136,7 +136,7 @@ def waiting(connection: Connection, now: int) -> Sequence[KeyRequest]:
 
 
 def grant(connection: Connection, id: int, now: int) -> None:
-    """They have their key: the link is dead. The row counts for its network until it expires."""
+    """Record that the key was handed out; the link ends. The row counts until it expires."""
     connection.execute(
         update(key_request)
         .where(key_request.c.id == id)
@@ -145,8 +145,10 @@ def grant(connection: Connection, id: int, now: int) -> None:
 
 
 def due(connection: Connection, now: int) -> KeyRequest | None:
-    """The next one that is to get a mail; locked, and passed over by others, until the end of the
-    transaction."""
+    """The next request that is due for a mail.
+
+    It is locked until the transaction ends; other processes skip it.
+    """
     row = connection.execute(
         select(key_request)
         .where(key_request.c.mail_due_at <= now, key_request.c.expires_at > now)
@@ -158,8 +160,10 @@ def due(connection: Connection, now: int) -> KeyRequest | None:
 
 
 def trying(connection: Connection, id: int, *, token_hash: bytes, again_at: int) -> None:
-    """A mail with this link is about to be sent, and is sent again at that time if nobody says
-    what became of it."""
+    """Record that a mail with this token is about to be sent.
+
+    It is sent again at `again_at`, unless `mailed` records a result before.
+    """
     connection.execute(
         update(key_request)
         .where(key_request.c.id == id)
@@ -168,7 +172,7 @@ def trying(connection: Connection, id: int, *, token_hash: bytes, again_at: int)
 
 
 def mailed(connection: Connection, id: int, *, failure: str, again_at: int | None) -> None:
-    """What became of the mail; without `again_at` there is no other."""
+    """Record the result of a mail; it is tried again at `again_at`, unless None."""
     connection.execute(
         update(key_request)
         .where(key_request.c.id == id)

@@ -1,8 +1,8 @@
-"""Messages found by their recipient's number, through the whole table, by an index.
+"""Finds messages of any age by their recipient's number, by an index.
 
-An index on numbers alone would double what a delivery costs the accept path: numbers come in no
-order, so each delivery changes a page of its own. The index is therefore on blocks of deliveries
-that were accepted together, and on the number within the block: new deliveries all change the few
+An index on numbers alone would double the cost of a delivery in the accept path: numbers come in no
+order, so each delivery would change another page. The index is therefore on the block of a delivery
+(deliveries that were accepted together) and then on its number: all new deliveries change the few
 pages of the newest block. A lookup seeks the number in each block.
 """
 
@@ -13,14 +13,14 @@ from sqlalchemy import BigInteger, Connection, bindparam, exists, func, literal_
 from .sealed import words
 from .tables import delivery, message
 
-#: The block of a delivery as the index has it: 512 in each, which fill about four pages of an
-#: index. Accepting then costs 0.4 µs more, with an index on the numbers alone 14 µs more; in ten
-#: million deliveries there are 20,000 blocks to seek in. (SQLite, measured in November 2026.)
+#: The block of a delivery as the index has it. A block has 512 deliveries, which fill about four
+#: pages of the index. Accepting then costs 0.4 µs more; an index on the numbers alone costs 14 µs.
+#: Ten million deliveries have 20,000 blocks to seek in. (SQLite, measured in November 2026.)
 BLOCK = "(id >> 9)"
 _BITS = 9
 
-# Blocks that the first statement looks through, and the most that one does: a number that many
-# messages went to is found in the newest ones.
+# How many blocks the first statement searches, and the most that a statement does. It begins with
+# few, as a number that gets many messages is in the newest blocks.
 _FIRST, _MOST = 32, 2_000
 
 _BLOCK = literal_column(BLOCK.replace("id", "delivery.id"), BigInteger)
@@ -31,7 +31,7 @@ _DELIVERIES = (
     .where(IN_BLOCKS)
     .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
 )
-# In this order, whatever the planner thinks of an account's number of messages.
+# MATERIALIZED: the deliveries first, whatever the planner thinks of an account's messages.
 _THEIRS = _DELIVERIES.cte("theirs").prefix_with("MATERIALIZED")
 _MESSAGES = (
     select(_THEIRS.c.message_id)
@@ -49,8 +49,10 @@ _MESSAGES = (
 def messages_to(
     connection: Connection, account_id: int, numbers: Sequence[str], *, before: str, most: int
 ) -> list[str]:
-    """The ids of an account's newest messages to any of these numbers (E.164), newest first; only
-    those before the message with the id `before`, unless it is empty. Erased ones are left out."""
+    """The ids of an account's messages to any of these numbers (E.164), newest first.
+
+    `before`: only messages before this id, unless it is empty. Erased messages are left out.
+    """
     end = _end(connection, before)
     forms = words(connection, "delivery.recipient", numbers)
     found: dict[str, None] = {}
@@ -62,7 +64,7 @@ def messages_to(
                 "numbers": forms,
                 "account_id": account_id,
                 "before": end,
-                # A message may be to each of the numbers.
+                # A message may have all of the numbers as recipients.
                 "most": most * len(numbers),
             },
         )
@@ -73,7 +75,7 @@ def messages_to(
 
 
 def deliveries_to(connection: Connection, number: str) -> list[tuple[int, str]]:
-    """All deliveries to a number (E.164) and their messages: the ids of both."""
+    """All deliveries to a number (E.164): their ids, and those of their messages."""
     forms = words(connection, "delivery.recipient", [number])
     return [
         (row.id, row.message_id)
@@ -89,7 +91,7 @@ def newest_blocks(connection: Connection, most: int) -> list[int]:
 
 
 def _end(connection: Connection, before: str) -> int:
-    """The id that deliveries before a message have to be below."""
+    """The id of the first delivery of the message `before`; without, the next new id."""
     if before:
         first = select(func.min(delivery.c.id)).where(delivery.c.message_id == before)
         return connection.execute(first).scalar_one() or 0

@@ -15,20 +15,19 @@ if TYPE_CHECKING:
 
 #: The schema that this program needs: the newest in `migrations/versions`.
 SCHEMA = "0009"
-# Any constant: it only has to be the same in every process that migrates.
+# Arbitrary, but equal in all processes that migrate.
 _ADVISORY_LOCK = 7_353_767
-#: Seconds between two looks at whether another process has ended its migration.
+#: How often to check whether another process has finished its migration, seconds.
 _TURN = 0.2
 
 
 def migrate(store: Store, schema: str = SCHEMA) -> None:
-    """Apply what is missing; processes that migrate at once take turns.
+    """Apply the missing migrations; one process at a time.
 
-    On SQLite everything is one transaction. On PostgreSQL each migration is one, but for what has
-    to be done outside of any so that others can write meanwhile.
+    On SQLite all of them are one transaction. On PostgreSQL each migration is a transaction, except
+    for steps that must be outside of one so that others can write meanwhile.
     """
-    # Every process asks about the schema, few change it: Alembic is a third of what there is to
-    # import.
+    # Imported here: few processes migrate, and Alembic is a third of all imports.
     from alembic import command
 
     config = _config()
@@ -45,8 +44,8 @@ def _turn(store: Store) -> Iterator[Connection]:
             yield connection
         return
     with store.engine.connect() as holder, store.engine.connect() as connection:
-        # Not one statement that waits: an index that is built while others write waits for all
-        # statements that had begun before.
+        # Polls instead of waiting in a statement: CREATE INDEX CONCURRENTLY in the other process
+        # would wait for that statement to end.
         holder = holder.execution_options(isolation_level="AUTOCOMMIT")
         key = {"key": _ADVISORY_LOCK}
         while not holder.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar_one():

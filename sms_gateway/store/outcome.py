@@ -1,4 +1,4 @@
-"""How a transaction may end besides having failed: nobody knows, or nobody waits for it."""
+"""Errors of transactions whose outcome is unknown, or that came too late."""
 
 from ..errors import GatewayError, UnavailableError
 
@@ -6,11 +6,11 @@ from ..errors import GatewayError, UnavailableError
 class OutcomeUnknownError(UnavailableError):
     """COMMIT was sent and not answered: the transaction is committed, or it is not.
 
-    Every other error of a transaction says that nothing of it remains.
+    After every other error of a transaction nothing of it is stored.
     """
 
     def __init__(self, transaction: str = "") -> None:
-        """`transaction`: what PostgreSQL calls it (xid8); empty when it cannot be asked about."""
+        """`transaction`: its id in PostgreSQL (xid8); empty when it cannot be looked up."""
         super().__init__(
             "the database was lost while this was committed, and it is not known whether it was "
             "done: look, before it is tried again"
@@ -19,4 +19,4 @@ class OutcomeUnknownError(UnavailableError):
 
 
 class OverdueError(GatewayError):
-    """The turn to write did not come in time: nothing is stored, now or later."""
+    """The transaction did not get the write lock in time: nothing is stored, now or later."""

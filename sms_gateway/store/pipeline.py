@@ -1,7 +1,7 @@
-"""Statements for PostgreSQL by the driver's libpq: those that can go together share a round trip.
+"""Runs statements on PostgreSQL by the driver's libpq, several in one round trip.
 
-A round trip wakes two processes. The driver's cursors make one for each statement, one for BEGIN
-and one for COMMIT.
+A round trip wakes two processes. The driver's cursors make one for each statement, and also for
+BEGIN and for COMMIT.
 """
 
 import select
@@ -19,8 +19,8 @@ from .outcome import OutcomeUnknownError
 #: A statement with a `?` for each of its parameters.
 _Statement = tuple[str, Sequence[Any]]
 
-#: The most statements that stay prepared, as they fill the server's memory: most have one form,
-#: some have one for each number of rows.
+#: The most statements that stay prepared, as they use memory of the server. Most statements have
+#: one form, some have one for each number of rows.
 _MOST_PREPARED = 200
 
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
@@ -28,19 +28,19 @@ _NAME_TRANSACTION = "SELECT pg_current_xact_id()"
 
 
 class Pipeline:
-    """The statements of a connection, which the driver uses as well; errors are the driver's."""
+    """Runs statements on a connection of the driver; raises the driver's errors."""
 
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._prepared: dict[str, bytes] = {}
-        #: What is sent with the COMMIT; None while there is none to wait for.
+        #: The statements that will be sent with the COMMIT; None outside of `committed`.
         self._waiting: list[_Statement] | None = None
-        #: The transaction's name, by which the server tells later what became of it.
+        #: The transaction's id, by which the server can later tell its outcome.
         self._transaction = ""
 
     def run(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
-        """The rows of a statement; it begins a transaction where there is none."""
+        """Execute a statement, in a new transaction if there is none; returns its rows."""
         return self._execute([(statement, parameters)])
 
     def later(self, statement: str, parameters: Sequence[Any]) -> None:
@@ -52,10 +52,10 @@ class Pipeline:
 
     @contextmanager
     def committed(self) -> Iterator[None]:
-        """What the block executes is committed at its end.
+        """Commit the statements of the block at its end.
 
-        OutcomeUnknownError when the connection was lost after COMMIT was sent; any other error says
-        that nothing is committed.
+        Raises OutcomeUnknownError when the connection was lost after COMMIT was sent. After any
+        other error nothing is committed.
         """
         self._waiting = []
         self._transaction = ""
@@ -66,7 +66,7 @@ class Pipeline:
             self._waiting = None
 
     def _execute(self, statements: Sequence[_Statement]) -> list[Any]:
-        """Execute statements in one round trip; the rows of the last."""
+        """Execute statements in one round trip; returns the rows of the last."""
         begins = self._pgconn.transaction_status == pq.TransactionStatus.IDLE
         if begins and self._waiting is not None:
             statements = [("BEGIN", ()), (_NAME_TRANSACTION, ()), *statements]
@@ -84,7 +84,7 @@ class Pipeline:
         return self._rows(results[-1])
 
     def _commit(self, statements: Sequence[_Statement]) -> None:
-        """Execute statements, the last of which is COMMIT; see `committed` for its errors."""
+        """Execute statements, the last of which is COMMIT. Errors: see `committed`."""
         if self._pgconn.transaction_status == pq.TransactionStatus.IDLE:
             statements = [("BEGIN", ()), *statements]
         results: list[pq.abc.PGresult] = []
@@ -102,7 +102,7 @@ class Pipeline:
             raise OutcomeUnknownError(self._transaction) from lost
         if results[-1].status not in _DONE:
             error = error_from_result(results[-1])
-            # A session that is ended, or crashes, may have committed before it says so.
+            # A session that is terminated or crashes (FATAL) may have committed before.
             if error.diag.severity_nonlocalized != "ERROR":
                 raise OutcomeUnknownError(self._transaction) from error
             raise error
@@ -110,7 +110,7 @@ class Pipeline:
             raise InternalError("a statement had failed, which made a ROLLBACK of the COMMIT")
 
     def _send(self, statements: Sequence[_Statement]) -> None:
-        """Send statements in one go. An error says that the last of them was not sent."""
+        """Send statements at once. After an error the last of them was not sent."""
         pgconn = self._pgconn
         commands = [(self._name(text), text, _sent(values)) for text, values in statements]
         pgconn.enter_pipeline_mode()
@@ -121,7 +121,7 @@ class Pipeline:
                 pgconn.send_query_prepared(name, values)
 
     def _name(self, text: str) -> bytes | None:
-        """The name under which a statement is prepared, if it is."""
+        """The name of the prepared statement; None when too many are prepared."""
         name = self._prepared.get(text)
         if name is None and len(self._prepared) < _MOST_PREPARED:
             name = b"s%d" % len(self._prepared)
@@ -132,7 +132,7 @@ class Pipeline:
         return name
 
     def _receive(self, results: list[pq.abc.PGresult]) -> None:
-        """Wait for the results of all that was sent; those that came before an error stay."""
+        """Append the results of all sent statements to `results`, also those before an error."""
         pgconn = self._pgconn
         pgconn.pipeline_sync()
         ready = select.poll()
@@ -146,7 +146,7 @@ class Pipeline:
             pgconn.consume_input()
             while not pgconn.is_busy():
                 result = pgconn.get_result()
-                if result is None:  # between two statements, or there is nothing more to come
+                if result is None:  # between two statements, or at the end of the connection
                     if pgconn.status == pq.ConnStatus.BAD:
                         raise OperationalError("the server closed the connection")
                 elif result.status == pq.ExecStatus.PIPELINE_SYNC:
@@ -177,7 +177,7 @@ def _text(value: Any) -> str:
     """A value as PostgreSQL reads it."""
     match value:
         case str():
-            if "\0" in value:  # where the driver would end it
+            if "\0" in value:  # libpq would cut the text there
                 raise DataError("a text cannot contain NUL")
             return value
         case bytes() | bytearray():

@@ -1,4 +1,4 @@
-"""Statements of the queue: claim what is due, record what became of it."""
+"""The queue: claims due deliveries and records how their attempts ended."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ from .tables import delivery, early_receipt, idempotency, message, part, worker
 _DELIVERIES = select(
     delivery.c.id,
     delivery.c.message_id,
-    # As it is stored: see `_read`.
+    # The stored form, which `_read` decrypts.
     type_coerce(delivery.c.recipient, Text).label("recipient"),
     delivery.c.binding,
     delivery.c.route,
@@ -50,7 +50,7 @@ _DUE = (
     .where(delivery.c.expires_at > bindparam("now"))
     .order_by(delivery.c.due_at, delivery.c.id)
     .limit(bindparam("most"))
-    # No lock is waited for: what another worker is claiming at this moment is skipped.
+    # Deliveries that another worker is claiming at this moment are skipped.
     .with_for_update(of=delivery, skip_locked=True)
 )
 
@@ -89,12 +89,11 @@ def claim(
     now: int,
     hold: Callable[[str, int], int] | None = None,
 ) -> list[Delivery]:
-    """Take what is due of these shares for an upstream that has room for so many parts.
+    """Claim due deliveries of these shares for an upstream that has room for `parts` parts.
 
-    A delivery with more parts than there is room for is taken only when it is the first, so
-    that nothing is claimed that is not written at once. What comes in its route's quiet hours is
-    put off instead, and so is what `hold` says has to wait for its number, and what cannot be
-    decrypted.
+    A delivery with more parts than there is room for is claimed only when it is the first, so that
+    every claimed delivery is written at once. Put off instead are deliveries in the quiet hours of
+    their route, those that `hold` makes wait for their number, and those that cannot be decrypted.
     """
     taken: list[Any] = []
     room = parts
@@ -116,7 +115,7 @@ def claim(
                     continue
                 if (row.parts > room and taken) or (row.parts > left and len(taken) > ours):
                     break
-                # Last, as what is not held may be the one delivery that tries its number.
+                # Last: a delivery that `hold` lets go may be the one trial of its number.
                 until = hold(row.recipient, now) if hold is not None else 0
                 if until:
                     why = f"the number is busy until {moment(until)}"
@@ -137,18 +136,18 @@ def claim(
     return _deliveries(connection, [(row, row.attempts + 1) for row in taken])
 
 
-#: Where deliveries were put off others are looked for, so that ten thousand to one busy number do
-#: not stand before all that may go: so many times, and at so many rows. A look puts off at most
-#: 100 deliveries, which keeps its transaction short.
+#: After putting deliveries off, `claim` looks for others: at most _LOOKS times, at _MORE rows. So
+#: ten thousand deliveries to one busy number do not block the queue. A look puts off at most 100
+#: deliveries, which keeps the transaction short.
 _LOOKS, _MORE = 4, 100
-#: When it is looked again whether a delivery can be decrypted, ms: somebody mends it meanwhile.
+#: For how long a delivery that cannot be decrypted is put off, ms: an operator may add the key.
 _UNREADABLE_FOR = 15 * 60_000
 
 
 def _due(
     connection: Connection, share: Share, upstream: str, *, now: int, most: int
 ) -> Sequence[Any]:
-    """The due deliveries of an upstream's share, in the order of the queue."""
+    """The due deliveries of a share of an upstream, in the order of the queue."""
     wanted = {"route": share.route.prefix, "now": now, "most": most}
     if share.untried:
         return _read(connection, _DUE_UNTRIED, wanted | {"upstream_name": upstream})
@@ -161,7 +160,7 @@ def _due(
 def _read(
     connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
 ) -> Sequence[Any]:
-    """The rows of one of these statements, decrypted."""
+    """Execute a SELECT of `_DELIVERIES`; returns its rows, decrypted."""
     rows = connection.execute(statement, parameters).all()
     seal = seal_of(connection.dialect)
     if seal is None:
@@ -179,8 +178,8 @@ def _read(
 
 
 def _is_readable(row: Any) -> bool:
-    """Whether a row of theirs says what is to be sent to whom."""
-    # Without a seal what is encrypted would go out as it is.
+    """Whether the recipient, text and sender of a row could be decrypted."""
+    # Without a seal the encrypted values would be sent.
     return is_readable(row.recipient, row.text, row.sender) and not looks_stored(row.recipient)
 
 
@@ -192,7 +191,7 @@ _PUT_OFF = (
 
 
 def _put_off(connection: Connection, waiting: Sequence[tuple[int, int, str]], now: int) -> None:
-    """Let deliveries (id, until when, why) wait."""
+    """Put deliveries off. `waiting`: id, until when, reason."""
     connection.execute(_PUT_OFF, [{"delivery_id": id, "until": until} for id, until, _ in waiting])
     record_steps(
         connection,
@@ -223,14 +222,14 @@ _CLAIMED = (
 def claimed(
     connection: Connection, *, upstream: str, worker: int, but: Collection[int]
 ) -> list[Delivery]:
-    """What a worker has claimed for an upstream, without the deliveries in `but`."""
+    """The deliveries that a worker has claimed for an upstream, except those in `but`."""
     rows = _read(connection, _CLAIMED, {"worker": worker, "upstream_name": upstream})
     ours = [row for row in rows if row.id not in but and _is_readable(row)]
     return _deliveries(connection, [(row, row.attempts) for row in ours])
 
 
 def _deliveries(connection: Connection, rows: Sequence[tuple[Any, int]]) -> list[Delivery]:
-    """Rows, each with the number of its attempt, as deliveries."""
+    """Make deliveries of rows, each with its attempt number."""
     accepted: dict[int, set[int]] = {}
     again = [row.id for row, attempt in rows if attempt > 1]
     if again:
@@ -264,9 +263,9 @@ _LOCK = (
 
 
 def lock(connection: Connection, ids: Collection[int]) -> None:
-    """Let nobody else decide about these deliveries until the transaction ends.
+    """Lock these deliveries until the transaction ends.
 
-    What is read afterwards includes what others had decided before.
+    Later reads in it see what other transactions committed before.
     """
     if ids:
         connection.execute(_LOCK, {"ids": list(ids)})
@@ -286,7 +285,7 @@ _RECORD = BulkRows(
 
 
 def record_steps(connection: Connection, steps: Sequence[tuple[int, int, int, str, str]]) -> None:
-    """Add to the journal: delivery, time, part (0: all), event, detail."""
+    """Add lines to the journal: delivery, time, part (0: all), event, detail."""
     if steps:
         _RECORD.run(connection, steps)
 
@@ -308,7 +307,7 @@ _ADD_PARTS = BulkRows(
 def add_parts(connection: Connection, parts: Sequence[tuple[int, int, str, str]]) -> None:
     """Insert parts that a carrier accepted: delivery, number, upstream, smsc_key.
 
-    The second copy of a part takes the place of the first, unless that one's fate is known.
+    The second copy of a part replaces the first, unless the first has its receipt.
     """
     # One statement cannot write the same row twice.
     last = {row[:2]: row for row in parts}
@@ -343,7 +342,7 @@ def settle(
 ) -> None:
     """Record how attempts ended: delivery, attempt (0: any), state, due, possible_duplicate.
 
-    A delivery that something else has settled meanwhile, such as a receipt, is left as it is.
+    A delivery that was settled otherwise meanwhile, such as by a receipt, is not changed.
     """
     _SETTLE.run(connection, rows, worker, worker)
 
@@ -364,9 +363,9 @@ _COMPLETED = (
 
 
 def settle_late(connection: Connection, ids: Collection[int]) -> None:
-    """A delivery all of whose parts have an answer by now is submitted.
+    """Set deliveries to submitted if all of their parts have an answer by now.
 
-    It was uncertain, or waited to be sent once more.
+    They were uncertain, or queued to be sent again.
     """
     connection.execute(_COMPLETED, [{"delivery_id": id} for id in ids])
 
@@ -374,9 +373,9 @@ def settle_late(connection: Connection, ids: Collection[int]) -> None:
 def lost_claims(
     connection: Connection, *, resending: Collection[str], now: int
 ) -> list[tuple[int, State]]:
-    """Settle what dead workers held: uncertain, or queued once more on the routes that resend.
+    """Release the claims of dead workers; returns the deliveries with their new states.
 
-    Returns the deliveries with their new states.
+    The deliveries become uncertain; on routes in `resending` they are queued once more.
     """
     alive = select(worker.c.id).where(worker.c.alive_until > now)
     again = delivery.c.route.in_(resending) & ~delivery.c.possible_duplicate
@@ -394,9 +393,9 @@ def lost_claims(
 
 
 def expire(connection: Connection, *, now: int, most: int = 1000) -> list[tuple[int, State]]:
-    """End what is too old: queued deliveries expire, submitted ones stay without a receipt.
+    """End old deliveries: queued ones become expired, submitted ones unknown.
 
-    Returns at most so many deliveries with their new states.
+    Returns at most `most` deliveries with their new states.
     """
     old = (
         select(delivery.c.id)
@@ -419,7 +418,7 @@ def expire(connection: Connection, *, now: int, most: int = 1000) -> list[tuple[
 def without_route(
     connection: Connection, *, prefixes: Collection[str], most: int = 1000
 ) -> Sequence[Any]:
-    """Queued deliveries (id, recipient) whose route is not among these any more."""
+    """Queued deliveries (id, recipient) whose route is not among `prefixes` any more."""
     return connection.execute(
         select(delivery.c.id, delivery.c.recipient)
         .where(delivery.c.state == State.QUEUED)
@@ -440,6 +439,6 @@ def reroute(connection: Connection, routes: Mapping[int, str]) -> None:
 
 
 def forget_old(connection: Connection, *, repeats_before: int, receipts_before: int) -> None:
-    """Delete what has served its time: records of repeats, and receipts that nobody wants."""
+    """Delete old idempotency records and old early receipts."""
     connection.execute(delete(idempotency).where(idempotency.c.created_at < repeats_before))
     connection.execute(delete(early_receipt).where(early_receipt.c.received_at < receipts_before))

@@ -1,4 +1,4 @@
-"""Statements about receipts: find the part each is for, keep those that come too early."""
+"""Finds the part of each receipt, and stores the receipts that come too early."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -26,7 +26,7 @@ _PARTS = BulkRows(
 
 
 class KnownPart(NamedTuple):
-    """A part that a carrier took, by its name for it."""
+    """A part that a carrier accepted, with the id that the carrier gave it."""
 
     smsc_key: str
     delivery_id: int
@@ -37,12 +37,12 @@ class KnownPart(NamedTuple):
     parts: int
     delivery_state: str
     expires_at: int
-    #: When its last attempt ended; before that, when it was due.
+    #: When the last attempt of the delivery ended; before that, when it was due.
     settled_at: int
 
 
 def parts_by_key(connection: Connection, upstream: str, keys: Collection[str]) -> list[KnownPart]:
-    """The parts that an upstream knows by these keys."""
+    """The parts of an upstream with these keys."""
     given = [(key,) for key in keys]
     known = [KnownPart(*row) for row in _PARTS.run(connection, given, upstream)]
     if seal_of(connection.dialect) is None:
@@ -69,7 +69,7 @@ _AWAITED = (
 
 
 def awaited(connection: Connection, upstream: str, now: int) -> list[tuple[str, str, int]]:
-    """The parts whose receipts an upstream owes: key, recipient, end of validity."""
+    """The parts that wait for a receipt of an upstream: key, recipient, end of validity."""
     rows = connection.execute(_AWAITED, {"upstream_name": upstream, "now": now})
     return [(row.smsc_key, row.recipient, row.expires_at) for row in rows]
 
@@ -91,7 +91,7 @@ _UNCERTAIN = (
 def only_uncertain(
     connection: Connection, upstream: str, recipients: Collection[str]
 ) -> dict[str, Any]:
-    """The delivery to each recipient whose answer never came, where there is exactly one."""
+    """The uncertain delivery to each recipient, where there is exactly one."""
     given = {"numbers": _forms(connection, recipients), "upstream_name": upstream}
     rows = connection.execute(_UNCERTAIN, given).all()
     # One number has several rows here while keys of encryption change.
@@ -108,7 +108,7 @@ _UNDER_WAY = (
 
 
 def is_under_way(connection: Connection, recipient: str) -> bool:
-    """Whether an answer may still come for a delivery to this number."""
+    """Whether a delivery to this number is being submitted: its answer may still come."""
     given = {"numbers": _forms(connection, [recipient])}
     return connection.execute(_UNDER_WAY, given).first() is not None
 
@@ -117,14 +117,14 @@ _TO = select(delivery.c.id, delivery.c.recipient).where(
     delivery.c.upstream == bindparam("upstream_name")
 )
 _SUBMITTING = _TO.where(delivery.c.state == State.SUBMITTING)
-# By the index on them, which is on their recipients.
+# By the index on the recipients of uncertain deliveries.
 _UNANSWERED = _TO.where(delivery.c.state == State.UNCERTAIN).where(
     delivery.c.recipient.in_(bindparam("numbers", expanding=True))
 )
 
 
 def submitting(connection: Connection, upstream: str) -> list[tuple[int, str]]:
-    """The deliveries that an upstream has under way, with their recipients."""
+    """The deliveries that are being submitted to an upstream: id and recipient."""
     rows = connection.execute(_SUBMITTING, {"upstream_name": upstream})
     return [(row.id, row.recipient) for row in rows]
 
@@ -132,7 +132,7 @@ def submitting(connection: Connection, upstream: str) -> list[tuple[int, str]]:
 def unanswered(
     connection: Connection, upstream: str, recipients: Collection[str]
 ) -> list[tuple[int, str]]:
-    """The deliveries to these recipients for which an answer may still come, or never came."""
+    """The deliveries to these recipients that are being submitted or uncertain."""
     given = {"upstream_name": upstream, "numbers": _forms(connection, recipients)}
     uncertain = [(row.id, row.recipient) for row in connection.execute(_UNANSWERED, given)]
     under_way = [row for row in submitting(connection, upstream) if row[1] in recipients]
@@ -153,8 +153,10 @@ _OUTSTANDING = (
 def outstanding(
     connection: Connection, upstream: str, recipients: Collection[str], now: int
 ) -> Sequence[Any]:
-    """The deliveries to these recipients whose receipts are still to come (id, state, recipient,
-    parts), as far as they are among the last million."""
+    """The deliveries to these recipients that wait for receipts: id, state, recipient, parts.
+
+    Only the last million deliveries are searched.
+    """
     blocks = lookup.newest_blocks(connection, _LATELY)
     numbers = _forms(connection, recipients)
     given = {"upstream_name": upstream, "numbers": numbers, "now": now}
@@ -230,11 +232,11 @@ _REPORTED = (
 
 
 def reported_parts(connection: Connection, ids: Collection[int]) -> Sequence[Any]:
-    """Of deliveries: id, state, parts, how many are known and reported, the last delivered."""
+    """Rows for these deliveries: id, state, parts; parts known, parts reported, last delivered."""
     return connection.execute(_REPORTED, {"ids": list(ids)}).all()
 
 
-_RECENT = 100_000  # deliveries: a fraction of a second to look through
+_RECENT = 100_000  # deliveries: searched in a fraction of a second
 _LONG = (
     select(delivery.c.upstream, delivery.c.id, delivery.c.expires_at)
     .where(delivery.c.id > bindparam("first"))
@@ -254,8 +256,11 @@ _SEVERAL = _LONG.where(delivery.c.state == State.DELIVERED).where(_REPORTED_PART
 def long_texts(
     connection: Connection, upstreams: Collection[str]
 ) -> tuple[list[tuple[str, int, int]], set[str]]:
-    """Among the last deliveries, those of several parts that wait with one of them reported
-    (upstream, id, end of validity), and the upstreams that have reported several parts of one."""
+    """Deliveries of several parts with a receipt for one part only, and upstreams that report all.
+
+    Among the last deliveries: the submitted ones with exactly one reported part (upstream, id, end
+    of validity), and the upstreams that have reported several parts of a delivery.
+    """
     newest = connection.execute(select(func.max(delivery.c.id))).scalar_one() or 0
     given = {"first": newest - _RECENT, "upstreams": list(upstreams)}
     lone = [(row.upstream, row.id, row.expires_at) for row in connection.execute(_LONE, given)]
@@ -275,17 +280,17 @@ _OUTCOME = BulkRows(
 
 
 def set_outcomes(connection: Connection, rows: Sequence[tuple[int, State]]) -> None:
-    """Record what receipts say of deliveries: delivery, state. A final state stays."""
+    """Set the states of deliveries by their receipts: delivery, state. A final state stays."""
     _OUTCOME.run(connection, rows)
 
 
 def keep_early(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep receipts for which no part is known yet (columns of the table)."""
+    """Store receipts for which no part is known yet. `rows`: columns of the table."""
     insert_many(connection, early_receipt, rows)
 
 
 class Early(NamedTuple):
-    """A receipt that waits for its part: columns of the table."""
+    """A receipt that waits for its part, with columns of the table."""
 
     id: int
     upstream: str
@@ -308,14 +313,14 @@ _WAITING = (
 )
 
 
-#: How many early receipts are looked at in one transaction.
+#: The most early receipts that one transaction reads.
 AT_ONCE = 2000
 
 
 def early(connection: Connection, *, after: int = 0) -> list[Early]:
-    """The early receipts that wait for their part, from after the row `after` on.
+    """The early receipts after the row `after` that wait for their part.
 
-    Those that another worker is looking at are left out.
+    Receipts that another worker has locked are left out.
     """
     rows = connection.execute(_WAITING, {"after": after, "most": AT_ONCE})
     return [early._replace(raw=_raw(connection, early)) for early in map(Early._make, rows)]
@@ -327,14 +332,14 @@ def _raw(connection: Connection, early: Early) -> str:
 
 
 def give_up_early(connection: Connection, ids: Collection[int]) -> None:
-    """Keep early receipts for people only."""
+    """Stop matching early receipts; they are kept for people only."""
     connection.execute(
         update(early_receipt).where(early_receipt.c.id.in_(ids)).values(given_up=True)
     )
 
 
 def drop_early(connection: Connection, ids: Collection[int]) -> None:
-    """Forget early receipts that have found their part."""
+    """Delete early receipts whose part was found."""
     connection.execute(delete(early_receipt).where(early_receipt.c.id.in_(ids)))
 
 
@@ -342,6 +347,6 @@ _NUMBERS = select(part.c.number).where(part.c.delivery_id == bindparam("delivery
 
 
 def first_unanswered(connection: Connection, delivery_id: int, parts: int) -> int:
-    """The first part of a delivery that no carrier has answered for, or else its last."""
+    """The first part of a delivery without an answer of a carrier; the last if all have one."""
     answered = set(connection.execute(_NUMBERS, {"delivery_id": delivery_id}).scalars())
     return next((n for n in range(1, parts + 1) if n not in answered), parts)

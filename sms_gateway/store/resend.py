@@ -1,4 +1,4 @@
-"""Statements of resending."""
+"""Reads the unsent deliveries of a message, and queues them again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from .queue import record_steps
 from .sealed import opened
 from .tables import delivery, message, part
 
-# Waiting for its turn or just being handed over.
+# Queued, or being handed to a carrier.
 _PENDING = frozenset({State.QUEUED, State.SUBMITTING})
-# Not sent, as far as anybody knows: sent again when its sender asks for it.
+# Not known to be sent: sent again when the sender asks for it.
 _UNSENT = frozenset({State.FAILED, State.EXPIRED, State.UNCERTAIN, State.UNDELIVERABLE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """A delivery that a resend is about."""
+    """A delivery that is to be sent again."""
 
     id: int
     recipient: str
@@ -28,7 +28,7 @@ class Unfinished:
 
 
 class Stored(NamedTuple):
-    """A message that is to be sent again, as far as it was not sent."""
+    """A message, with its deliveries that are to be sent again."""
 
     sender: str
     text: str
@@ -36,7 +36,7 @@ class Stored(NamedTuple):
 
 
 def unfinished(connection: Connection, account_id: int, message_id: str) -> Stored | None:
-    """A message with its deliveries that are not sent; None when the account has no such message.
+    """A message with its unsent deliveries; None when the account has no such message.
 
     The deliveries are locked until the transaction ends, so that nobody claims them meanwhile.
     """
@@ -52,7 +52,7 @@ def unfinished(connection: Connection, account_id: int, message_id: str) -> Stor
         select(delivery.c.id, delivery.c.recipient, delivery.c.parts, delivery.c.state)
         .where(delivery.c.message_id == message_id)
         .where(delivery.c.state.in_(_PENDING | _UNSENT))
-        .where(delivery.c.recipient != "")  # somebody who was forgotten
+        .where(delivery.c.recipient != "")  # a forgotten person
         .order_by(delivery.c.id)
         .with_for_update()
     )
@@ -93,10 +93,11 @@ def queue_again(
     *,
     now: int,
 ) -> None:
-    """Put deliveries to the head of the queue, each with the prefix of its route, the
-    parts that the text takes there, and the time (milliseconds) when it expires there.
+    """Queue deliveries again, due now.
 
-    What is queued already is tried at once; what had ended begins anew, all its parts with it.
+    `deliveries`: each with the prefix of its route, the parts that the text takes there, and when
+    it expires (milliseconds). A delivery that is still queued only becomes due; one that had ended
+    begins anew, with all its parts.
     """
     hurried = [d.id for d, _, _, _ in deliveries if d.state is State.QUEUED]
     if hurried:

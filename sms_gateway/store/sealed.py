@@ -1,18 +1,18 @@
-"""What texts and numbers are stored as where a key is set: encrypted, each for its column and row.
+"""Encrypts texts and numbers for the database when a key is set, each for its column and row.
 
-AES-SIV (RFC 5297) with 512 bits of key. It needs no nonce: the synthetic IV is a keyed digest of
-the value and of what it belongs to (section 2.4). So there is none that could be used twice, and no
-bound of 2^32 values for each key as AES-GCM with random nonces has it (NIST SP 800-38D, section
-8.3). Two kinds of column use this:
+The cipher is AES-SIV (RFC 5297) with 512 bits of key. It needs no nonce: the synthetic IV is a
+keyed digest of the value and of its place (section 2.4). So no nonce can be used twice, and there
+is no bound of 2^32 values for each key, as AES-GCM with random nonces has (NIST SP 800-38D, section
+8.3). There are two kinds of encrypted columns:
 
-- A number (`Sealed`) is bound to its column. The same number is stored as the same value there,
-  which is what makes it found by an index, and what makes it known that two rows have the same.
-- A text (`bound_to`) is bound to its column and to what names its row. The same text in another
-  row is another value, and one that was moved to another row is not read.
+- A number (`Sealed`) is bound to its column. A column stores equal numbers as equal values. So an
+  index finds a number, but a reader of the database sees which rows have the same number.
+- A text (`bound_to`) is bound to its column and to columns that name its row. An equal text in
+  another row is another value, and a value that was moved to another row cannot be decrypted.
 
-A stored value is `~KEY~` and base64, KEY being the name of its key. That name is computed from the
-key, so that nobody who has not got it can write a text that looks like a stored value. What does
-not look like one is in clear: it was stored before there was a key.
+A stored value is `~KEY~` and base64, where KEY is the name of its key. The name is computed from
+the key: nobody without the key can write a text that looks like a stored value. A value of any
+other form is in clear: it was stored before there was a key.
 """
 
 import base64
@@ -29,10 +29,10 @@ from sqlalchemy.types import TypeDecorator
 
 log = logging.getLogger(__name__)
 
-#: What is shown, and read, in the place of a value whose key is missing or that was changed.
+#: Read and shown in place of a value whose key is missing, or that was changed.
 UNREADABLE = "(unreadable)"
 UNREADABLE_OCTETS = UNREADABLE.encode()
-#: Why what cannot be read is not sent: in journals and lists of events.
+#: The reason, in journals and lists of events, why an unreadable value is not sent.
 CANNOT_BE_DECRYPTED = "a key of encryption is missing, or what it encrypted was changed"
 #: How many octets a key in the file has.
 KEY_OCTETS = 32
@@ -40,22 +40,22 @@ KEY_OCTETS = 32
 _MARK = "~"
 _NAME = 8  # characters in the name of a key
 _PREFIX = 1 + _NAME + 1
-# With nothing in it there are still the 16 octets of the synthetic IV.
+# 22 characters: even an empty value has the 16 octets of the synthetic IV.
 _STORED = re.compile(r"~[\w-]{8}~[A-Za-z0-9+/]{22,}={0,2}", re.ASCII)
-# A keyed digest of 128 bits (NIST SP 800-107, section 5.3.2: one may be cut off).
+# Octets of a keyed digest, 128 bits (NIST SP 800-107, section 5.3.2: it may be truncated).
 _DIGEST = 16
-# Numbers and senders that a process remembers the stored form of.
+# How many numbers and senders a process caches the stored form of.
 _REMEMBERED = 4_096
 
 
 class Stored(str):
-    """A value as it is stored, which is not encrypted again."""
+    """A value in its stored form, which is not encrypted again."""
 
     __slots__ = ()
 
 
 class _Key:
-    """What is derived from a key of the file (HKDF, RFC 5869)."""
+    """The name and the subkeys that are derived from a key of the file (HKDF, RFC 5869)."""
 
     __slots__ = ("digest", "name", "siv")
 
@@ -64,7 +64,7 @@ class _Key:
 
         self.name = base64.urlsafe_b64encode(_derived(secret, b"name", 6)).decode()
         self.siv = AESSIV(_derived(secret, b"values", 64))
-        #: Of HMAC-SHA-256.
+        #: The key of HMAC-SHA-256.
         self.digest = _derived(secret, b"bindings", 32)
 
 
@@ -79,7 +79,7 @@ class Seal:
     """The keys: the first encrypts, all of them decrypt."""
 
     def __init__(self, secrets: Sequence[bytes], in_clear: bool = False) -> None:
-        """`secrets`, one at least, have KEY_OCTETS each. `in_clear`: none encrypts."""
+        """`secrets`: at least one, of KEY_OCTETS each. `in_clear`: values are not encrypted."""
         from cryptography.exceptions import InvalidTag
 
         keys = [_Key(secret) for secret in secrets]
@@ -87,7 +87,7 @@ class Seal:
         self._first = None if in_clear else keys[0]
         self._wrong = (InvalidTag, ValueError)
         self._told: set[tuple[str, str]] = set()
-        #: A number, or another value that is bound to its column alone, as it is stored.
+        #: As `text`, for a number or another value that is bound to its column alone.
         self.word: Callable[[str, str], str] = lru_cache(_REMEMBERED)(self.text)
 
     @property
@@ -101,12 +101,12 @@ class Seal:
         return "" if self._first is None else self._first.name
 
     def text(self, column: str, value: str, *row: object) -> str:
-        """A value as it is stored in a column (`table.name`), bound to what names its row."""
+        """The stored form of a value in a column (`table.name`), bound to the columns `row`."""
         key = self._first
         return value if key is None or not value else _stored(key, column, value, row)
 
     def words(self, column: str, values: Iterable[str]) -> list[str]:
-        """All forms in which these may be stored: by each key, and in clear."""
+        """All stored forms of these values: encrypted with each key, and in clear."""
         return [form for value in values for form in self._forms(column, value)]
 
     def _forms(self, column: str, value: str) -> Iterator[str]:
@@ -116,7 +116,7 @@ class Seal:
             yield Stored(self.word(column, value) if is_first else _stored(key, column, value, ()))
 
     def opened(self, column: str, stored: str, *row: object) -> str:
-        """The value of what is stored; UNREADABLE for what no key opens in this place."""
+        """The decrypted value; UNREADABLE when no key decrypts it in this column and row."""
         if stored[:1] != _MARK or stored[_PREFIX - 1 : _PREFIX] != _MARK:
             return stored
         name = stored[1 : _PREFIX - 1]
@@ -133,16 +133,16 @@ class Seal:
         return UNREADABLE
 
     def octets(self, column: str, value: bytes, *row: object) -> bytes:
-        """As `text`, of a binary column."""
+        """As `text`, for a binary column."""
         key = self._first
         return value if key is None or not value else _sealed(key, column, value, row)
 
     def octet_forms(self, column: str, value: bytes) -> list[bytes]:
-        """As `words`, of one value of a binary column."""
+        """As `words`, for one value of a binary column."""
         return [value, *(_sealed(key, column, value, ()) for key in self._keys.values())]
 
     def opened_octets(self, column: str, stored: bytes, *row: object) -> bytes:
-        """As `opened`, of a binary column."""
+        """As `opened`, for a binary column."""
         name = stored[1 : _PREFIX - 1].decode("ascii", "replace")
         key = self._keys.get(name)
         if key is None or stored[:1] != _MARK.encode():
@@ -154,12 +154,12 @@ class Seal:
             return UNREADABLE_OCTETS
 
     def binding(self, message_id: str, number: str) -> str | None:
-        """What shows later that a delivery of this message goes to this number; None in clear."""
+        """A digest that proves that a message goes to this number; None without encryption."""
         key = self._first
         return None if key is None or not number else _binding(key, message_id, number)
 
     def recipient(self, message_id: str, stored: str, binding: str | None) -> str:
-        """A delivery's number; UNREADABLE when it is not the one that was accepted."""
+        """The number of a delivery; UNREADABLE when its binding shows that it was exchanged."""
         number = self.opened("delivery.recipient", stored)
         if number in (stored, UNREADABLE):
             return number
@@ -170,7 +170,7 @@ class Seal:
         return UNREADABLE
 
     def is_current(self, stored: str | bytes) -> bool:
-        """Whether a value is stored as it would be now, as far as its key goes."""
+        """Whether a value is stored with the present key, or in clear if there is none."""
         if not stored:
             return True
         begin = stored[:_PREFIX]
@@ -182,7 +182,7 @@ class Seal:
     def rows(
         self, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
     ) -> tuple[tuple[str, ...], Sequence[tuple[Any, ...]]]:
-        """Columns and rows to insert, as they are stored."""
+        """The columns and rows of an INSERT, encrypted."""
         places = _places(table, columns)
         if self._first is None or not places:
             return columns, rows
@@ -205,7 +205,7 @@ class Seal:
         return (*columns, "binding"), bound
 
     def _tell(self, column: str, key: str) -> None:
-        """Say that there are values that cannot be read, once for each column and key."""
+        """Log that values cannot be decrypted, once for each column and key."""
         if (column, key) not in self._told:
             self._told.add((column, key))
             log.error(
@@ -240,8 +240,10 @@ def _binding(key: _Key, message_id: str, number: str) -> str:
 
 
 class Sealed(TypeDecorator[str]):
-    """A number, or what else is looked for as a whole: read and written by SQLAlchemy as it is,
-    stored as the seal of the engine says."""
+    """The type of a column of numbers, or of other values that are searched as a whole.
+
+    SQLAlchemy reads and writes the value in clear; the seal of the engine encrypts it.
+    """
 
     impl = Text
     cache_ok = True
@@ -271,18 +273,20 @@ def _as_read(seal: Seal, column: str, stored: str | None) -> str | None:
 
 
 def bound_to(*columns: str) -> dict[str, tuple[str, ...]]:
-    """The `info` of a column whose values are bound to these columns of their row. Statements
-    open them by `opened`."""
+    """The `info` of a column whose values are bound to these columns of their row.
+
+    Statements decrypt the values with `opened`.
+    """
     return {"bound_to": columns}
 
 
 class Place(NamedTuple):
-    """A column that is encrypted, among those of an INSERT."""
+    """An encrypted column of an INSERT."""
 
     number: int
     #: `table.name`.
     column: str
-    #: Where the columns stand that its values are bound to; None for those that are bound to none.
+    #: The positions of the columns that its values are bound to; None for a number.
     row: tuple[int, ...] | None
 
 
@@ -303,7 +307,7 @@ def _places(table: Table, columns: tuple[str, ...]) -> tuple[Place, ...]:
 
 
 def use(dialect: Dialect, seal: Seal | None) -> None:
-    """Let all that goes through an engine be stored by this seal: before its first statement."""
+    """Set the seal of an engine. Call this before its first statement."""
     dialect.seal = seal  # type: ignore[attr-defined]
 
 
@@ -314,12 +318,12 @@ def seal_of(dialect: Any) -> Seal | None:
 
 
 def is_readable(*values: object) -> bool:
-    """Whether none of these stands for what could not be read. (A text may say so itself.)"""
+    """Whether all values could be decrypted. Compares by identity: a text may be equal."""
     return not any(value is UNREADABLE or value is UNREADABLE_OCTETS for value in values)
 
 
 def looks_stored(value: str) -> bool:
-    """Whether a number is one that is encrypted, read without a seal. None begins like this."""
+    """Whether a number, read without a seal, is encrypted. No number begins with the mark."""
     return value.startswith(_MARK)
 
 
@@ -330,6 +334,6 @@ def opened(connection: Connection, column: str, stored: str, *row: object) -> st
 
 
 def words(connection: Connection, column: str, values: Iterable[str]) -> list[str]:
-    """See `Seal.words`: what to compare a column with to find these."""
+    """See `Seal.words`: the values with which to compare a column to find these."""
     seal = seal_of(connection.dialect)
     return list(values) if seal is None else seal.words(column, values)

@@ -1,4 +1,4 @@
-"""Statements about who is signed in at the pages."""
+"""Reads and writes the sessions of the pages."""
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -14,7 +14,7 @@ def begin(connection: Connection, token_hash: bytes, account_id: int, expires_at
 
 
 def account_of(connection: Connection, token_hash: bytes, now: int) -> Account | None:
-    """Whose session it is; None when it is over."""
+    """The account of a session; None when the session is over."""
     id = connection.execute(
         select(session.c.account_id)
         .join_from(session, account)
@@ -29,5 +29,5 @@ def end(connection: Connection, token_hash: bytes) -> None:
 
 
 def sweep(connection: Connection, now: int) -> None:
-    """Drop those that are over."""
+    """Delete expired sessions."""
     connection.execute(delete(session).where(session.c.expires_at <= now))

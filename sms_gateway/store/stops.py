@@ -1,4 +1,4 @@
-"""Statements about recipients who have asked an account to stop."""
+"""Reads and writes the recipients who have asked an account to stop."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from .queue import record_steps
 from .sealed import words
 from .tables import account, delivery, message, stop
 
-#: Why nothing is sent to them: in replies and in the journal.
+#: The reason, in replies and in the journal, why such a recipient gets no message.
 REASON = "the recipient has asked to stop"
 
 _BLOCKED = select(stop.c.account_id, stop.c.recipient).where(
@@ -34,8 +34,8 @@ def _forms(connection: Connection, *recipients: str) -> list[str]:
 
 
 def add(connection: Connection, account_id: int, recipient: str, now: int) -> bool:
-    """Nothing more for this recipient; False when it was so already."""
-    # The account first, in the order in which accepting locks: nobody else adds to it meanwhile.
+    """Block a recipient for an account; False when it was blocked already."""
+    # The account is locked first, as by accepting: no other transaction adds a stop meanwhile.
     count(connection, account_id, 1)
     is_new = not blocked(connection, [account_id], [recipient])
     if is_new:
@@ -48,7 +48,7 @@ def add(connection: Connection, account_id: int, recipient: str, now: int) -> bo
 
 
 def lift(connection: Connection, account_id: int, recipient: str) -> bool:
-    """Messages for this recipient again; False when there was nothing to lift."""
+    """Unblock a recipient for an account; False when it was not blocked."""
     count(connection, account_id, -1)
     theirs = stop.c.recipient.in_(_forms(connection, recipient))
     lifted = connection.execute(delete(stop).where(stop.c.account_id == account_id, theirs))
@@ -58,7 +58,7 @@ def lift(connection: Connection, account_id: int, recipient: str) -> bool:
 
 
 def count(connection: Connection, account_id: int, more: int) -> None:
-    """So many more have asked an account to stop; every copy of it in memory is out of date."""
+    """Change the number of stops of an account; this outdates all copies of it in memory."""
     connection.execute(
         update(account)
         .where(account.c.id == account_id)
@@ -67,7 +67,7 @@ def count(connection: Connection, account_id: int, more: int) -> None:
 
 
 def end_queued(connection: Connection, account_id: int, recipient: str, now: int) -> list[int]:
-    """Give up what still waits to be sent to a recipient; returns these deliveries."""
+    """Fail the queued deliveries of an account to a recipient; returns their ids."""
     theirs = select(message.c.id).where(message.c.account_id == account_id)
     ended = connection.execute(
         update(delivery)
@@ -83,7 +83,7 @@ def end_queued(connection: Connection, account_id: int, recipient: str, now: int
 
 
 def listed(connection: Connection, name: str | None = None) -> Sequence[Any]:
-    """Who has asked to stop: account (its name), recipient, stopped_at; of one account or all."""
+    """The stops of one account or all: account (its name), recipient, stopped_at."""
     rows = (
         select(account.c.name.label("account"), stop.c.recipient, stop.c.stopped_at)
         .join_from(stop, account)

@@ -1,4 +1,4 @@
-"""The tables. Times are Unix milliseconds (UTC); docs/architecture.md tells what each is for."""
+"""Defines the tables. Times are Unix milliseconds (UTC). See docs/architecture.md."""
 
 from sqlalchemy import (
     BigInteger,
@@ -18,7 +18,7 @@ from .sealed import Sealed, bound_to
 
 metadata = MetaData()
 
-# SQLite numbers rows itself only where the column is its own 64-bit INTEGER.
+# SQLite numbers rows only in a column of the type INTEGER.
 _Serial = BigInteger().with_variant(Integer, "sqlite")
 
 account = Table(
@@ -34,48 +34,48 @@ account = Table(
     # At most rate_count messages in rate_period milliseconds; NULL is no limit.
     Column("rate_count", Integer),
     Column("rate_period", Integer),
-    # It was asked for by anybody who has a mail address: the settings of free keys hold for it.
+    # Handed out to a mail address: the settings of free keys apply.
     Column("free", Boolean, nullable=False, server_default=false()),
     # The most parts in a minute, a day and a month; NULL is no cap.
     Column("parts_per_minute", BigInteger),
     Column("parts_per_day", BigInteger),
     Column("parts_per_month", BigInteger),
-    # Kinds of numbers that are open to it beside the usual ones, separated by commas.
+    # Kinds of numbers that it may send to besides the usual ones, separated by commas.
     Column("kinds", Text),
     # ISO codes separated by commas; NULL is every country.
     Column("countries", Text),
     Column("sender", Text, nullable=False),
-    # Who else a request may name, separated by commas, * for everybody; NULL is nobody.
+    # Other senders that a request may name, separated by commas, * for any; NULL is none.
     Column("senders", Text),
     # The local part of its e-mail address, digits.
     Column("mail_address", Text, nullable=False, unique=True),
-    # Who may write to it, addresses or domains separated by commas; NULL is everybody.
+    # Addresses or domains that may send mails to it, separated by commas; NULL is all.
     Column("mail_senders", Text),
-    # Whether mails are taken with what they quote, and those of machines at all; NULL: where there
-    # is a list of senders.
+    # Whether the quotes in a mail are sent too, and whether mails of machines are accepted (NULL:
+    # only when there is a list of senders).
     Column("mail_whole", Boolean, nullable=False, server_default=false()),
     Column("mail_machines", Boolean),
-    # Milliseconds that its messages are worth delivering; NULL leaves it to route and settings.
+    # The validity of its messages, milliseconds; NULL leaves it to route and settings.
     Column("validity", BigInteger),
-    # How many recipients have asked it to stop: the rows of `stop` that it has.
+    # How many recipients have asked it to stop: its number of rows in `stop`.
     Column("stops", Integer, nullable=False, server_default="0"),
-    # Where its events are sent, and the whsec_… they are signed with; empty for nowhere.
+    # The URL of its callback, and the whsec_… secret that signs the events; empty for none.
     Column("callback_url", Text, nullable=False, server_default=""),
     Column("callback_secret", Text, nullable=False, server_default=""),
-    # Since when its callback has failed without a success between; NULL while it works.
+    # Since when every attempt of its callback has failed; NULL while it works.
     Column("callback_failing_since", BigInteger),
-    # Since when nothing is sent to it any more, and why.
+    # Since when the callback is paused, and why.
     Column("callback_paused_at", BigInteger),
     Column("callback_paused_reason", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False),
     # The state of the rate limiter, Unix microseconds.
     Column("next_free", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    # When it was deleted. What messages refer to is this row, which says nothing of anybody.
+    # When it was deleted. The row stays, emptied, as messages refer to it.
     Column("deleted_at", BigInteger),
 )
 
-# The keys that a new one has taken the place of, while they are valid still.
+# Keys that were replaced by a new one and are still valid.
 old_key = Table(
     "old_key",
     metadata,
@@ -97,12 +97,12 @@ message = Table(
     Column("encoding", Text, nullable=False),
     Column("parts", Integer, nullable=False),
     Column("accepted_at", BigInteger, nullable=False),
-    # What the caller calls it.
+    # The name that the caller gave the message.
     Column("reference", Sealed("message.reference"), nullable=False, server_default=""),
     # When text and numbers were deleted; the row stays for the counts and for late receipts.
     Column("erased_at", BigInteger),
-    # Ids grow with time: this is also the order of an account's history. With the last column those
-    # that are erased are passed over without a look at their rows.
+    # Ids grow with time, so this is also the order of an account's history. The last column lets a
+    # search skip erased messages without reading their rows.
     Index("message_account", "account_id", "id", "erased_at"),
 )
 
@@ -121,17 +121,17 @@ delivery = Table(
     Column("due_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
-    # It may have been sent before without an answer (routes that resend what is uncertain).
+    # Whether it may have been sent before without an answer (on routes that resend).
     Column("possible_duplicate", Boolean, nullable=False),
     # The worker that holds it while it is being submitted.
     Column("claimed_by", BigInteger),
-    # Where it was submitted last.
+    # The upstream that it was last submitted to.
     Column("upstream", Text),
-    # What shows, where numbers are encrypted, that this one is of this message (`sealed`).
+    # A digest that proves that the encrypted recipient belongs to the message (`sealed`).
     Column("binding", Text),
 )
 
-# A part that a carrier took, under the name by which its receipt will come.
+# A part that a carrier accepted, with the id that its receipt will have.
 part = Table(
     "part",
     metadata,
@@ -151,13 +151,13 @@ step = Table(
     Column("id", _Serial, primary_key=True),
     Column("delivery_id", ForeignKey("delivery.id"), nullable=False, index=True),
     Column("at", BigInteger, nullable=False),
-    # The part it is about; 0 is the whole delivery.
+    # The number of the part; 0 for the whole delivery.
     Column("part", Integer, nullable=False),
     Column("event", Text, nullable=False),
     Column("detail", Text, nullable=False),
 )
 
-# Receipts that no part is known for yet: they came before the answer to their submit.
+# Receipts whose part is not known yet: they came before the answer to their submit.
 early_receipt = Table(
     "early_receipt",
     metadata,
@@ -170,11 +170,11 @@ early_receipt = Table(
     Column("done_at", BigInteger, nullable=False),
     Column("raw", Text, nullable=False, info=bound_to("upstream", "smsc_id", "received_at")),
     Column("received_at", BigInteger, nullable=False, index=True),
-    # It has waited for longer than any answer takes, and is kept for people only.
+    # Whether it has waited longer than any answer takes, and is kept for people only.
     Column("given_up", Boolean, nullable=False),
 )
 
-# The dedicated numbers: what is sent to one is received by its account.
+# The dedicated numbers: the account of a number receives the messages to it.
 number = Table(
     "number",
     metadata,
@@ -184,18 +184,18 @@ number = Table(
     Column("assigned_at", BigInteger, nullable=False),
 )
 
-#: What the text of a received message is bound to where it is encrypted: its id may change.
+#: The columns that the encrypted text of a received message is bound to: its id may change.
 RECEIVED = ("upstream", "sender", "recipient", "received_at")
-#: The same of one of its parts.
+#: The columns that the encrypted text of a part is bound to.
 PART = ("upstream", "sender", "recipient", "reference", "total", "number")
 
-# Received messages (MO). Their ids grow in the order of their commits, so that a reader who asks
-# for what came after an id misses nothing.
+# Received messages (MO). Their ids grow in the order of their commits, so that a client that asks
+# for the messages after an id misses none.
 received = Table(
     "received",
     metadata,
     Column("id", _Serial, primary_key=True),
-    # NULL when nobody has the number.
+    # NULL when no account has the number.
     Column("account_id", ForeignKey("account.id")),
     Column("upstream", Text, nullable=False),
     Column("sender", Sealed("received.sender"), nullable=False),
@@ -203,12 +203,12 @@ received = Table(
     Column("text", Text, nullable=False, info=bound_to(*RECEIVED)),
     Column("received_at", BigInteger, nullable=False),
     Index("received_account", "account_id", "id"),
-    # The place of a deleted message is never given to another, whom a reader would miss.
+    # The id of a deleted message is never used again: a client would miss that message.
     sqlite_autoincrement=True,
 )
 
-# Parts of received messages whose other parts are still to come, and for a while those that were
-# joined, by which a part that is offered again is known.
+# Parts of received messages that are incomplete. Joined parts stay for a while, so that a part that
+# is offered again is recognised.
 incoming_part = Table(
     "incoming_part",
     metadata,
@@ -218,16 +218,16 @@ incoming_part = Table(
     Column("reference", Integer, primary_key=True),
     Column("total", Integer, primary_key=True),
     Column("number", Integer, primary_key=True),
-    # UTF-8 of `decode_part`: half a surrogate pair may stand in it.
+    # UTF-8 of `decode_part`, which may contain half a surrogate pair.
     Column("text", LargeBinary, nullable=False, info=bound_to(*PART)),
-    # When it was offered last.
+    # When it was last offered.
     Column("received_at", BigInteger, nullable=False, index=True),
-    # NULL while others are missing; a part that is offered again afterwards is received later.
+    # NULL until joined. received_at is later when the part was offered again afterwards.
     Column("joined_at", BigInteger),
     sqlite_with_rowid=False,
 )
 
-# Which accepted requests are to be answered again rather than accepted again.
+# The replies to accepted requests, to answer repeats of them.
 idempotency = Table(
     "idempotency",
     metadata,
@@ -240,20 +240,20 @@ idempotency = Table(
     sqlite_with_rowid=False,
 )
 
-# The workers: a claim holds as long as its worker is alive, that is, keeps its row fresh.
+# The workers. A claim holds while its worker is alive, i.e. renews alive_until by heartbeats.
 worker = Table(
     "worker",
     metadata,
     Column("id", _Serial, primary_key=True),
     Column("started_at", BigInteger, nullable=False),
     Column("alive_until", BigInteger, nullable=False),
-    # The upstreams for which others stand in at this worker, separated by commas.
+    # The upstreams that failed over to others at this worker, separated by commas.
     Column("leaving", Text, nullable=False, server_default=""),
-    # The number of a dead worker is never given to another, who would keep its claims alive.
+    # The number of a dead worker is never used again: that would keep its claims alive.
     sqlite_autoincrement=True,
 )
 
-# Who has asked an account to stop: nothing more is accepted for this recipient.
+# Recipients who have asked an account to stop: no message to them is accepted.
 stop = Table(
     "stop",
     metadata,
@@ -263,8 +263,8 @@ stop = Table(
     sqlite_with_rowid=False,
 )
 
-# What is still to be told to accounts with a callback. What it tells is read from the rows it is
-# about when it is sent, so that erased texts and numbers are not kept here.
+# The callback outbox. The content of an event is read from the rows that it is about when it is
+# sent, so that erased texts and numbers do not stay here.
 event = Table(
     "event",
     metadata,
@@ -272,19 +272,19 @@ event = Table(
     Column("id", Text, primary_key=True),
     Column("account_id", ForeignKey("account.id"), nullable=False),
     Column("delivery_id", ForeignKey("delivery.id")),
-    # What the delivery had become; empty for a received message.
+    # The new state of the delivery; empty for a received message.
     Column("state", Text, nullable=False),
     Column("received_id", ForeignKey("received.id")),
     Column("happened_at", BigInteger, nullable=False),
-    # When it is sent next, or, while it is being sent, when another worker may. NULL: parked.
+    # When it is next sent; while it is being sent, when another worker may claim it. NULL: parked.
     Column("due_at", BigInteger),
     Column("attempts", Integer, nullable=False),
-    # How the last attempt failed.
+    # The reason why the last attempt failed.
     Column("failure", Text, nullable=False),
     Index("event_due", "due_at"),
 )
 
-# Who is signed in at the pages, by the digest of what their cookie says.
+# The sessions of the pages, by the digest of the token in the cookie.
 session = Table(
     "session",
     metadata,
@@ -294,25 +294,25 @@ session = Table(
     sqlite_with_rowid=False,
 )
 
-# Who has asked for a free key: one row for each mail address, which is the queue entry of its mail
-# as well.
+# The requests for free keys: one row for each mail address, which is also the queue entry of the
+# mail to it.
 key_request = Table(
     "key_request",
     metadata,
     Column("id", _Serial, primary_key=True),
     Column("address", Text, nullable=False, unique=True),
-    # In which the mail is written.
+    # The language of the mail.
     Column("language", Text, nullable=False),
-    # Where it was asked from: a /24, or a /48 of IPv6.
+    # The network that the request came from: a /24, or a /48 of IPv6.
     Column("network", Text, nullable=False),
     Column("requested_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
-    # The digest of what is in the link of the last mail.
+    # The digest of the token in the link of the last mail.
     Column("token_hash", LargeBinary(32), unique=True),
-    # When its mail is sent, or, while it is being sent, tried again; NULL: no mail is to be sent.
+    # When its mail is next sent; while it is being sent, when it is tried again. NULL: no mail.
     Column("mail_due_at", BigInteger),
     Column("attempts", Integer, nullable=False),
-    # How the last attempt went wrong.
+    # The reason why the last attempt failed.
     Column("failure", Text, nullable=False),
     # When the key was handed out.
     Column("granted_at", BigInteger),
@@ -320,7 +320,7 @@ key_request = Table(
     Index("key_request_network", "network", "requested_at"),
 )
 
-# How many parts were accepted in a window, for what a cap counts by: `caps.Counts` and a name.
+# How many parts were accepted in a window, by the scope of a cap: `caps.Counts` and a name.
 counter = Table(
     "counter",
     metadata,
@@ -332,72 +332,72 @@ counter = Table(
     sqlite_with_rowid=False,
 )
 
-# The caps that were reached in a window, and what they refused. Rows whose start is 0 have the sums
-# of those that were swept.
+# The caps that were reached in a window, and how much they refused. Rows with the start 0 have the
+# sums of deleted rows.
 cap_trip = Table(
     "cap_trip",
     metadata,
     Column("scope", Text, primary_key=True),
     Column("period", Text, primary_key=True),
     Column("start", BigInteger, primary_key=True, autoincrement=False),
-    # What the cap allowed.
+    # The parts that the cap allowed.
     Column("parts", BigInteger, nullable=False),
-    # Whose submission was refused first. It may be there no more.
+    # The account of the first refused submission. The account may be deleted.
     Column("account_id", BigInteger, nullable=False),
-    # Submissions that were refused, and their parts.
+    # The number of refused submissions, and of their parts.
     Column("refusals", BigInteger, nullable=False),
     Column("refused_parts", BigInteger, nullable=False),
     Column("tripped_at", BigInteger, nullable=False),
-    # When an operator had it counted anew.
+    # When an operator set the counter to 0.
     Column("lifted_at", BigInteger),
-    # When the operator is told next, or, while that is under way, when another worker may tell.
-    # NULL: the operator knows.
+    # When the operator is next notified; while that is under way, when another worker may claim
+    # the notice. NULL: the operator was notified.
     Column("due_at", BigInteger),
     Column("attempts", Integer, nullable=False),
-    # How the last attempt failed.
+    # The reason why the last attempt failed.
     Column("failure", Text, nullable=False),
     Index("cap_trip_due", "due_at"),
     sqlite_with_rowid=False,
 )
 
-# Who did what when. Triggers (migration 0008) let nobody change a row, and nobody delete one but
-# for those that `audit_retention` names. No account is referred to, as the trail outlives it.
+# The audit trail: who did what when. Triggers (migration 0008) refuse changes to rows, and deletion
+# of rows that `audit_retention` does not allow. No foreign key to account: the trail outlives it.
 audit = Table(
     "audit",
     metadata,
     Column("id", _Serial, primary_key=True),
     Column("at", BigInteger, nullable=False),
-    # An `Action`, and the `Face` by which it was done.
+    # An `Action`, and the `Face` that the request came in by.
     Column("action", Text, nullable=False),
     Column("face", Text, nullable=False),
-    # Who ran the command, and where the request came from; empty for what there was none of.
+    # The user and host that ran a command; the network of a request. Empty if there is none.
     Column("operator", Text, nullable=False),
     Column("network", Text, nullable=False),
-    # Whom it concerns.
+    # The account that the action concerns.
     Column("account_id", BigInteger),
     Column("account", Text, nullable=False),
-    # JSON: an object of what else there is to tell.
+    # A JSON object with the details of the action.
     Column("facts", Text, nullable=False),
     Index("audit_account", "account_id", "id"),
     Index("audit_at", "at"),
-    # The number of an entry that was removed is never given to another.
+    # The id of a removed entry is never used again.
     sqlite_autoincrement=True,
 )
 
-# Until when entries of the trail may be deleted; it has a row only in the transaction that does so.
+# Entries of the trail before this time may be deleted. Only the deleting transaction has a row.
 audit_retention = Table(
     "audit_retention",
     metadata,
     Column("before", BigInteger, primary_key=True, autoincrement=False),
 )
 
-# The keys by which values of this database are encrypted, and with which it can be read whole.
+# The keys that values of this database are encrypted with; all are needed to read it.
 encryption_key = Table(
     "encryption_key",
     metadata,
-    # Computed from the key, which it does not tell.
+    # Computed from the key; does not reveal it.
     Column("name", Text, primary_key=True),
-    # A known text, encrypted by it.
+    # A known text, encrypted with the key.
     Column("check_value", Text, nullable=False),
     Column("added_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,

@@ -1,4 +1,4 @@
-"""Statements about workers: who is alive, and so whose claims hold."""
+"""Reads and writes the heartbeats of workers: the claims of a worker hold while it is alive."""
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -6,8 +6,10 @@ from .tables import worker
 
 
 def enroll(connection: Connection, *, now: int, lease: int, number: int | None = None) -> int:
-    """The number of a new worker, alive for `lease` milliseconds from now; with `number`, that of
-    one that had been forgotten."""
+    """Insert a worker, alive for `lease` milliseconds; returns its number.
+
+    `number`: the earlier number of a worker whose row was deleted.
+    """
     values = {"started_at": now, "alive_until": now + lease}
     if number is not None:
         values["id"] = number
@@ -26,9 +28,9 @@ _PROLONG = (
 def prolong(
     connection: Connection, number: int, *, now: int, lease: int, failed_over: str = ""
 ) -> bool:
-    """Keep a worker alive; False when it has been taken for dead and must enroll again.
+    """Record a heartbeat; False when the worker was taken for dead and must enroll again.
 
-    `failed_over` names the upstreams for which others stand in at this worker.
+    `failed_over`: the upstreams that failed over to others at this worker.
     """
     kept = connection.execute(
         _PROLONG, {"number": number, "until": now + lease, "failed_over": failed_over}
@@ -37,17 +39,17 @@ def prolong(
 
 
 def dismiss(connection: Connection, number: int) -> None:
-    """A worker ends; what it still holds is no longer claimed."""
+    """Delete a worker that ends; its claims no longer hold."""
     connection.execute(delete(worker).where(worker.c.id == number))
 
 
 def bury(connection: Connection, *, now: int) -> None:
-    """Forget workers that have been dead for a while."""
+    """Delete workers that have been dead for a minute."""
     connection.execute(delete(worker).where(worker.c.alive_until < now - 60_000))
 
 
 def beats(connection: Connection, *, now: int) -> dict[int, int]:
-    """The workers that are alive, each with what its last heartbeat has changed."""
+    """The alive workers, each with its `alive_until`, which changes with every heartbeat."""
     rows = connection.execute(
         select(worker.c.id, worker.c.alive_until).where(worker.c.alive_until > now)
     )
@@ -55,7 +57,7 @@ def beats(connection: Connection, *, now: int) -> dict[int, int]:
 
 
 def alive(connection: Connection, *, now: int) -> dict[int, tuple[str, ...]]:
-    """The workers that are alive, each with the upstreams for which others stand in."""
+    """The alive workers, each with the upstreams that failed over at it."""
     rows = connection.execute(
         select(worker.c.id, worker.c.leaving)
         .where(worker.c.alive_until > now)
