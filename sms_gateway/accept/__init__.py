@@ -1,1 +1,1 @@
-"""Between a face and the queue: who sends, by which rules, and the commit that accepts."""
+"""Accepts messages: finds the account, applies the rules and commits messages to the queue."""

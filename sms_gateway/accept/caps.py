@@ -1,4 +1,4 @@
-"""Caps in the transaction that accepts: what a submission counts for, and whether there is room."""
+"""Applies caps in the accepting transaction: charges counters, or refuses submissions."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
@@ -14,12 +14,12 @@ from ..store import counters
 from ..store.counters import Counted, Name, Trip
 from ..store.queue import moment
 
-#: What is to be accepted: numbers (E.164 with the plus sign), each with its parts.
+#: The recipients of a submission: numbers (E.164 with the plus sign), each with its parts.
 Parts = Iterable[tuple[str, int]]
 
 
 class Charge(NamedTuple):
-    """Parts that one counter is charged with, and what its cap allows."""
+    """The parts that a submission charges to one counter, and the cap of the counter."""
 
     scope: str
     cap: Cap
@@ -27,14 +27,14 @@ class Charge(NamedTuple):
 
     @property
     def name(self) -> Name:
-        """Which counter it is."""
+        """The name of the counter."""
         return self.scope, self.cap.period
 
 
 def charges(account: Account, operator: OperatorCaps, sent: Parts) -> list[Charge]:
-    """The counters that a submission is charged to, in the order in which they are judged.
+    """The charges of a submission, in the order in which their caps are checked.
 
-    Nothing of a test key reaches a carrier: only its own caps hold for it.
+    Messages of a test key never reach a carrier: only the key's own caps apply to it.
     """
     sent = tuple(sent)
     total = sum(parts for _, parts in sent)
@@ -58,7 +58,7 @@ def charges(account: Account, operator: OperatorCaps, sent: Parts) -> list[Charg
 
 
 def _by_number(word: Counts, cap: Cap | None, cut: int, sent: Parts) -> list[Charge]:
-    """Charges by the beginnings of numbers, without so many of their last digits."""
+    """Charges by number, or by range of numbers: without the last `cut` digits."""
     if cap is None:
         return []
     parts: Counter[str] = Counter()
@@ -68,7 +68,7 @@ def _by_number(word: Counts, cap: Cap | None, cut: int, sent: Parts) -> list[Cha
 
 
 class Tally:
-    """The counters of a batch, locked in its transaction: `refusal`, `add`, and `write` at last."""
+    """The counters of a batch, locked in its transaction. Call `write` at the end."""
 
     def __init__(
         self,
@@ -77,8 +77,8 @@ class Tally:
         submissions: Mapping[Hashable, tuple[Account, Parts]],
         now: int,
     ) -> None:
-        """`submissions` are those that may be accepted, under names of the caller's choice. `now`
-        is in Unix milliseconds."""
+        """`submissions`: those that may be accepted, by names of the caller's choice. `now`: Unix
+        milliseconds."""
         self._now = now
         self._accounts = {name: account.id for name, (account, _) in submissions.items()}
         self._charges = {
@@ -90,7 +90,7 @@ class Tally:
         self._trips: dict[Name, Trip] = {}
 
     def refusal(self, name: Hashable) -> Reply | None:
-        """The reply to a submission for which a cap has no room; the cap has tripped then."""
+        """The refusal of a submission that exceeds a cap, which is counted; None if it may pass."""
         for charge in self._charges.get(name, ()):
             counted = self._held[charge.name]
             if counted.parts + self._added[charge.name] + charge.parts > charge.cap.parts:
@@ -105,17 +105,17 @@ class Tally:
         return None
 
     def add(self, name: Hashable) -> None:
-        """A submission is accepted."""
+        """Charge an accepted submission."""
         for charge in self._charges.get(name, ()):
             self._added[charge.name] += charge.parts
 
     def take_back(self, name: Hashable) -> None:
-        """It is not, after all."""
+        """Take back a charge: the submission was not accepted after all."""
         for charge in self._charges.get(name, ()):
             self._added[charge.name] -= charge.parts
 
     def write(self, connection: Connection) -> None:
-        """Count what was accepted and what was refused."""
+        """Store the charges and the refusals."""
         counters.add(connection, self._held, self._added)
         counters.trip(connection, self._held, self._trips, self._now)
 
@@ -123,7 +123,7 @@ class Tally:
 def reached(
     connection: Connection, account: Account, operator: OperatorCaps, sent: Parts, now: int
 ) -> str:
-    """Why a submission would be refused at the moment; empty if no cap is in its way."""
+    """The reason why a cap would refuse a submission now; empty if none would."""
     asked = charges(account, operator, sent)
     present = counters.present(connection, [charge.name for charge in asked], now) if asked else {}
     for charge in asked:
@@ -142,8 +142,10 @@ _PERIODS = {
 
 
 def cap_words(charge: Charge, counted: Counted) -> str:
-    """The words of code 100 for a cap. What strangers would aim at is not in them: how much the
-    operator's caps allow."""
+    """The note of code 100 for a cap.
+
+    It does not say how much the operator's caps allow, as an attacker would stay just below that.
+    """
     until = moment(charge.cap.period.end(counted.start))
     match Counts(charge.scope.partition(" ")[0]):
         case Counts.KEY:

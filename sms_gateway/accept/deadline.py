@@ -1,4 +1,4 @@
-"""A Backend that answers in time.
+"""Answers in time for a backend that takes too long.
 
 Each submission is answered once, by the backend or by the clock:
 
@@ -6,8 +6,8 @@ Each submission is answered once, by the backend or by the clock:
                │
                └──────its time is over─────► replied with code 6 ──the backend replies──► (dropped)
 
-One timer serves all submissions. They wait in the order in which their times will be over, so the
-timer is always that of the first.
+One timer serves all submissions. They wait in the order of their deadlines, so the timer is always
+set for the first.
 """
 
 import asyncio
@@ -31,8 +31,7 @@ class Deadline(Backend):
         self._seconds = limit.total_seconds()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._numbers = count()
-        #: By their numbers, those that wait for a reply, and when their time is over by the loop's
-        #: clock.
+        #: The waiting submissions, by number: callback, and deadline by the clock of the loop.
         self._waiting: dict[int, tuple[OnReply, float]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -55,7 +54,7 @@ class Deadline(Backend):
             on_reply(reply)
 
     def _end(self) -> None:
-        """Answer those whose time is over."""
+        """Answer the submissions whose time is over."""
         self._timer = None
         loop = asyncio.get_running_loop()
         now = loop.time()

@@ -1,4 +1,4 @@
-"""The Backend in process: what the holder of a key, or of a mail address, may have done."""
+"""Implements the Backend in process: accepts, resends, reads and deletes for an account."""
 
 import asyncio
 import logging
@@ -49,14 +49,14 @@ from .rules import Acceptance, RefusedError, Request
 log = logging.getLogger(__name__)
 
 
-#: How many accounts are kept in memory between requests; the rest are read again.
+#: How many accounts are cached between requests.
 MOST_ACCOUNTS_IN_MEMORY = 10_000
 
 
-# Milliseconds; ISO 8601 ends before it.
+# Unix milliseconds; ISO 8601 ends with the year 9999.
 _YEAR_10000 = 253_402_300_800_000
 
-#: What a sender shows, and the statement that finds its account at a time.
+#: The statement that finds an account, and its argument: key, mail address or id.
 _Credential = tuple[Callable[[Connection, Any, int], Account | None], str | int]
 
 
@@ -77,9 +77,9 @@ class Gateway(PageBackend):
         clock: Callable[[], int] = now,
         on_wrong_key: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
-        """`validity` and what `clock` tells are in milliseconds. `patience`: the seconds for which
-        callers wait; what was not begun by then is not done any more. `on_wrong_key` is awaited
-        before the refusal of a key that is nobody's."""
+        """`validity` and the result of `clock` are in milliseconds. `patience`: how long callers
+        wait, seconds; a request that has not begun by then is dropped. `on_wrong_key` is awaited
+        before an unknown key is refused."""
         self._store = store
         self._rules = Acceptance(
             routes,
@@ -103,7 +103,7 @@ class Gateway(PageBackend):
         )
 
     async def aclose(self) -> None:
-        """Finish what was accepted."""
+        """Write the waiting requests, then stop."""
         if self._commits is not None:
             await self._commits.aclose()
 
@@ -115,8 +115,8 @@ class Gateway(PageBackend):
             on_reply(Reply(Code.KEY_MISSING))
 
     def _submit(self, credential: _Credential, submission: Submission, on_reply: OnReply) -> None:
-        """Submit by the account in memory; by what is stored when there is none, or when what is in
-        memory may be the reason for a refusal."""
+        """Submit with the cached account. Without one, or if that is refused, read the account
+        again: the cached copy may be out of date."""
         assert self._commits is not None, "start() comes first"
         account = self._accounts.get(credential)
         if account is not None:
@@ -142,11 +142,11 @@ class Gateway(PageBackend):
             on_reply(result)
         elif result is not None:
             on_reply(_failure(result))
-        else:  # the account in memory is out of date, so that nothing was done
+        else:  # nothing was done, as the cached account is out of date
             call_back(self._submit_anew(credential, submission), on_reply)
 
     async def _submit_anew(self, credential: _Credential, submission: Submission) -> Reply:
-        """Submit by the account as it is stored, as often as it changes meanwhile."""
+        """Submit with the stored account; again, if the account changes meanwhile."""
         assert self._commits is not None, "start() comes first"
         try:
             async with asyncio.timeout(None if self._patience == math.inf else self._patience):
@@ -291,18 +291,18 @@ class Gateway(PageBackend):
 
     def _try_out(self, request: Request) -> Reply:
         reply = _or_busy(self._rules.try_out(self._store, request))
-        # Nothing has the name that was made up for it.
+        # The new id belongs to no message: the trial was rolled back.
         return reply._replace(id="") if reply.id == request.message_id else reply
 
     async def _fresh(self, credential: _Credential) -> Account:
-        """The account of a key as it is stored now; raises RefusedError."""
+        """The account, read from the database; RefusedError if it is unknown or disabled."""
         account = await self._load(credential)
         if not account.enabled:
             raise RefusedError(Code.KEY_DISABLED)
         return account
 
     def _by(self) -> float:
-        """When what is asked for now has to be done, for its caller to hear of it."""
+        """When the caller of a request that begins now stops waiting (time.monotonic)."""
         return time.monotonic() + self._patience
 
     def _resend(self, account: Account, id: str, by: float) -> Reply:
@@ -316,7 +316,7 @@ class Gateway(PageBackend):
     def _erase(self, account: Account, id: str | None, before: int | None, by: float) -> int:
         total, last = 0, ""
         while True:
-            # What is once begun is finished.
+            # Once begun, it goes on to the end.
             with self._store.write(by=math.inf if last else by) as connection:
                 erased = erase.erase_messages(
                     connection,
@@ -359,7 +359,7 @@ class Gateway(PageBackend):
     async def _refusal(
         self, account: Account, submission: Submission, refused: RefusedError
     ) -> Reply:
-        """The reply to a refused request: that of its first copy, if that one was accepted."""
+        """The reply to a refused request: if it repeats an accepted one, the reply to that."""
         if not submission.idempotency_key or refused.reply.error is Code.KEY_DISABLED:
             return refused.reply
 
@@ -371,7 +371,7 @@ class Gateway(PageBackend):
 
 
 def _or_busy(reply: Reply | None) -> Reply:
-    """A reply; raises RefusedError where the account has changed since it was read just now."""
+    """A reply. For None, which means that the account changed meanwhile, raises RefusedError."""
     if reply is None:
         raise RefusedError(Code.INTERNAL, "Too busy - try again shortly")
     return reply
@@ -404,7 +404,7 @@ def _account_of_mail(connection: Connection, address: str, _now: int) -> Account
 
 
 def _may_write(sender: str, allowed: frozenset[str] | None) -> bool:
-    """Whether a mail's sender is on an account's list of addresses and `@domains`."""
+    """Whether the sender of a mail is on an account's list of addresses and `@domains`."""
     sender = sender.lower()
     return allowed is None or sender in allowed or "@" + sender.rpartition("@")[2] in allowed
 
@@ -413,7 +413,7 @@ _UNKNOWN = "The database was lost meanwhile; it is not known whether this was do
 
 
 def _failure(error: Exception) -> Reply:
-    """The reply to a request that raised."""
+    """The reply to a request that raised this error."""
     match error:
         case RefusedError():
             return error.reply
@@ -421,7 +421,7 @@ def _failure(error: Exception) -> Reply:
             return Reply(Code.TIMED_OUT, note=_UNKNOWN)
         case QueueFullError() | OverdueError():
             return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
-    # Its words may hold what was sent; its kind does not.
+    # `log_error` logs the type only: the error's text may contain a message.
     log_error(log, "request failed", error)
     return Reply(Code.INTERNAL, retry_after=5)
 

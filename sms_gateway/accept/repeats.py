@@ -1,4 +1,4 @@
-"""Repeats of a request: by its idempotency key it is known, and answered as the first time."""
+"""Recognises repeats by their idempotency key, and answers them with the first reply."""
 
 import hashlib
 import re
@@ -18,10 +18,10 @@ _ANOTHER = Reply(Code.NOT_SENT, note="This idempotency key was used before for a
 
 
 def name_of(idempotency_key: str, now: int) -> str:
-    """The id that a key names its message; empty when it names none.
+    """The message id in an idempotency key `sendsmsnow-<id>`; empty when there is none.
 
-    An id tells its time. One that is wrong by more than a day makes the key one like any other:
-    what is old is looked for, and erased, by its id.
+    An id contains its time. If that is more than a day from `now`, the key counts as one without an
+    id: old messages are found and erased by the time in their ids.
     """
     named = _NAME.fullmatch(idempotency_key)
     if named is None or abs(int(named[1], 16) - now) > intake.REMEMBERED:
@@ -32,12 +32,14 @@ def name_of(idempotency_key: str, now: int) -> str:
 def own_name(
     connection: Connection, account: Account, name: str, named: dict[str, intake.Content]
 ) -> str:
-    """The id that a name stands for when this account says it: itself, unless the message of
-    another account has it; then one that is made of both, and so is the same for each repeat.
+    """The id for a message of this account that names the id `name`.
 
-    An account that knows the id of another's message thus learns nothing by it: its own message is
-    accepted as it would be under any name, and there is never a second message of one id. `named`
-    has what was accepted under the names; what else is looked at is added to it.
+    It is `name`, unless a message of another account has that id. Then it is computed from the
+    account and the name, so that each repeat gets the same id.
+
+    So an account that guesses the id of another's message learns nothing: its own message is
+    accepted as under any other id, and no two messages have the same id. `named`: the contents of
+    the messages with such ids; this adds those that it reads.
     """
     while name in named and named[name].account_id != account.id:
         digest = hashlib.sha256(f"{account.id} {name}".encode()).hexdigest()
@@ -49,7 +51,7 @@ def own_name(
 
 
 def repeat_of(account: Account, submission: Submission, message: str) -> tuple[bytes, bytes]:
-    """What a submission's idempotency key and its content, with this text, are stored as."""
+    """The digests of a submission's idempotency key, and of its content with this text."""
     recipients = submission.recipients
     content = f"{len(recipients)}:{recipients}{message}"
     if submission.sender or submission.reference:
@@ -61,7 +63,7 @@ def repeat_of(account: Account, submission: Submission, message: str) -> tuple[b
 
 
 def reply_again(first: intake.Accepted, content_hash: bytes) -> Reply:
-    """The first reply once more, unless the key came back with something else."""
+    """The first reply once more; a refusal if the content differs from the first."""
     if first.content_hash != content_hash:
         return _ANOTHER
     return Reply(Code.SENT, sent=first.sent, id=first.message_id)
@@ -70,7 +72,7 @@ def reply_again(first: intake.Accepted, content_hash: bytes) -> Reply:
 def reply_again_named(
     account: Account, name: str, first: intake.Content, content: intake.Content
 ) -> Reply:
-    """The same for a key that is the message's id."""
+    """As `reply_again`, for a key that contains the id of its message."""
     first = first._replace(sender=asked_sender(account, first.sender))
     if not first.is_repeated_by(content._replace(sender=asked_sender(account, content.sender))):
         return _ANOTHER
@@ -78,15 +80,15 @@ def reply_again_named(
 
 
 def asked_sender(account: Account, sender: str) -> str:
-    """The sender that a request has named, as far as the one it got tells: the key's own, which may
-    have changed meanwhile, is nobody's wish."""
+    """The sender that a request must have named to get this one; empty for the key's own sender,
+    which may have changed meanwhile."""
     return sender if sender != account.sender and account.may_show(sender) else ""
 
 
 def before(
     connection: Connection, account: Account, submission: Submission, region: str | None, now: int
 ) -> Reply | None:
-    """The reply to a request's first copy, if that one was accepted; `now` in milliseconds."""
+    """The first reply, if this repeats an accepted request. `now`: Unix milliseconds."""
     message = plain(submission.message)
     if not (name := name_of(submission.idempotency_key, now)):
         key, content_hash = repeat_of(account, submission, message)

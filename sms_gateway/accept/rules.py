@@ -1,4 +1,4 @@
-"""The rules of accepting a message: what is checked, in which order, and what is stored."""
+"""Checks messages by the rules of the contract, and stores those that are accepted."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -28,40 +28,41 @@ class RefusedError(GatewayError):
     """A request that is answered with a code other than 0."""
 
     def __init__(self, code: Code, note: str = "", *, for_operator: str = "") -> None:
-        """`for_operator`: why, on the command line, where the reply says less."""
+        """`for_operator`: the reason for the command line, where the reply says less."""
         super().__init__(code.name)
         self.reply = Reply(code, note=note)
         self.for_operator = for_operator or note or code.sentence
 
 
 class Request(NamedTuple):
-    """A request that passed every check but those that need the transaction."""
+    """A request that passed all checks that need no transaction."""
 
     account: Account
     message_id: str
-    #: Each with its route, and the parts that the text takes there.
+    #: Each recipient with its route, and the parts that the text takes there.
     recipients: tuple[tuple[Address, Route, int], ...]
     text: str
     encoding: Encoding
     parts: int
-    #: Who it is from, and what its caller calls it.
+    #: The sender ID, and the name that the caller gave the message.
     sender: str
     reference: str
-    #: What its idempotency key and its content are stored as; None when no key came, or one that
-    #: is its id.
+    #: The digests of its idempotency key and its content. None without a key, or when the key
+    #: contains the message's id.
     repeat: tuple[bytes, bytes] | None
-    #: Whether its idempotency key is its id.
+    #: Whether its idempotency key contains the id of the message.
     is_named: bool
     #: Unix milliseconds.
     now: int
 
 
-#: What the first digits of a number tell: its route, and whether its kind may be a closed one.
+#: The facts that depend on the first digits of a number: its route, and whether its kind may be
+#: closed.
 _Way = tuple[Route | None, bool]
-#: How many characters of a number tell its way, with the plus sign: `may_be_closed` looks at six
-#: digits.
+#: How many first characters of a number decide its way, the plus sign included: `may_be_closed`
+#: looks at six digits.
 _LEADING = 8
-#: Ways that are remembered at a time: a megabyte or two.
+#: How many ways are cached: a megabyte or two.
 _MOST_WAYS = 16_384
 
 
@@ -78,7 +79,7 @@ class Acceptance:
         caps: OperatorCaps,
         clock: Callable[[], int],
     ) -> None:
-        """`validity` and what `clock` tells are in milliseconds."""
+        """`validity` and the result of `clock` are in milliseconds."""
         self._routes = routes
         self._region = default_region
         self._max_parts = max_parts
@@ -88,10 +89,13 @@ class Acceptance:
         self._clock = clock
 
     def check(self, account: Account, submission: Submission) -> Request:
-        """Everything that can be told without the transaction, in the order of the contract."""
+        """Make all checks that need no transaction, in the order of the contract.
+
+        Raises RefusedError.
+        """
         if not account.enabled:
             raise RefusedError(Code.KEY_DISABLED, for_operator="the key is disabled")
-        # Each of its fields by name would be asked for several times.
+        # Unpacked once, as reading a field by its name costs more.
         recipients, message, _, key, wanted, reference = submission
         message = plain(message)
         addresses, segments = self._read(account, recipients, self._region, message)
@@ -101,7 +105,7 @@ class Acceptance:
         leaving = self._leaving(account, addresses, message, segments, wanted)
         now = self._clock()
         if account.valid_until is not None and account.valid_until <= now:
-            # A copy in memory, found by a key that has ended since; whoever asks anew is told so.
+            # The old key has expired since the account was cached; the caller then reads it again.
             raise RefusedError(Code.KEY_WRONG)
         name, repeat = "", None
         if key:
@@ -124,7 +128,7 @@ class Acceptance:
     def _read(
         self, account: Account, recipients: str, region: str | None, message: str
     ) -> tuple[Sequence[Address], Segments]:
-        """The numbers of a message, and what its text takes; raises RefusedError."""
+        """The numbers of a message, and the segments of its text; raises RefusedError."""
         try:
             addresses = parse_recipients(recipients, region)
             segments = measure(message)
@@ -146,7 +150,7 @@ class Acceptance:
     ) -> tuple[tuple[Address, Route, int], ...]:
         """The route of each number, and the parts that the text takes there; raises RefusedError.
 
-        `wanted` is the sender that was asked for; empty leaves it to the route.
+        `wanted`: the sender that the request names; empty leaves it to the route.
         """
         if len(addresses) > 1 and not account.multi:
             raise RefusedError(Code.NOT_MULTIPLE)
@@ -157,7 +161,7 @@ class Acceptance:
             route = self.route(account, address)
             if wanted and route.sender_for(wanted) != wanted:
                 raise RefusedError(Code.NOT_SENT, "This sender cannot be shown at this number")
-            # Nearly all routes leave the alphabet to GSM.
+            # Nearly all routes use the GSM alphabet.
             usual = route.alphabet is None
             parts = segments.parts if usual else self._parts(message, route)
             leaving.append((address, route, parts))
@@ -174,7 +178,7 @@ class Acceptance:
         return parts
 
     def validity(self, account: Account, route: Route) -> int:
-        """How long a message is worth delivering, milliseconds: the least that anybody says."""
+        """The validity of a message, milliseconds: the least of settings, account and route."""
         validity = self._validity
         if (limit := account.validity) is not None and limit < validity:
             validity = limit
@@ -183,7 +187,7 @@ class Acceptance:
         return validity
 
     def route(self, account: Account, address: Address) -> Route:
-        """The way out for a number; raises RefusedError when the account may not send there."""
+        """The route of a number; RefusedError when the account may not send there."""
         if account.countries is not None and address.country not in account.countries:
             told = f"the key may not send to {address.country}"
             raise RefusedError(Code.UNREACHABLE, for_operator=told)
@@ -193,7 +197,7 @@ class Acceptance:
         if account.test:
             return TEST
         number = address.number
-        # Taken apart, and by a subscript: a field by its name costs as much as the whole look-up.
+        # A tuple and a subscript: reading a field by its name costs as much as the whole look-up.
         try:
             route, may_be_closed = self._ways[number[:_LEADING]]
         except KeyError:
@@ -206,7 +210,7 @@ class Acceptance:
         return route
 
     def _way(self, number: str) -> _Way:
-        """The way of a number, remembered by the number's first digits where they tell it."""
+        """The way of a number, cached by its first digits when these decide it."""
         way = self._routes.find(number), kinds.may_be_closed(number)
         if self._routes.longest < _LEADING:
             if len(self._ways) >= _MOST_WAYS:
@@ -215,7 +219,7 @@ class Acceptance:
         return way
 
     def accept(self, connection: Connection, requests: Sequence[Request]) -> Sequence[Reply | None]:
-        """Accept a batch within one transaction; None for requests with an outdated account."""
+        """Accept a batch in one transaction; None for a request whose account is out of date."""
         now = self._clock()
         batch = _Batch(connection, requests, now, self.caps)
         replies = [batch.reply_to(request) for request in requests]
@@ -227,17 +231,19 @@ class Acceptance:
         return replies
 
     def try_out(self, store: Store, request: Request) -> Reply | None:
-        """The reply that `accept` would give; nothing remains of the request."""
+        """The reply that `accept` would give; rolls the transaction back."""
         with store.write() as connection:
             (reply,) = self.accept(connection, [request])
             connection.rollback()
         return reply
 
     def resend(self, connection: Connection, account: Account, id: str) -> Reply | None:
-        """Send again the deliveries of a message that are not sent, by the rules for a new message
-        to their recipients; None for an outdated account. Raises RefusedError."""
+        """Queue the unsent deliveries of a message again, by the rules for a new message.
+
+        None when the account is out of date. Raises RefusedError.
+        """
         now = self._clock()
-        # The account first, in the order in which accepting locks.
+        # The account is locked first, as by accepting.
         account_statements.current(connection, [account.id], lock=True)
         stored = resend.unfinished(connection, account.id, id)
         if stored is None:
@@ -262,7 +268,7 @@ class Acceptance:
             False,
             now,
         )
-        # What waits is counted already, and sent once.
+        # A queued delivery is counted already, and will be sent once.
         waiting = frozenset(
             [each.recipient for each in stored.deliveries if each.state is State.QUEUED]
         )
@@ -282,7 +288,7 @@ class Acceptance:
     def before(
         self, connection: Connection, account: Account, submission: Submission
     ) -> Reply | None:
-        """The reply to a request's first copy, if that one was accepted."""
+        """The first reply, if this repeats an accepted request."""
         return repeats.before(connection, account, submission, self._region, self._clock())
 
     def _insert(self, connection: Connection, requests: Sequence[Request]) -> None:
@@ -294,7 +300,7 @@ class Acceptance:
                     r.account.id,
                     r.sender,
                     r.text,
-                    # SQLite's driver takes a detour for whatever is not exactly a str.
+                    # SQLite's driver is slower with subclasses of str.
                     r.encoding.value,
                     r.parts,
                     r.now,
@@ -321,7 +327,7 @@ class Acceptance:
 
 
 class _Batch:
-    """Requests that share a transaction: what it knows of them, and what it has decided so far."""
+    """The requests of one transaction, with the rows that it read and its decisions so far."""
 
     __slots__ = (
         "_accepted_before", "_busy_until", "_connection", "_current", "_has_keys", "_named",
@@ -336,11 +342,11 @@ class _Batch:
         caps: OperatorCaps,
         waiting: frozenset[str] = frozenset(),
     ) -> None:
-        """Read what their replies depend on; the accounts first, as all who lock several do.
+        """Read the rows that the replies depend on; the accounts first, as all transactions do.
 
-        What goes to the numbers in `waiting` has been counted before."""
+        `waiting`: numbers whose parts were counted before."""
         self._connection = connection
-        # Few keys have caps, and only they pay for them.
+        # Only requests of keys with caps are counted: few have any.
         counted = (
             requests if caps.is_for_all else [r for r in requests if r.account.caps is not None]
         )
@@ -350,18 +356,18 @@ class _Batch:
         self._accepted_before = intake.accepted_before(connection, keys, now) if keys else {}
         names = {r.message_id for r in requests if r.is_named}
         self._named = intake.accepted_as(connection, names) if names else {}
-        #: Whether any of the requests has an idempotency key: most batches need not look at each.
+        #: Whether any request has an idempotency key. Most batches have none, and skip the check.
         self._has_keys = bool(keys or names)
         self._stopped = _stopped(connection, requests)
         self._tally = self._counting(connection, counted, now, caps, waiting) if counted else None
         #: New limiter states (microseconds), by account.
         self._busy_until: dict[int, int] = {}
         self.accepted: list[Request] = []
-        #: What the idempotency keys of those are to be answered with from now on.
+        #: The replies to accepted idempotency keys, for later repeats.
         self.repeats: dict[bytes, intake.Accepted] = {}
 
     def reply_to(self, request: Request) -> Reply | None:
-        """The reply to the next request, which is accepted with code 0."""
+        """The reply to the next request; None if its account is out of date. Code 0 accepts it."""
         account, came = request.account, request
         version, next_free = self._current.get(account.id, _GONE)
         if version != account.version:
@@ -388,7 +394,7 @@ class _Batch:
         return Reply(Code.SENT, len(request.recipients), request.message_id)
 
     def _first_reply(self, request: Request) -> Reply | None:
-        """The reply to a request that had the same idempotency key."""
+        """The reply to an earlier request with the same idempotency key; None without one."""
         if request.repeat is None:
             named = self._named.get(request.message_id)
             return named and repeats.reply_again_named(
@@ -399,7 +405,7 @@ class _Batch:
         return None if first is None else repeats.reply_again(first, content)
 
     def _admit(self, request: Request, rate: Rate, next_free: int) -> bool:
-        """Charge an account for a request, if its limit lets it."""
+        """Charge a request to the rate limit of its account; False when the limit is reached."""
         id = request.account.id
         charged = rate.admit(
             self._busy_until.get(id, next_free), request.now * 1_000, len(request.recipients)
@@ -410,7 +416,7 @@ class _Batch:
         return True
 
     def _remember(self, request: Request) -> None:
-        """Answer a later request of the batch with the same idempotency key as this one."""
+        """Remember the reply, for a repeat later in the batch."""
         if request.repeat is None:
             self._named[request.message_id] = _content(request)
             return
@@ -426,8 +432,11 @@ class _Batch:
         replies: list[Reply | None],
         now: int,
     ) -> None:
-        """Record the idempotency keys. Another process may have done so since they were read: what
-        it answered is the reply then."""
+        """Record the idempotency keys.
+
+        If another process has recorded one since it was read, the reply is that of the other
+        process, and the request is not accepted here.
+        """
         taken = self.repeats.keys() - intake.remember(connection, self.repeats, now)
         if not taken:
             return
@@ -450,7 +459,7 @@ class _Batch:
         caps: OperatorCaps,
         waiting: frozenset[str],
     ) -> Tally:
-        """The counters of requests that the rate limit does not refuse anyway."""
+        """The counters of the requests, except those that the rate limit refuses anyway."""
         return Tally(
             connection,
             caps,
@@ -470,22 +479,24 @@ class _Batch:
         )
 
     def charge(self, connection: Connection) -> None:
-        """Store what the accounts were charged for what was accepted, and what caps count."""
+        """Store the new counters and limiter states."""
         if self._tally is not None:
             self._tally.write(connection)
         if self._busy_until:
             account_statements.charge(connection, self._busy_until)
 
 
-# The version and limiter state of an account that there is no more.
+# The version and limiter state of a deleted account.
 _GONE = (None, 0)
 
 
 def _current(
     connection: Connection, requests: Sequence[Request], counted: Sequence[Request]
 ) -> dict[int, tuple[int | None, int]]:
-    """Version and limiter state of the requests' accounts; those with a limit are locked, and those
-    that are counted."""
+    """Version and limiter state of the requests' accounts.
+
+    Accounts with a rate limit, and those in `counted`, are locked.
+    """
     limited = {r.account.id for r in requests if r.account.rate is not None}
     if counted:
         limited.update(r.account.id for r in counted)
@@ -499,9 +510,9 @@ def _current(
 
 
 def closed_words(account: Account | None, route: Route, number: str) -> str:
-    """Why a number is closed for its kind; empty if it is not.
+    """The reason why a number is closed by its kind; empty if it is open.
 
-    What a route opens is open to keys that the operator has made, not to free ones.
+    A route opens a kind to the keys that the operator has made, not to free keys.
     """
     closed = kinds.closed_kind(number)
     if closed is None or (account is not None and closed in account.kinds):
@@ -516,8 +527,8 @@ STOPPED = stops.REASON.capitalize()
 
 
 def _stopped(connection: Connection, requests: Sequence[Request]) -> set[tuple[int, str]]:
-    """Account and id of the messages with a recipient who has asked their account to stop."""
-    # Few accounts have any such recipient, and only they pay for it.
+    """Account and message id of requests with a recipient who asked the account to stop."""
+    # Only accounts with stops are searched: few have any.
     asked = [r for r in requests if r.account.stops]
     if not asked:
         return set()
@@ -530,9 +541,9 @@ def _stopped(connection: Connection, requests: Sequence[Request]) -> set[tuple[i
     }
 
 
-#: The most characters of what a caller calls a message.
+#: The most characters of a reference.
 MOST_REFERENCE = 100
-# What XML can hold (1.0, section 2.2), and every database, without control characters.
+# Characters that XML (1.0, section 2.2) and every database can hold, without control characters.
 _REFERENCE = re.compile("[^\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]*")
 
 
@@ -544,7 +555,7 @@ def _check_reference(reference: str) -> None:
 
 
 def _chosen(account: Account, sender: str) -> str:
-    """A sender that a request names; raises RefusedError when it may not."""
+    """The sender that a request names; RefusedError when the account may not use it."""
     if not SENDER.fullmatch(sender):
         raise RefusedError(
             Code.NOT_SENT, "The sender is not up to 15 digits, or up to 11 letters and digits"
@@ -559,7 +570,7 @@ def _too_long(parts: int, most: int) -> str:
 
 
 def limit_words(account: Account) -> str:
-    """The words of code 100; the table's own for the limit that they name."""
+    """The note of code 100; empty for 1/min, which the code's own sentence says."""
     limit = str(account.rate)
     return "" if limit == "1/min" else f"Exceeding the limit of {limit}"
 

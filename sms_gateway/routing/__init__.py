@@ -1,1 +1,1 @@
-"""Which number leaves by which upstream, how, and at which hours."""
+"""Decides which upstream takes the messages to a number, and at which hours."""

@@ -1,4 +1,4 @@
-"""Quiet hours: when messages wait for the morning."""
+"""Computes until when a message waits in quiet hours."""
 
 import re
 from collections.abc import Sequence
@@ -10,24 +10,26 @@ from ..moments import utc
 from ..sms import numbering
 from ..sms.timezones import zones
 
-# Every clock has gone round by then.
+# By then it has been every time of day in every zone.
 _FAR = timedelta(hours=48)
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietHours:
-    """A window of each day, from a time until before another, over midnight if need be."""
+    """A daily window from `start` to before `end`, which may be after midnight."""
 
     start: time
     end: time
-    #: Whose clock counts; None is that of the recipient's country.
+    #: The time zone of the hours; None: that of the recipient's country.
     zone: ZoneInfo | None = None
 
     @classmethod
     def parse(cls, hours: str, zone: str = "") -> "QuietHours":
-        """Read `21:00-08:00` and the name of a time zone (`Europe/Brussels`), which may be
-        empty; ValueError for what is none."""
+        """Read `21:00-08:00` and the name of a time zone (`Europe/Brussels`, or empty).
+
+        ValueError for any other text.
+        """
         match = _HOURS.fullmatch(hours)
         if match is None or match.group(1, 2) == match.group(3, 4):
             raise ValueError("quiet hours are written 21:00-08:00")
@@ -42,10 +44,10 @@ class QuietHours:
         return f"{self.start:%H:%M}-{self.end:%H:%M} in {where}"
 
     def until(self, number: str, now: int) -> int | None:
-        """When a message to a number (E.164) may go, if it may not now. Unix milliseconds.
+        """When a message to a number (E.164) may go, Unix milliseconds; None if it may go now.
 
-        In a country with several time zones it may go when the hours are over in all of them
-        or, where there is no such time, when they are over in one of them.
+        In a country with several time zones the hours must be over in all of them. If there is no
+        such time, the message may go when the hours are over in the zones that have them now.
         """
         clocks: Sequence[tzinfo] = (self.zone,) if self.zone else zones(_country(number)) or (UTC,)
         moment = utc(now)
@@ -59,7 +61,7 @@ class QuietHours:
         return None if end is None else int(end.timestamp() * 1_000)
 
     def _end(self, moment: datetime, clocks: Sequence[tzinfo]) -> datetime | None:
-        """When the hours that a moment is in by any of these clocks are over, in UTC."""
+        """When the quiet hours at a moment are over by all of these clocks (UTC); None outside."""
         ends = [end for clock in clocks if (end := self._end_by(moment, clock)) is not None]
         return max(ends, default=None)
 

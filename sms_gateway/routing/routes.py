@@ -1,4 +1,4 @@
-"""Where a number's messages leave: the route with the longest prefix, and its upstreams."""
+"""Finds the route of a number by the longest prefix, and the share of each upstream in it."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -12,56 +12,56 @@ from .quiet_hours import QuietHours
 
 
 class Senders(StrEnum):
-    """What a carrier lets a message come from."""
+    """Which sender IDs a carrier accepts."""
 
     ANY = "any"
     #: Digits only: international numbers and short codes.
     NUMBER = "number"
     #: Letters only, up to eleven of them with digits.
     ALPHANUMERIC = "alphanumeric"
-    #: Nothing but the route's own.
+    #: Only the sender of the route.
     OWN = "own"
 
 
-#: How a sender is written: an international number or a short code, or up to 11 letters (GSM
-#: 03.40); empty leaves it to the carrier.
+#: The form of a sender: an international number, a short code, or up to 11 letters (GSM 03.40).
+#: Empty leaves the sender to the carrier.
 SENDER = re.compile(r"\+?[0-9]{1,15}|(?=.*[A-Za-z])[A-Za-z0-9 .&_-]{1,11}|")
 _NUMBER = re.compile(r"\+?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A way out for all numbers that begin with a prefix."""
+    """The upstreams and options for all numbers that begin with a prefix."""
 
-    #: Digits after the plus sign; empty is every number.
+    #: Digits after the plus sign; empty matches every number.
     prefix: str
-    #: Names of the upstreams that serve it, in order of preference.
+    #: The names of its upstreams, in order of preference.
     upstreams: tuple[str, ...]
-    #: How much of the route each of the upstreams takes; empty is all for the first that works.
+    #: The weight of each upstream; empty: the first that works takes all messages.
     weights: tuple[int, ...] = ()
-    #: Nothing is accepted for it at the moment (code 99).
+    #: Whether its messages are refused at the moment (code 99).
     closed: bool = False
-    #: What was written to a carrier that never answered is sent once more, at the risk of a
-    #: second copy; otherwise it is held as uncertain until its sender decides.
+    #: Whether a message that a carrier never answered is sent once more, at the risk of a second
+    #: copy. Otherwise it becomes uncertain until its sender decides.
     resend: bool = False
-    #: The most parts per second, and the most under way, of one worker; None is no limit.
+    #: The most parts per second, and the most unanswered parts, of one worker; None: no limit.
     rate: float | None = None
     window: int | None = None
-    #: How long its messages are worth delivering, milliseconds; None leaves it to the settings.
+    #: The validity of its messages, milliseconds; None leaves it to the settings.
     validity: int | None = None
-    #: What its carriers mean by data_coding 0; None leaves it to each upstream.
+    #: The alphabet of its carriers for data_coding 0; None leaves it to each upstream.
     alphabet: DefaultAlphabet | None = None
     #: The sender IDs that its carriers accept.
     senders: Senders = Senders.ANY
-    #: Who its messages are from when they have no sender, or one that may not be.
+    #: The sender of its messages that have none, or one that the carriers do not accept.
     sender: str = ""
-    #: Kinds of numbers that it opens beside the usual ones.
+    #: Kinds of numbers that it opens besides the usual ones.
     kinds: frozenset[Kind] = frozenset()
-    #: When its messages wait.
+    #: The hours during which its messages wait.
     quiet: QuietHours | None = None
 
     def sender_for(self, wanted: str) -> str:
-        """Who a message is from whose account wants this sender."""
+        """The sender of a message when its account wants this one."""
         is_number = _NUMBER.fullmatch(wanted) is not None
         fits = {
             Senders.ANY: True,
@@ -74,20 +74,21 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What of a route's messages an upstream takes: those whose number modulo `of` is from
-    `first` to before `last`."""
+    """The share of an upstream in a route: deliveries whose id modulo `of` is at least `first`
+    and below `last`."""
 
     route: Route
     first: int = 0
     last: int = 1
     of: int = 1
-    #: Nothing that it was the last to try: a delivery shows once that it fails, not every time.
+    #: Whether to leave out deliveries that this upstream was the last to try, so that a delivery
+    #: serves only once as a trial.
     untried: bool = False
-    #: The most parts at once; None is as many as the upstream has room for.
+    #: The most parts at once; None: as many as the upstream has room for.
     most: int | None = None
 
 
-#: The route of test keys: it is served by a sandbox and never by a carrier.
+#: The route of test keys, which leads to a sandbox and never to a carrier.
 TEST = Route(prefix="test", upstreams=("test",))
 
 
@@ -96,16 +97,16 @@ class Routes:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._by_prefix = {route.prefix: route for route in routes}
-        # Longest first, so that the first hit is the answer.
+        # Longest first: the first match is the result.
         self._lengths = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
 
     @property
     def longest(self) -> int:
-        """How many digits the longest prefix has."""
+        """The number of digits of the longest prefix."""
         return self._lengths[0] if self._lengths else 0
 
     def find(self, number: str) -> Route | None:
-        """The route of an E.164 number (with its plus sign), open or closed; None without one."""
+        """The route of a number (E.164 with the plus sign), open or closed; None without one."""
         for length in self._lengths:
             route = self._by_prefix.get(number[1 : 1 + length])
             if route is not None:
@@ -113,19 +114,19 @@ class Routes:
         return None
 
     def of_prefix(self, prefix: str) -> Route:
-        """The route with exactly this prefix, or one that wants nothing of its own."""
+        """The route with exactly this prefix; without one, the test route, which has no options."""
         return self._by_prefix.get(prefix, TEST)
 
     def all(self) -> Sequence[Route]:
-        """All routes, and that of test keys."""
+        """All routes, with the test route."""
         return (*self._by_prefix.values(), TEST)
 
     def shares(
         self, upstream: str, *, failed: Collection[str] = (), trial: bool = False
     ) -> list[Share]:
-        """What an upstream takes while others stand in for those in `failed`.
+        """The shares of an upstream while the upstreams in `failed` are failed over.
 
-        With `trial` it is one of them, and what it takes is to show whether it works again.
+        `trial`: the upstream is one of these, and its shares are to show whether it works again.
         """
         found = []
         for route in self.all():
@@ -137,11 +138,11 @@ class Routes:
         return found
 
     def resending(self) -> tuple[str, ...]:
-        """The prefixes of the routes that send once more what is uncertain."""
+        """The prefixes of the routes with `resend`."""
         return tuple(route.prefix for route in self._by_prefix.values() if route.resend)
 
     def prefixes(self) -> tuple[str, ...]:
-        """The prefixes of all routes, that of test keys among them."""
+        """The prefixes of all routes, with that of the test route."""
         return (*self._by_prefix, TEST.prefix)
 
 
@@ -159,7 +160,7 @@ def _share(route: Route, upstream: str, failed: Collection[str]) -> Share | None
 
 
 def _trial(route: Route, upstream: str, failed: Collection[str]) -> Share | None:
-    # One that is only there for the case that those before it fail is not needed now.
+    # Without weights no trial is needed while an upstream before this one works.
     before = route.upstreams[: route.upstreams.index(upstream)]
     needed = bool(route.weights) or all(name in failed for name in before)
     others_work = any(name not in failed for name in route.upstreams if name != upstream)
@@ -167,16 +168,16 @@ def _trial(route: Route, upstream: str, failed: Collection[str]) -> Share | None
 
 
 def reachable_countries(routes: Iterable[Route]) -> frozenset[str]:
-    """The countries (ISO 3166) that messages can be sent to: those with an open route.
+    """The countries (ISO 3166) with an open route.
 
-    A route for a part of a country's numbers makes it reachable, and a closed one for a part
-    leaves it so.
+    An open route for some of a country's numbers makes the country reachable. A closed route for
+    some of them does not make it unreachable.
     """
     by_prefix = {route.prefix: route for route in routes}
     found: set[str] = set()
     for prefix, route in by_prefix.items():
         if not route.closed:
-            # What longer prefixes close altogether is not open by this one.
+            # A longer prefix may close a whole country again.
             found |= {
                 country
                 for country, whole in countries_of(prefix).items()
@@ -186,7 +187,7 @@ def reachable_countries(routes: Iterable[Route]) -> frozenset[str]:
 
 
 def _is_closed(by_prefix: dict[str, Route], prefix: str, whole: str) -> bool:
-    """Whether a longer prefix than this closes the whole of a country's numbers."""
+    """Whether a longer prefix than this closes all numbers of a country."""
     longer = [whole[:length] for length in range(len(whole), len(prefix), -1)]
     nearest = next((by_prefix[digits] for digits in longer if digits in by_prefix), None)
     return nearest is not None and nearest.closed
