@@ -1,10 +1,9 @@
-"""What providers push, written down by the web process that it came to.
+"""Stores the receipts and messages that providers push to a web process.
 
-It goes to the same ledger as what comes by SMPP. A web process has a ledger of its own, as each
-worker has, since all that they share is in the database: a receipt finds its part there, or waits
-there for a part that a worker is still writing, and the workers look for those that wait. To hand a
-request on to a worker would take a row more, and the provider could not be told that it was not
-understood.
+They go through a ledger, as those that come by SMPP do. A web process has its own ledger, as each
+worker has: all that ledgers share is in the database. There a receipt finds its part, or waits for
+a part that a worker is still writing, and the workers match waiting receipts. Handing a push to a
+worker instead would cost another row, and the provider would not learn that it was not understood.
 """
 
 import time
@@ -20,14 +19,14 @@ from ..upstream import ReceiptsOf
 from ..upstream.push import Heard
 from .ledger import Event, Ledger, MessageCame, ReceiptCame
 
-#: How many pushes may wait for the database; the next is refused, and repeated by its provider.
+#: How many pushes may wait for the database. More are refused, and their provider repeats them.
 _MOST_WAITING = 1_000
-#: Seconds between two looks at which accounts have a callback, as often as a worker looks.
+#: How often to read which accounts have a callback, seconds; a worker reads as often.
 _LOOK_AGAIN = 1.0
 
 
 class Arrivals:
-    """Receipts and messages that come to a web process; `start` it."""
+    """Stores receipts and messages that come to a web process. Call `start` first."""
 
     def __init__(
         self,
@@ -37,11 +36,11 @@ class Arrivals:
         receipts_of: Mapping[str, ReceiptsOf],
         patience: float,
     ) -> None:
-        """`receipts_of`: see `Ledger`. `patience`: the seconds after which a push is not written
-        any more, as nobody waits for it."""
+        """`receipts_of`: see `Ledger`. `patience` (seconds): a push that has waited longer is not
+        written, as its provider no longer waits for the answer."""
         self._store = store
         self._patience = patience
-        # It claims nothing, so that it needs neither routes nor a lease.
+        # This ledger claims no deliveries, so it needs neither routes nor a lease.
         self._ledger = Ledger(
             Routes([]), worker=0, lease=0, stop_words=stop_words, receipts_of=receipts_of
         )
@@ -49,16 +48,16 @@ class Arrivals:
         self._commits: GroupCommit[Sequence[Event], None] | None = None
 
     async def start(self) -> None:
-        """Be ready to store. In the process, and the loop, that it works in."""
+        """Get ready to store. Call this in the process and event loop that will use it."""
         self._commits = GroupCommit(
             self._store, self._write, limit=_MOST_WAITING, patience=self._patience
         )
 
     async def keep(self, upstream: str, heard: Heard) -> None:
-        """Returns when all that a push tells is on disk, in one transaction.
+        """Store the receipts and messages of a push in one transaction; returns when on disk.
 
-        Raises what `GroupCommit.submit` does: nothing of it, or all, is stored then, and it may be
-        offered again.
+        Raises the errors of `GroupCommit.submit`: then all or nothing of the push is stored, and
+        the provider may repeat it.
         """
         assert self._commits is not None
         at = now()
@@ -70,7 +69,7 @@ class Arrivals:
             await self._commits.submit(events)
 
     async def aclose(self) -> None:
-        """Store what is waiting, then stop."""
+        """Store the waiting pushes, then stop."""
         if self._commits is not None:
             await self._commits.aclose()
 

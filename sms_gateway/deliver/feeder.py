@@ -1,4 +1,4 @@
-"""The feeder: between one upstream and the store, and how an attempt ended."""
+"""Feeds an upstream with deliveries of the store, and decides how each attempt ended."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ class _Attempt:
     delivery: Delivery
     waiting_for: set[int]
     answers: list[Answer] = field(default_factory=list)
-    #: When its number may be tried again, Unix ms; 0 while nothing says that it is busy.
+    #: When its busy number may be tried again, Unix milliseconds; 0 if it is not busy.
     busy_until: int = 0
 
 
@@ -42,12 +42,12 @@ def settle(
     now: int,
     busy_until: int = 0,
 ) -> Settled:
-    """How an attempt ended whose parts have all been answered.
+    """The outcome of an attempt whose parts all have an answer.
 
-    A refusal of one part is a refusal of the whole. What may have been written is uncertain,
-    unless the route prefers a possible second copy. Otherwise the missing parts are tried
-    again, after a pause that doubles from one second to five minutes; `busy_until` is the end of
-    that of its number.
+    A refusal of one part fails the delivery. If a part was not answered, the delivery is uncertain,
+    unless the route prefers a possible second copy. Otherwise the missing parts are tried again
+    after a back-off that doubles from one second to five minutes. `busy_until`: when the busy
+    number may be tried again.
     """
     outcomes = {answer.outcome for answer in answers}
     due = now
@@ -57,7 +57,7 @@ def settle(
         state = State.FAILED
         reason = next(a.reason for a in answers if a.outcome is Outcome.REFUSED)
     elif Outcome.UNANSWERED in outcomes:
-        # Once is enough: a second copy that is not answered either is not followed by a third.
+        # Only once: if the second copy has no answer either, there is no third.
         again = resend and not delivery.possible_duplicate
         state = State.QUEUED if again else State.UNCERTAIN
         duplicate = duplicate or again
@@ -90,7 +90,7 @@ def settle(
 
 
 class Feeder:
-    """Between one upstream and the store: feeds the one and, as its sink, writes to the other."""
+    """Feeds one upstream with claimed deliveries and, as its sink, stores what it reports."""
 
     def __init__(
         self,
@@ -109,14 +109,14 @@ class Feeder:
         self._loop = asyncio.get_running_loop()
         self._attempts: dict[int, _Attempt] = {}
         self._busy = BusyNumbers()
-        #: Deliveries whose attempts have ended, which the store may not know yet.
+        #: Deliveries whose attempts have ended, and whose outcome may not be stored yet.
         self._unwritten: set[int] = set()
         self._writing: set[asyncio.Task[None]] = set()
 
     async def feed(self) -> None:
-        """Claim as much as the upstream writes at once, again and again."""
+        """Claim as many parts as the upstream can write at once, until cancelled."""
         name = self.upstream.name
-        # A claim that failed may have been committed all the same.
+        # Whether the last claim failed, which may have been committed all the same.
         unsure = False
         while True:
             await self.upstream.ready()
@@ -129,7 +129,7 @@ class Feeder:
                 pause = self._dispatch.pause(name, self._loop.time())
                 await asyncio.sleep(min(self._poll, max(pause, 0.001)))
                 continue
-            # Shielded, so that a claim that is being committed when the worker stops is seen.
+            # Shielded: if the worker stops during a commit, it gives the claimed deliveries back.
             held = frozenset(self._attempts.keys() | self._unwritten) if unsure else None
             claim = asyncio.ensure_future(
                 self._commits.submit(
@@ -165,7 +165,7 @@ class Feeder:
                 self.upstream.submit(delivery)
 
     def _give_back(self, deliveries: list[Delivery]) -> None:
-        """Nothing of these has been written."""
+        """Settle claimed deliveries as not written, which queues them again."""
         for delivery in deliveries:
             self._attempts[delivery.id] = _Attempt(delivery, set(pending_parts(delivery)))
             for number in pending_parts(delivery):
@@ -206,7 +206,7 @@ class Feeder:
             self._write(settled)
 
     def _write(self, event: Event) -> None:
-        """Write an outcome, and keep at it when the store is away: it is known only here."""
+        """Store an event, and retry until it is stored: nothing else has a copy of it."""
         if isinstance(event, Settled):
             self._unwritten.add(event.delivery_id)
         written = self._commits.submit(event)
@@ -225,7 +225,7 @@ class Feeder:
         self._write(event)
 
     async def flushed(self) -> None:
-        """Returns when no outcome waits to be written again, or after a few seconds."""
+        """Wait until no event waits for a retry, at most a few seconds."""
         if self._writing:
             await asyncio.wait(self._writing, timeout=5)
 

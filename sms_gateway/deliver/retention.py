@@ -1,4 +1,4 @@
-"""Erases history, and removes entries of the audit trail, that have become too old."""
+"""Erases old history, and removes old entries of the audit trail."""
 
 import asyncio
 import logging
@@ -17,18 +17,18 @@ log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-#: Seconds between two looks.
+#: Seconds between two runs.
 _EVERY = 3600.0
 _EVERY_DAY = 24 * _EVERY
-#: Seconds between two transactions, in which everybody else gets to write.
+#: The pause between two transactions, in which others can write, seconds.
 _PAUSE = 0.05
 
 
 async def keep_house(store: Store, history: int | None) -> None:
-    """Erase what is older than `history` (milliseconds), about every hour, until cancelled.
+    """Erase messages older than `history` (milliseconds), about every hour, until cancelled.
 
-    None keeps all. The history of deleted accounts is erased in either case, should the command
-    that deletes them have been interrupted.
+    None keeps all messages. In either case this erases what an interrupted deletion of an account
+    has left.
     """
     while True:
         try:
@@ -37,7 +37,7 @@ async def keep_house(store: Store, history: int | None) -> None:
                 await erase_before(store, now() - history)
         except Exception as error:
             log_error(log, "history not erased", error)
-        # Several workers are not to come at once.
+        # Spread, so that several workers do not erase at the same time.
         await asyncio.sleep(spread(_EVERY, 0.1))
 
 
@@ -53,13 +53,13 @@ async def keep_trail(store: Store, kept: int) -> None:
 
 
 async def erase_before(store: Store, before: int) -> tuple[int, int]:
-    """Erase messages sent and received before a time; how many of each there were.
+    """Erase messages sent and received before a time; returns how many of each.
 
-    It goes in small steps, as nobody can write to SQLite meanwhile.
+    The steps are small, as nobody else can write to SQLite during one.
     """
     sent = 0
     first = await asyncio.to_thread(_first, store, before)
-    last = "" if first is None else first[:-1]  # sorts right before it
+    last = "" if first is None else first[:-1]  # sorts before all ids from `first` on
     while first is not None:
         erased = await _written(store, _messages(before, last))
         if not erased:
@@ -75,7 +75,7 @@ async def erase_before(store: Store, before: int) -> tuple[int, int]:
 
 
 async def finish_deletions(store: Store) -> None:
-    """Erase what accounts that were deleted have still."""
+    """Erase the remaining history of deleted accounts."""
     for account_id in await asyncio.to_thread(_unfinished, store):
         unfinished = deletion.Deletion(account_id)
         for step in unfinished.steps(now()):
@@ -114,7 +114,7 @@ def _prune(before: int, connection: Connection) -> int:
 
 
 async def _written_on(store: Store, statement: Callable[[Connection], int]) -> int:
-    """Write again and again until there is nothing to do; how much there was."""
+    """Repeat a statement until it returns 0; returns the sum."""
     done = 0
     while count := await _written(store, statement):
         done += count

@@ -1,4 +1,4 @@
-"""The worker: serves all upstreams of a process, each with a feeder, until it is stopped."""
+"""Serves all upstreams of a worker process, each with a feeder, until it is stopped."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from .ledger import Beat, Event, Ledger
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at which upstreams are bound.
+#: How often to check which upstreams are bound, seconds.
 _WATCH = 0.2
 
 
@@ -41,11 +41,11 @@ class Worker:
         stop_words: StopWords | None = None,
         aside: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
-        """`lease` (milliseconds): how long its claims outlive a worker that dies. `poll`
+        """`lease` (milliseconds): how long the claims of a worker that died still hold. `poll`
         (seconds): how often an idle worker looks for work. `failover_after` (seconds): how long
-        an upstream may be away or failing until others stand in for it. `stop_words`: what
-        handsets write to have no more messages. `aside`: what runs beside it until it stops, such
-        as the sending of events."""
+        an upstream may be away or failing before it is failed over. `stop_words`: the words by
+        which recipients ask for no more messages. `aside`: tasks that run until the worker stops,
+        such as the sending of events."""
         self._store = store
         self._upstreams = upstreams
         self._routes = routes
@@ -56,8 +56,8 @@ class Worker:
         self._aside = aside
 
     async def run(self) -> None:
-        """Work until cancelled, then stop cleanly: what was written is answered or recorded as
-        uncertain, and nothing stays claimed."""
+        """Work until cancelled, then stop cleanly: each written part is answered or recorded as
+        uncertain, and no delivery stays claimed."""
         number = await asyncio.to_thread(self._enroll)
         ledger = Ledger(
             self._routes,
@@ -115,7 +115,7 @@ class Worker:
         log.info("worker stopped", extra={"worker": number})
 
     async def _ask_for_receipts(self) -> None:
-        """What was submitted before the last stop is still owed its receipts."""
+        """Ask for the receipts of deliveries that were submitted before the last stop."""
         for upstream in self._upstreams.values():
             if isinstance(upstream, AsksForReceipts):
                 owed = await asyncio.to_thread(self._owed, upstream.name)
@@ -126,7 +126,7 @@ class Worker:
             return receipts.awaited(connection, upstream, moments.now())
 
     async def _watch(self) -> None:
-        """See which upstreams are bound."""
+        """Tell the dispatch again and again which upstreams are bound."""
         loop = asyncio.get_running_loop()
         while True:
             for upstream in self._upstreams.values():
@@ -154,7 +154,7 @@ class Worker:
 
 
 async def _forever(work: Callable[[], Awaitable[None]]) -> None:
-    """What runs beside the carriers must not end the worker when it fails."""
+    """Restart a task when it ends or fails, so that it does not end the worker."""
     while True:
         try:
             await work()
@@ -164,7 +164,7 @@ async def _forever(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _first_failure(tasks: list[asyncio.Task[None]]) -> None:
-    """Wait until one of the tasks ends, which none does of itself, and raise what it raised."""
+    """Wait until one of the endless tasks fails, and raise its error."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         task.result()
