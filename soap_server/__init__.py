@@ -1,4 +1,4 @@
-"""The SOAP face: SOAP 1.1 and 1.2 at one address, answered through a `Backend`."""
+"""Serves the SOAP face: SOAP 1.1 and 1.2 at one address, through a `Backend`."""
 
 from . import compat as compat
 from .transport import PATHS, SoapApp

@@ -1,4 +1,4 @@
-"""From the bytes of a request to the bytes of an XML document in UTF-8."""
+"""Decodes the body of a request into an XML document in UTF-8."""
 
 import binascii
 import codecs
@@ -8,23 +8,23 @@ import zlib
 from . import faults
 from .faults import SoapFault
 
-#: Parts of a multipart body that are looked at.
+#: The most parts of a multipart body that are read.
 MAX_PARTS = 32
 
 _PARAMETER = re.compile(r';\s*([\w.-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;"\s]*))')
 
 
 def xml(body: bytes, content_type: str, content_encoding: str, limit: int) -> bytes:
-    """The XML document in a request's body: unpacked, unwrapped, in UTF-8 without a mark.
+    """The XML document in a request's body: unpacked, unwrapped, in UTF-8 without a BOM.
 
-    `limit` is the size in bytes that no packed body may grow beyond. Raises SoapFault.
+    `limit`: the most bytes of an unpacked body. Raises SoapFault.
     """
     body = unpack(body, content_encoding, limit)
     media_type, parameters = header_value(content_type)
     if media_type.startswith("multipart/"):
         body, content_type = root_part(body, parameters)
         _, parameters = header_value(content_type)
-    # Scripts tend to send an empty line before the declaration, where XML allows nothing.
+    # Scripts tend to send an empty line before the declaration, which XML does not allow.
     document = utf8(body.lstrip(b"\t\n\r "), parameters.get("charset", ""))
     if not document:
         raise faults.client("The request is empty")
@@ -32,7 +32,7 @@ def xml(body: bytes, content_type: str, content_encoding: str, limit: int) -> by
 
 
 def header_value(value: str) -> tuple[str, dict[str, str]]:
-    """A Content-Type's media type, in small letters, and its parameters by small name."""
+    """The media type of a Content-Type, and its parameters by name; both in lower case."""
     media_type, separator, rest = value.partition(";")
     parameters = {
         name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain
@@ -48,7 +48,7 @@ def unpack(body: bytes, encoding: str, limit: int) -> bytes:
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise faults.client("The content encoding is not supported; gzip and deflate are")
-    # 32: zlib or gzip, told by their headers; what calls itself deflate comes without one, too.
+    # 32: zlib or gzip, by its header. Some clients send deflate without a header.
     window = 32 + zlib.MAX_WBITS
     if encoding == "deflate" and int.from_bytes(body[:2], "big") % 31:
         window = -zlib.MAX_WBITS  # RFC 1950 §2.2: the header of zlib is a multiple of 31
@@ -112,8 +112,8 @@ def _transferred(content: bytes, encoding: str) -> bytes:
     raise faults.client("The transfer encoding of the root part is damaged or not supported")
 
 
-# Longest first: the mark of UTF-32 starts with that of UTF-16. Without a mark, the zeros beside the
-# first "<" tell (XML 1.0 appendix F).
+# Longest first: the BOM of UTF-32 begins with that of UTF-16. Without a BOM, the zeros beside the
+# first "<" tell the encoding (XML 1.0 appendix F).
 _SIGNS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -128,8 +128,8 @@ _SIGNS = (
 
 _DECLARATION = re.compile(rb"""<\?xml[^>]{1,80}?\sencoding\s*=\s*["']([\w.:-]{1,40})["']""")
 
-#: Character sets by label. A table, as a look-up by name remembers every name it was asked for.
-#: What calls itself Latin-1 is read as windows-1252, which it nearly always is (WHATWG Encoding).
+#: Character sets by label. A table, as Python's codec look-up caches every name it is asked for.
+#: Latin-1 is read as windows-1252, which it nearly always is (WHATWG Encoding).
 CHARSETS = {
     **dict.fromkeys(("iso-8859-1", "iso8859-1", "iso_8859-1", "latin1", "latin-1"), "cp1252"),
     **dict.fromkeys(("us-ascii", "ascii", "ansi_x3.4-1968"), "cp1252"),
@@ -141,8 +141,7 @@ CHARSETS = {
     "windows-874": "cp874",
     "tis-620": "cp874",
 }
-#: Character sets in which more than one byte may stand for a character: their bytes can pass for
-#: UTF-8 by chance, so their label is believed.
+#: Multi-byte character sets. Their bytes can be valid UTF-8 by chance, so their label is trusted.
 CHARSETS_WIDE = {
     "gb2312": "gb18030",
     "gbk": "gb18030",
@@ -157,10 +156,10 @@ CHARSETS_WIDE = {
 
 
 def utf8(body: bytes, charset: str) -> bytes:
-    """The document in UTF-8. `charset` is what the content type says, or empty.
+    """The document in UTF-8. `charset`: the label in the content type, or empty.
 
-    The bytes are believed before the labels: a mark, or the zeros of UTF-16, decide; and what is
-    valid UTF-8 is UTF-8, as old clients send it under the name of ISO-8859-1.
+    The bytes are trusted before the labels: a BOM, or the zeros of UTF-16, decide. Valid UTF-8 is
+    read as UTF-8, as old clients send it with the label ISO-8859-1.
     """
     for sign, encoding in _SIGNS:
         if body.startswith(sign):
@@ -185,8 +184,11 @@ def utf8(body: bytes, charset: str) -> bytes:
 
 
 def single_byte(content: bytes, encoding: str = "cp1252") -> str:
-    """Text in an 8-bit character set; bytes that have no meaning in it become control characters,
-    which XML allows and the text rules refuse or pass on as they see fit."""
+    """Decode text in an 8-bit character set.
+
+    If a byte has no meaning in it, the text is read as Latin-1: that gives control characters,
+    which XML allows. The text rules then decide.
+    """
     try:
         return content.decode(encoding)
     except UnicodeDecodeError:
@@ -200,7 +202,7 @@ def _recoded(body: bytes, encoding: str) -> bytes:
         raise faults.client("The text is not in the character set that it claims") from None
 
 
-# A character outside the basic plane as two references, each to half a surrogate pair: Axis 1.4.
+# Axis 1.4 writes a character outside of the basic plane as references to two surrogate halves.
 _HALVES = re.compile(
     rb"&#(?:[xX]0{0,4}([dD][89abAB][0-9a-fA-F]{2})|0{0,4}(5[56][0-9]{3}));"
     rb"&#(?:[xX]0{0,4}([dD][c-fC-F][0-9a-fA-F]{2})|0{0,4}(5[67][0-9]{3}));"
@@ -208,9 +210,9 @@ _HALVES = re.compile(
 
 
 def join_surrogates(document: bytes) -> bytes:
-    """Make one character of each pair of references to surrogate halves.
+    """Replace each pair of references to surrogate halves with its character.
 
-    A half that is alone stays, and the parser refuses it, as XML 1.0 §2.2 has it.
+    A single half stays, and the parser refuses it (XML 1.0 §2.2).
     """
     return _HALVES.sub(_joined, document) if b"&#" in document else document
 

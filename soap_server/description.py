@@ -1,6 +1,6 @@
-"""The WSDL as it follows from the service: the contract is held against it.
+"""Generates the WSDL of the service, with which tests compare the contract.
 
-`python -m soap_server.description` prints it; whoever adds an operation finds its words there.
+`python -m soap_server.description` prints it. Copy from there the WSDL of a new operation.
 """
 
 import copy
@@ -35,7 +35,7 @@ def generate(address: str) -> bytes:
 
 
 def _fit(described: Any) -> None:
-    """Bring spyne's document into the form that every stack can use."""
+    """Change spyne's document into a form that every SOAP stack can use."""
     root = described.root_elt
     _document(root, "wsdl:service", "SOAP 1.1 and SOAP 1.2 at one address.")
     root.insert(0, _documentation("Send SMS messages."))
@@ -69,7 +69,7 @@ def _make_wrappers_anonymous(root: Any) -> None:
         wrapper = complex_types[element.get("name")]
         del element.attrib["type"], wrapper.attrib["name"]
         element.append(wrapper)
-    # spyne has them in the order of a set.
+    # spyne writes the types in the random order of a set.
     operations = [each.get("name") for each in root.iterfind("wsdl:portType/wsdl:operation", _NS)]
     order = [*vars(types), *(name + end for name in operations for end in ("", "Response"))]
     schema[:] = sorted(schema, key=lambda each: order.index(each.get("name")))
@@ -80,7 +80,7 @@ def _tns(element: Any) -> str:
 
 
 def _name_messages(root: Any) -> None:
-    """Messages are requests and responses; nusoap finds a part only by the name `parameters`."""
+    """Name messages as requests, and parts `parameters`: NuSOAP finds a part by no other name."""
     for operation in root.iterfind("wsdl:portType/wsdl:operation", _NS):
         # Axis stumbles over parameterOrder.
         del operation.attrib["parameterOrder"]
@@ -105,7 +105,7 @@ def _name_bindings(root: Any) -> None:
 
 
 def _add_soap12(root: Any) -> None:
-    """The SOAP 1.2 binding and port are those of 1.1 in the other namespace."""
+    """Add the binding and port of SOAP 1.2: copies of those of 1.1 in the other namespace."""
     for path in ("wsdl:binding", "wsdl:service/wsdl:port"):
         original = root.find(path, _NS)
         twin = copy.deepcopy(original)

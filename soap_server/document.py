@@ -1,11 +1,11 @@
-"""An XML document as a tree, within bounds and without a DTD.
+"""Parses an XML document into a tree, within limits and without a DTD.
 
-Read by expat, not by lxml: lxml keeps every name of an element or attribute it has ever seen for
-the life of the process, so that each hostile request would cost memory that never comes back; and
-expat lets us stop at the first thing too much.
+The parser is expat, not lxml. lxml keeps every name of an element or attribute for the life of the
+process, so that hostile requests would use up memory for good. And expat can be stopped as soon as
+a limit is exceeded.
 
-It is read twice, the first time without namespaces. With them expat writes a namespace out for each
-name that has its prefix, before it tells us of any: 256 KB would become gigabytes.
+It parses twice, first without namespaces. With namespaces expat expands the prefix of each name
+before it calls us: 256 KB would become gigabytes.
 """
 
 from typing import Final
@@ -16,11 +16,11 @@ from .faults import SoapFault
 
 #: A sendSms envelope has about seven elements; one signed and addressed, about a hundred.
 MAX_ELEMENTS: Final = 2000
-#: Attributes of one element, and of all.
+#: The most attributes of one element, and of all together.
 MAX_ATTRIBUTES: Final = 64
 MAX_ATTRIBUTES_IN_ALL: Final = 2000
 MAX_DEPTH: Final = 64
-#: The longest name of a namespace, in characters. Those of WS-Security have 82.
+#: The longest name of a namespace, in characters. The names of WS-Security have 82.
 MAX_NAMESPACE: Final = 256
 
 
@@ -32,10 +32,10 @@ class Element:
     def __init__(self, name: str, attributes: dict[str, str]) -> None:
         #: Its name, "{namespace}local".
         self.name = name
-        #: By "namespace}local", or "local": as expat has them, only to be looked into.
+        #: By "namespace}local" or "local", the names of expat. Do not change this.
         self.attributes = attributes
         self.children: list[Element] = []
-        #: The text directly in it, all of it; comments and instructions leave no trace.
+        #: All text directly in the element, without comments and processing instructions.
         self.text = ""
 
     @property
@@ -47,19 +47,19 @@ class Element:
         return self.name[1:].rpartition("}")[0]
 
     def attribute(self, local_name: str, namespace: str = "") -> str:
-        """An attribute's value; empty when it is not there."""
+        """The value of an attribute; empty when it is missing."""
         return self.attributes.get(f"{namespace}}}{local_name}" if namespace else local_name, "")
 
 
 def parse(xml: bytes) -> Element:
-    """The root of a document in UTF-8, whatever its declaration says. Raises SoapFault."""
+    """The root of a document in UTF-8. The declaration is ignored. Raises SoapFault."""
     _check(xml)
-    # The separator is what Clark notation has there; no namespace with it in it gets through.
+    # "}" separates as in Clark notation. expat refuses a namespace that contains it.
     parser = expat.ParserCreate("utf-8", "}")
     parser.buffer_text = True
     document = Element("", {})
     open_elements = [document]
-    # Of each open element, as expat has it: in pieces.
+    # The text of each open element, in the pieces that expat gives.
     texts: list[list[str]] = [[]]
 
     def start(name: str, attributes: dict[str, str]) -> None:
@@ -82,7 +82,7 @@ def parse(xml: bytes) -> Element:
 
 
 def _check(xml: bytes) -> None:
-    """Raises SoapFault for a document that has too much of anything, or a DTD."""
+    """Raise SoapFault for a document that exceeds a limit or has a DTD."""
     parser = expat.ParserCreate("utf-8")
     parser.ordered_attributes = True
     elements = attributes = depth = 0

@@ -1,4 +1,4 @@
-"""What a request's envelope says, with the liberties that real clients take put right."""
+"""Reads the call in an envelope, also in the non-standard forms of real clients."""
 
 import binascii
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Body:
 
     #: The element that names the operation; its children are the parameters.
     call: Element
-    #: Elements beside it that parameters refer to, by id: SOAP 1.1 §5.1.
+    #: Elements beside the call that parameters refer to, by id (SOAP 1.1 §5.1).
     multirefs: dict[str, Element]
 
 
@@ -57,10 +57,10 @@ def body(envelope: Element, version: Version) -> Body:
 
 
 def arguments(body: Body, namespace: str, names: Sequence[str]) -> list[str]:
-    """The values of the parameters `names`, in their order; empty for what did not come.
+    """The values of the parameters `names`, in their order; empty for a missing one.
 
-    Parameters are told by name, in `namespace` or in none. When none of the names is there, they
-    are taken by position, as from clients that do not know them.
+    Parameters are found by name, in `namespace` or in none. If there is none of these names, they
+    are read by position, as some clients do not know the names.
     """
     found: dict[str, Element] = {}
     for child in body.call.children:
@@ -77,7 +77,7 @@ def arguments(body: Body, namespace: str, names: Sequence[str]) -> list[str]:
 
 
 def _text(parameter: Element, multirefs: dict[str, Element]) -> str:
-    """The text of a parameter: behind a reference, in base64, or as it stands."""
+    """The text of a parameter, which may be in a referenced element or in base64."""
     if not parameter.attributes and not parameter.children:
         return parameter.text
     hops = 0
@@ -103,5 +103,5 @@ def _text(parameter: Element, multirefs: dict[str, Element]) -> str:
 
 
 def _reference(parameter: Element) -> str:
-    """The id that a parameter refers to; empty when it holds its value itself."""
+    """The id that a parameter refers to; empty when it contains its value."""
     return parameter.attribute("href").removeprefix("#") or parameter.attribute("ref", _ENCODING12)

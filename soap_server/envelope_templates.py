@@ -1,14 +1,13 @@
-"""Envelopes of `sendSms` that are known but for their texts, read and answered without a parser.
+"""Reads and answers envelopes of `sendSms` by templates, without a parser.
 
-A client writes all its envelopes alike, to the last space; only the recipients, the message and the
-key in them differ. So an envelope is cut at its texts, and what remains, its template, is looked
-up. spyne reads a new template once, with marks in place of the texts, which shows which text is
-which parameter; and spyne's answer to it, with marks for what it reports, is the template of the
-answers.
+All envelopes of a client are equal to the last space, except for the recipients, the message and
+the key. So an envelope is split at its texts, and the rest, its template, is looked up. spyne reads
+a new template once, with marks in place of the texts. That shows which text is which parameter, and
+spyne's answer, with marks in place of the result, is the template of the answers.
 
-A text that has no "<", whose references are all known and whose characters are all allowed cannot
-change how what is around it is read (XML 1.0 §2.4, §4.1). So what spyne made of the marks it would
-make of the texts. All that is not of this kind is left to spyne.
+A text without "<", with known references and allowed characters only, cannot change how a parser
+reads the markup around it (XML 1.0 §2.4, §4.1). So spyne would read the texts as it read the marks.
+spyne reads all other envelopes.
 """
 
 import re
@@ -23,67 +22,67 @@ from .decode import CHARSETS_WIDE, header_value, join_surrogates
 from .protocol import NOT_XML, escape
 from .types import SendSmsResult
 
-#: The most templates that are kept, and how long one may be, in bytes.
+#: The most templates that are cached, and the length of the longest, bytes.
 MOST_TEMPLATES = 200
 LONGEST_TEMPLATE = 4096
 
-# The text of an element that holds nothing else, and more than white space. XML 1.0: §2.2 for
-# characters, §2.4 for "]]>", §4.1 for references. In UTF-8 U+FFFE and U+FFFF begin with 0xEF. Its
-# group is not possessive: up to Python 3.11.4 those keep what they began to match and could not.
+# The text of an element that contains only text, and not only white space. XML 1.0: §2.2 for
+# characters, §2.4 for "]]>", §4.1 for references. In UTF-8 U+FFFE and U+FFFF begin with 0xEF. The
+# group is not possessive: up to Python 3.11.4 a possessive group keeps a failed partial match.
 _CONTENT = (
     rb"(?![ \t\r\n]*+(?:<|\Z))"
     rb"(?:[^<&\]\xef\x00-\x08\x0b\x0c\x0e-\x1f]++"
     rb"|&(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});"
     rb"|\](?!\]>)|\xef(?!\xbf[\xbe\xbf]))+"
 )
-# With the tags around it. The first of them keeps the search from trying each of many ">".
+# The text with the tags around it. The start tag keeps the search from trying each ">".
 _ELEMENT = re.compile(rb"(<[^<>]*+>)(" + _CONTENT + rb")(</)")
-# NuSOAP draws a prefix for each of its clients. Another in its place changes nothing when it takes
-# all of its places and was not there before; and no name that matters has such a one in it.
+# NuSOAP draws a random prefix for each client object. Replacing it everywhere by another that does
+# not occur changes nothing; and no name that we need contains such a prefix.
 _DRAWN = re.compile(rb" xmlns:(ns[0-9]{4})=")
 _FIXED = b"ns0000"
 _REFERENCE = re.compile("&(?:#x([0-9a-fA-F]+)|#([0-9]+)|([a-z]+));")
-# A text as nearly all are: without a reference, a line end of Windows or white space in front.
+# The text of nearly all envelopes: no reference, no CR, and no white space in front.
 _USUAL = rb"([^<&\]\xef\x00-\x20][^<&\]\xef\x00-\x08\x0b-\x1f]*+)"
-# `in` looks for an octet as a number first: for bytes it makes an exception and drops it.
+# As numbers: `in` first tries its operand as a number, and for bytes that raises inside.
 _RETURN, _AMPERSAND = b"\r&"
 _ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
-#: What stands for the result while its answer is written: numbers that are nowhere else in it.
+#: Marks in place of the result while spyne writes the answer: they occur nowhere else in it.
 RESULT = SendSmsResult(error=111111, sent=222222, id="333333")
 
-#: What spyne makes of an envelope: the arguments, and the media type and the bytes of its answer
-#: when the result is RESULT; None when it is no call of `sendSms`, or has more to it.
+#: spyne's reading of an envelope: the arguments, and the media type and bytes of the answer with
+#: RESULT. None when it is no call of `sendSms`, or has a header.
 Reading = tuple[list[str], bytes, bytes] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvelopeTemplate:
-    """All of an envelope but its texts, and its answer but for what it reports."""
+    """An envelope without its texts, and its answer without the result."""
 
-    #: Which of the texts are recipients, message and key, from 1.
+    #: The numbers of the texts that are recipients, message and key, from 1.
     groups: tuple[int, int, int]
     media_type: bytes
-    #: With places for error, sent and id.
+    #: The answer, with placeholders for error, sent and id.
     answer: bytes
 
     def filled(self, reply: Reply) -> bytes:
-        """The answer that reports this."""
+        """The answer with this reply."""
         return self.answer % (int(reply.error), reply.sent, escape(reply.id).encode())
 
 
 class EnvelopeTemplates:
-    """The templates that came lately."""
+    """A cache of templates."""
 
     def __init__(self, read_by_spyne: Callable[[bytes], Reading]) -> None:
         self._read_by_spyne = read_by_spyne
-        #: The marks that stand for the texts while spyne reads a template, in characters of all
-        #: lengths. Nobody can know them, so they are nowhere else in it.
+        #: The marks in place of the texts while spyne reads a template, with characters of all
+        #: lengths in UTF-8. They are random, so they occur nowhere else.
         self._marks = [f"{token_hex(16)} ä€😀" for _ in range(3)]
-        #: By what is around the texts; None for what is no template.
+        #: Templates by the pieces around the texts; None for pieces that are no template.
         self._known: dict[tuple[bytes, ...], EnvelopeTemplate | None] = {}
-        #: The one that came last, and what matches envelopes of it with usual texts: it is tried
-        #: first, as that takes a third of the time.
+        #: The latest template, with a pattern for its envelopes with usual texts. It is tried
+        #: first, which takes a third of the time.
         self._latest: tuple[re.Pattern[bytes], EnvelopeTemplate] | None = None
 
     def read(self, envelope: bytes) -> tuple[EnvelopeTemplate, str, str, str] | None:
@@ -100,8 +99,8 @@ class EnvelopeTemplates:
             return None
 
     def _read(self, envelope: bytes) -> tuple[EnvelopeTemplate, str, str, str] | None:
-        """The same; ValueError for a text that is none."""
-        # Between two texts: the end tag's beginning, what follows, and a start tag.
+        """As `read`; ValueError for a text that is not XML."""
+        # Between two texts: the beginning of an end tag, the pieces after it, and a start tag.
         pieces = _ELEMENT.split(envelope)
         if len(pieces) != 13:
             return None
@@ -123,7 +122,7 @@ class EnvelopeTemplates:
         return template, recipients, message, apikey
 
     def _find_or_learn(self, around: tuple[bytes, ...]) -> EnvelopeTemplate | None:
-        """The template with these pieces, found by its prefix or learned; None for another call."""
+        """The template with these pieces, cached or read by spyne; None for another call."""
         if sum(map(len, around)) > LONGEST_TEMPLATE:
             return None
         marked = around[0]
@@ -157,7 +156,7 @@ class EnvelopeTemplates:
 
 @lru_cache(maxsize=MOST_TEMPLATES)
 def _usual(around: tuple[bytes, ...]) -> re.Pattern[bytes]:
-    """Matches envelopes with usual texts between these pieces."""
+    """A pattern for envelopes with usual texts between these pieces."""
     return re.compile(_USUAL.join(map(re.escape, around)))
 
 
@@ -170,7 +169,7 @@ def is_plain(content_type: bytes) -> bool:
 
 
 def _text(content: bytes) -> str:
-    """The text that XML has for this content. ValueError for what is no text."""
+    """The text of this XML content. ValueError if it refers to a forbidden character."""
     if _RETURN in content:
         # XML 1.0 §2.11.
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

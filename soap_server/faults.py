@@ -1,4 +1,4 @@
-"""Why an envelope is refused. The texts are ours alone: nothing of the request is in them."""
+"""Defines the faults that refuse an envelope. Their texts contain nothing of the request."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ from spyne import Fault
 
 
 class SoapFault(Fault):  # type: ignore[misc]
-    """A request that is answered with a SOAP Fault, as nothing in it can be acted on.
+    """The refusal of a request that cannot be read: it is answered with a SOAP Fault.
 
-    `code` is one of SOAP 1.1's names (`Version.codes`); `not_understood` has the names of the
-    headers that a MustUnderstand fault is about, in Clark notation.
+    `code`: a name of SOAP 1.1 (`Version.codes`). `not_understood`: the headers of a MustUnderstand
+    fault, in Clark notation.
     """
 
     def __init__(self, code: str, text: str, not_understood: Sequence[str] = ()) -> None:
@@ -20,12 +20,12 @@ class SoapFault(Fault):  # type: ignore[misc]
 
 
 def client(text: str) -> SoapFault:
-    """The request is at fault; sent again as it is, it fails again."""
+    """A fault of the request, which would fail again when repeated."""
     return SoapFault("Client", text)
 
 
 def server() -> SoapFault:
-    """We are at fault."""
+    """A fault of ours."""
     return SoapFault("Server", "Internal error")
 
 

@@ -1,4 +1,4 @@
-"""The header blocks we understand: WS-Addressing and WS-Security."""
+"""Reads the header blocks of WS-Addressing and WS-Security."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from . import faults
 from .document import Element
 from .versions import Version
 
-#: Each edition's namespace, with the address that stands for "in this HTTP response" in it and the
-#: action of a fault.
+#: The namespace of each edition of WS-Addressing, with its address for "in this HTTP response" and
+#: its action for a fault.
 ADDRESSING = {
     "http://www.w3.org/2005/08/addressing": (
         "http://www.w3.org/2005/08/addressing/anonymous",
@@ -48,11 +48,11 @@ MAX_MESSAGE_ID = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addressing:
-    """What a request says about where it belongs (WS-Addressing 1.0 core §3)."""
+    """The WS-Addressing properties of a request (WS-Addressing 1.0 core §3)."""
 
-    #: The namespace of the edition that it uses, to be answered in the same.
+    #: The namespace of its edition, which the answer uses too.
     namespace: str
-    #: Its name, chosen by the client; empty when it has none.
+    #: The MessageID, chosen by the client; empty when it has none.
     message_id: str
 
 
@@ -91,7 +91,7 @@ def password(blocks: list[Element]) -> str:
 
 
 def check(blocks: list[Element], version: Version) -> None:
-    """Raises SoapFault for what we would have to honour and cannot."""
+    """Raise SoapFault for a header or a reply address that we must honour and cannot."""
     strange = [
         block.name
         for block in blocks

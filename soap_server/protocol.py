@@ -1,7 +1,7 @@
-"""The protocol between spyne and the wire: SOAP 1.1 and 1.2, hardened, in both directions.
+"""Reads and writes SOAP 1.1 and 1.2 for spyne, hardened.
 
-It takes the place of spyne's own reading and writing. spyne's application still decides what can be
-called and with which types, and finds and calls it.
+It replaces spyne's own reading and writing. spyne's application still defines the operations and
+their types, and finds and calls them.
 """
 
 import re
@@ -19,12 +19,12 @@ from .faults import SoapFault
 from .service import PORT_TYPE, Exchange
 from .types import NAMESPACE
 
-#: What XML 1.0 §2.2 has no place for; lone surrogates are among it.
+#: Characters that XML 1.0 §2.2 does not allow, such as lone surrogates.
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def escape(text: str) -> str:
-    """Text as the content of an element or of a quoted attribute, readable by any parser."""
+    """A text, escaped for the content of an element or a quoted attribute."""
     if text.isalnum():
         return text
     return (
@@ -37,16 +37,16 @@ def escape(text: str) -> str:
     )
 
 
-#: The most headers that a Fault names as not understood, and the longest name that it has for one,
-#: namespace included. A name may be as long as a request, and there may be thousands.
+#: The most headers that a Fault names as not understood, and the longest such name, namespace
+#: included. A request may have thousands, and a name may be as long as a request.
 MOST_NOT_UNDERSTOOD, LONGEST_NAME = 16, 512
-#: Milliseconds, as WCF has it.
+#: How long a Timestamp is valid, milliseconds; as WCF does.
 _TIMESTAMP_HOLDS = 5 * 60 * 1000
 
 Writer = Callable[[Any], str]
 Reader = Callable[[str], Any]
 
-# XML Schema part 2 §3.3.13, the lexical space of integers; longer ones are out of any range.
+# The lexical space of integers (XML Schema part 2 §3.3.13). Longer numbers are out of range.
 _INTEGER = re.compile(r"[ \t\n\r]*[+-]?[0-9]{1,20}[ \t\n\r]*")
 #: xsd:long (§3.3.16), and with it xsd:int, is below this.
 _TOO_BIG = 2**63
@@ -56,8 +56,8 @@ _TOO_BIG = 2**63
 def writer(model: Any, name: str) -> Writer:
     """A function that writes a value of a spyne type as an element `name` of the target namespace.
 
-    The value of a ComplexModel is anything that has its members as attributes; that of a type that
-    may occur more than once is a sequence, written as so many elements.
+    The value of a ComplexModel may be any object with its members as attributes. The value of a
+    type that may occur more than once is a sequence, which is written as several elements.
     """
     if model.Attributes.max_occurs > 1:
         write = writer(model.customize(max_occurs=1), name)
@@ -76,9 +76,9 @@ def writer(model: Any, name: str) -> Writer:
 
 @cache
 def reader(model: Any) -> Reader:
-    """A function from the text of a parameter to its value. It raises SoapFault.
+    """A function that converts the text of a parameter to its value, or raises SoapFault.
 
-    A number that did not come is 0.
+    A missing number is 0.
     """
     if not issubclass(model, Integer):
         return str
@@ -94,9 +94,9 @@ def reader(model: Any) -> Reader:
 
 
 class HardenedSoap(Soap11):  # type: ignore[misc]
-    """Reads what the field sends, refuses what is hostile, answers in the envelope's version.
+    """Reads the envelopes of real clients, refuses hostile ones, and answers in their version.
 
-    `context.udc` is the `Exchange`; `max_body` the size in bytes that no body may unpack to.
+    `context.udc` is the `Exchange`. `max_body`: the most bytes of an unpacked body.
     """
 
     def __init__(self, max_body: int) -> None:
@@ -104,10 +104,10 @@ class HardenedSoap(Soap11):  # type: ignore[misc]
         self._max_body = max_body
 
     def get_context(self, parent: object, transport: object) -> None:
-        """Nothing is kept for a request but in its `Exchange`."""
+        """No context of the protocol: the `Exchange` has everything about a request."""
 
     def create_in_document(self, context: Any, charset: str | None = None) -> None:
-        """From the bytes of the body to a tree. Raises SoapFault."""
+        """Parse the bytes of the body into a tree. Raises SoapFault."""
         exchange: Exchange = context.udc
         body = b"".join(context.in_string)
         exchange.version = versions.likely(body, exchange.content_type)
@@ -116,7 +116,7 @@ class HardenedSoap(Soap11):  # type: ignore[misc]
         context.in_document = document.parse(xml)
 
     def decompose_incoming_envelope(self, context: Any, message: object = None) -> None:
-        """From the tree to what it calls. Raises SoapFault."""
+        """Find the headers and the operation in the tree. Raises SoapFault."""
         exchange: Exchange = context.udc
         exchange.version = envelope.version(context.in_document)
         blocks = envelope.header_blocks(context.in_document, exchange.version)
@@ -132,12 +132,12 @@ class HardenedSoap(Soap11):  # type: ignore[misc]
             raise faults.client("There is no such operation")
 
     def generate_method_contexts(self, context: Any) -> list[Any]:
-        """The context of the operation: this very one, as no operation has another beside it."""
+        """The contexts of the call: only this one, as each name has one operation."""
         (context.descriptor,) = self.get_call_handles(context)
         return [context]
 
     def deserialize(self, context: Any, message: object) -> None:
-        """From the call to its arguments. Raises SoapFault."""
+        """Convert the parameters of the call to arguments. Raises SoapFault."""
         parameters = context.descriptor.in_message._type_info
         texts = envelope.arguments(context.in_body_doc, NAMESPACE, tuple(parameters))
         context.in_object = [
@@ -145,7 +145,7 @@ class HardenedSoap(Soap11):  # type: ignore[misc]
         ]
 
     def serialize(self, context: Any, message: object) -> None:
-        """From the result, or the fault, to the content of the answer's body."""
+        """Write the result, or the fault, as an envelope."""
         exchange: Exchange = context.udc
         if context.out_error is not None:
             context.out_document = fault(context.out_error, exchange)
@@ -171,7 +171,7 @@ class HardenedSoap(Soap11):  # type: ignore[misc]
 
 
 def enveloped(content: str, exchange: Exchange, header_blocks: Iterable[str]) -> str:
-    """The whole answer around the content of its body."""
+    """The envelope of an answer with this content of its body."""
     blocks = "".join(header_blocks)
     header = f"<soap:Header>{blocks}</soap:Header>" if blocks else ""
     return (
@@ -182,8 +182,11 @@ def enveloped(content: str, exchange: Exchange, header_blocks: Iterable[str]) ->
 
 
 def answered_headers(exchange: Exchange, action: str) -> list[str]:
-    """The header blocks of the answer to a request that had such: an Action and what it relates to
-    (WS-Addressing 1.0 core §3.4), and a Timestamp (WS-Security 1.0 §10), which WCF insists on."""
+    """The header blocks of an answer, if the request had such headers.
+
+    They are Action and RelatesTo (WS-Addressing 1.0 core §3.4), and a Timestamp (WS-Security 1.0
+    §10), which WCF insists on.
+    """
     blocks = []
     addressing = exchange.addressing
     if addressing and addressing.message_id:
@@ -204,7 +207,7 @@ def answered_headers(exchange: Exchange, action: str) -> list[str]:
 
 
 def fault(error: SoapFault, exchange: Exchange) -> str:
-    """The whole answer that says why a request is refused."""
+    """The envelope of a Fault that refuses a request."""
     code, text = exchange.version.codes[error.code], escape(error.text)
     action = headers.ADDRESSING[exchange.addressing.namespace][1] if exchange.addressing else ""
     blocks = answered_headers(exchange, action)
@@ -224,7 +227,7 @@ def fault(error: SoapFault, exchange: Exchange) -> str:
     return enveloped(content, exchange, blocks)
 
 
-# What every parser takes for a URI; some refuse a whole document for a namespace that is none.
+# URIs that every parser accepts. Some refuse a document with a namespace that is no URI.
 _URI = re.compile(
     r"(?:urn:|https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?=[/#]|$))[a-z0-9._~:/@!$()*+,;=-]*(?:#[a-z0-9._~-]*)?",
     re.IGNORECASE,
@@ -232,8 +235,10 @@ _URI = re.compile(
 
 
 def _not_understood(name: str) -> str:
-    """SOAP 1.2 part 1 §5.4.8: the name of a header that is not understood; nothing when it is too
-    long, or a document with that name in it would not be read everywhere."""
+    """The block for a header that is not understood (SOAP 1.2 part 1 §5.4.8).
+
+    Empty when its name is too long, or some parsers would refuse a document with it.
+    """
     if len(name) > LONGEST_NAME:
         return ""
     namespace, _, local_name = name.removeprefix("{").rpartition("}")
@@ -244,7 +249,7 @@ def _not_understood(name: str) -> str:
     return f'<soap:NotUnderstood qname="h:{escape(local_name)}" xmlns:h="{escape(namespace)}"/>'
 
 
-# SOAP 1.2 part 1 §5.4.7: the envelopes that would have been understood, the preferred one first.
+# The supported envelopes, the preferred one first (SOAP 1.2 part 1 §5.4.7).
 _UPGRADE = (
     "<soap:Upgrade>"
     f'<soap:SupportedEnvelope qname="e:Envelope" xmlns:e="{versions.SOAP12.namespace}"/>'

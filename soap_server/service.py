@@ -1,7 +1,7 @@
-"""The service: its operations, each handed on to the backend.
+"""Defines the operations of the service, which call the backend.
 
-An operation added here is served and described; its types are in `types`, what reads and writes
-them in `protocol`.
+An operation that is added here is served, and is in the WSDL. Its types are in `types`; `protocol`
+reads and writes them.
 """
 
 import logging
@@ -27,7 +27,7 @@ log = logging.getLogger("soap_server")
 NAME = "sendSmsNow"
 PORT_TYPE = "sendSmsNowPortType"
 
-#: How many received messages are given when no limit is asked for, as 0 says.
+#: The limit of received messages when the request has none (0).
 USUAL_LIMIT = 100
 
 _Answer = TypeVar("_Answer", Reply, Inbox, MessageStatus)
@@ -35,43 +35,45 @@ _Answer = TypeVar("_Answer", Reply, Inbox, MessageStatus)
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """One request and its answer: what is beside the operation's own parameters and result."""
+    """The facts of a request and its answer besides the parameters and the result."""
 
     backend: Backend
-    #: HTTP headers of the request, as they came.
+    #: This and the next two are HTTP headers of the request.
     content_type: str = ""
     content_encoding: str = ""
     idempotency_key: str = ""
-    #: A password that came by HTTP Basic or WS-Security; it may be the API key.
+    #: The password of HTTP Basic or WS-Security, which may be the API key.
     password: str = ""
-    #: The version to answer in.
+    #: The SOAP version of the answer.
     version: Version = SOAP11
     addressing: Addressing | None = None
-    #: The namespace of WS-Security in which the request has a Timestamp; empty when it has none.
+    #: The namespace of the Security header that has a Timestamp; empty when there is none.
     timestamped: str = ""
-    #: Seconds to put into the answer's Retry-After; 0 for none.
+    #: The Retry-After of the answer, seconds; 0 for none.
     retry_after: int = 0
-    #: Why, in words of this very case; the result has no place for it. Empty for none.
+    #: The note of the reply, for which the result has no field; empty for none.
     note: str = ""
 
     def idempotency(self, recipients: str, message: str) -> str:
-        """The key under which a repeat of this request with this content is known; or empty.
+        """The idempotency key of this request with this content; empty for none.
 
-        What the HTTP header says counts before the name that WS-Addressing gives the message.
+        The HTTP header takes precedence over the MessageID of WS-Addressing.
         """
         if not self.idempotency_key and self.addressing and self.addressing.message_id:
             return content_key(self.addressing.message_id, recipients, message)
         return self.idempotency_key
 
     def key(self, apikey: str) -> str:
-        """The API key of a call: its parameter, or else what came as a password."""
+        """The API key of a call: its parameter, or else the password."""
         return apikey.strip() or self.password.strip()
 
     async def answer(
         self, call: Awaitable[_Answer], without: Callable[[Reply], _Answer]
     ) -> _Answer:
-        """What the backend answers, and if it fails, which it is not to do, what stands for code
-        30. What goes beside the result is kept."""
+        """Await the answer of the backend, and keep its note and `retry_after`.
+
+        A backend should not raise. If it does, the answer has code 30.
+        """
         try:
             answer = await call
         except Exception as error:
@@ -83,7 +85,7 @@ class Exchange:
 
 
 def operation(*parameters: Any, result: Any) -> Any:
-    """spyne's decorator for an operation of the contract."""
+    """The decorator of spyne for an operation of the contract."""
     return rpc(
         *parameters,
         _returns=types.one(result),
@@ -93,7 +95,7 @@ def operation(*parameters: Any, result: Any) -> Any:
 
 
 class SmsService(Service):  # type: ignore[misc]
-    """What can be called. spyne calls it and gets a coroutine; the transport awaits that."""
+    """The operations. spyne calls one and gets a coroutine, which the transport awaits."""
 
     __service_name__ = NAME
     __port_types__ = (PORT_TYPE,)

@@ -1,4 +1,4 @@
-"""HTTP around the service: an ASGI application."""
+"""Serves the SOAP endpoint and its WSDL over HTTP, as an ASGI application."""
 
 import binascii
 import logging
@@ -36,14 +36,14 @@ OnResponse = Callable[[Response], None]
 
 ENDPOINT = "/sendsms/soap/"
 WSDL = "/sendsms/wsdl/sendSmsNow.wsdl"
-#: All that `SoapApp` answers; everything else is somebody else's.
+#: The paths that `SoapApp` answers. All others are for other applications.
 PATHS = (ENDPOINT, ENDPOINT.rstrip("/"), WSDL)
 
-#: As much of a note as a header is given, in characters.
+#: The most characters of a note in a header.
 LONGEST_NOTE = 300
 _READABLE = " !\"#$&'()*+,/:;<=>?@[\\]^`{|}"
 
-# A call of `sendSms`, for the form of its answer.
+# A call of `sendSms`, from which the templates of answers are made.
 _BLANK = (
     '<s:Envelope xmlns:s="%s"><s:Body><sendSms xmlns="%s"><recipients>0</recipients>'
     "<message>0</message><apikey>0</apikey></sendSms></s:Body></s:Envelope>"
@@ -55,8 +55,8 @@ _TEXT = b"text/plain; charset=utf-8"
 class SoapApp:
     """The SOAP endpoint and its WSDL, as an ASGI application for the paths in `PATHS`.
 
-    It answers in 1.1 or 1.2 as it is asked, and never redirects. What the backend says is in the
-    result, with HTTP 200; whatever is wrong with a request is a Fault, with HTTP 500.
+    It answers in the SOAP version of the request, and never redirects. The reply of the backend is
+    in the result, with HTTP 200. An unusable request gets a Fault, with HTTP 500.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class SoapApp:
         max_body: int = MAX_BODY,
         body_timeout: float = 60,
     ) -> None:
-        """`public_url` is what clients see before the paths, "https://sms.example.com".
+        """`public_url`: the URL of the gateway without a path, "https://sms.example.com".
 
-        `max_body` is in bytes, packed and unpacked; `body_timeout`, in seconds, is for the whole of
-        a request's body to arrive.
+        `max_body`: the most bytes of a body, packed and unpacked. `body_timeout`: the seconds in
+        which the whole body has to arrive.
         """
         self._backend = backend
         self._wsdl = wsdl.document(public_url.rstrip("/") + ENDPOINT)
@@ -78,7 +78,7 @@ class SoapApp:
         self._body_timeout = body_timeout
         self._server = Server(max_body)
         self._templates = EnvelopeTemplates(partial(self._server.read_marks, backend))
-        #: The answers' forms of plain calls of `sendSms`, by the namespace of their version.
+        #: The templates of plain calls of `sendSms`, by the namespace of their SOAP version.
         self._blank_templates = {
             version.namespace: read[0]
             for version in (versions.SOAP11, versions.SOAP12)
@@ -111,11 +111,10 @@ class SoapApp:
         body: bytes,
         on_response: OnResponse,
     ) -> None:
-        """Answer a POST with this body, which is not larger than `max_body`: the one entry, of
-        every server.
+        """Answer a POST with this body, which is not larger than `max_body`. All servers call this.
 
-        `on_response` is called once, now or later. The headers' names are in small letters; of
-        several of a name the last counts. The query makes no difference.
+        `on_response` is called once, now or later. Names of headers are in lower case; of several
+        headers with a name the last counts. The query is ignored.
         """
         if not self.by_template(headers, body, on_response):
             call_back(self.by_spyne(headers, body), on_response)
@@ -123,8 +122,8 @@ class SoapApp:
     def by_template(
         self, headers: Mapping[bytes, bytes], body: bytes, on_response: OnResponse
     ) -> bool:
-        """Do the same with a call of `sendSms` whose envelope has a known template; False for
-        every other request, of which spyne makes what there is to make."""
+        """As `answer`, for a call of `sendSms` with a template. False for every other request,
+        which is for `by_spyne`."""
         if b"content-encoding" in headers or not is_plain(headers.get(b"content-type", b"")):
             return False
         read = self._templates.read(body)
@@ -136,13 +135,13 @@ class SoapApp:
         on_reply = partial(_report, on_response, headers, template)
         try:
             self._backend.submit(submission, on_reply)
-        except Exception as error:  # which it is not to do
+        except Exception as error:  # a backend should not raise
             log_error(log, "backend failed", error)
             on_reply(Reply(Code.INTERNAL))
         return True
 
     async def by_spyne(self, headers: Mapping[bytes, bytes], body: bytes) -> Response:
-        """The response to any POST, as spyne reads it."""
+        """The response to any POST, read by spyne."""
         exchange = Exchange(
             backend=self._backend,
             content_type=headers.get(b"content-type", b"").decode("latin-1"),
@@ -157,8 +156,10 @@ class SoapApp:
     def unreadable(
         self, status: int, why: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes]
     ) -> Response:
-        """The answer to a request that is no HTTP as it should be, to a path as far as it could be
-        told: a Fault where calls go, plain words elsewhere. `why` is in our words."""
+        """The answer to malformed HTTP: a Fault at the endpoint, plain text elsewhere.
+
+        `path` is as much as could be read. `why` contains nothing of the request.
+        """
         if path.decode("latin-1") not in (ENDPOINT, ENDPOINT.rstrip("/")):
             return _response(headers, status, _TEXT, why.encode() + b"\n")
         if status == 503 and (template := self._template_for(headers)):
@@ -169,8 +170,10 @@ class SoapApp:
         return _response(headers, status, version.media_type.encode(), answer)
 
     def _template_for(self, headers: Mapping[bytes, bytes]) -> EnvelopeTemplate | None:
-        """How a call of `sendSms` is answered whose body nobody has seen; None when the headers
-        say nothing of `sendSms`, as the other operations' answers have another template."""
+        """The template of the answer to a call of `sendSms` whose body was not read.
+
+        None when the headers do not name `sendSms`: other operations have other answers.
+        """
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         # SOAP 1.1 section 6.1.1; SOAP 1.2 part 2, appendix A.
         _, parameters = decode.header_value(content_type)
@@ -189,32 +192,32 @@ class SoapApp:
             answer = fault(
                 faults.client(error.why), Exchange(backend=self._backend, version=version)
             ).encode()
-            # What is left of the body is not the next request.
+            # Close: the rest of the body must not be read as the next request.
             closing = {**headers, b"connection": b"close"}
             return _response(closing, 500, version.media_type.encode(), answer)
         return await awaited(self.answer, b"", headers, body)
 
 
 class Context(MethodContext):  # type: ignore[misc]
-    """spyne's context of a request without what nobody uses here and each request would pay for."""
+    """The request context of spyne, without parts that cost time and are not used here."""
 
     TransportContext = None
-    # It keeps others from adding attributes.
+    # spyne's own __setattr__ refuses new attributes.
     __setattr__ = object.__setattr__
 
     def fire_event(self, event: str, *args: object, **named: object) -> None:
-        """Nobody listens."""
+        """Do nothing, as no listener is registered."""
 
 
 class Server(ServerBase):  # type: ignore[misc]
-    """Takes a request through spyne's application, and awaits the backend on the way."""
+    """Runs a request through the application of spyne, and awaits the backend."""
 
-    # What the WSDL calls the transport of its bindings (WSDL 1.1 §3.3): SOAP over HTTP.
+    # The transport of the bindings in the WSDL (WSDL 1.1 §3.3): SOAP over HTTP.
     transport = "http://schemas.xmlsoap.org/soap/http"
 
     def __init__(self, max_body: int = MAX_BODY) -> None:
         compat.tame()
-        # A protocol belongs to one direction of one application.
+        # An application needs a protocol object for each direction.
         reader, writer = HardenedSoap(max_body), HardenedSoap(max_body)
         super().__init__(
             Application([SmsService], NAMESPACE, name=NAME, in_protocol=reader, out_protocol=writer)
@@ -240,11 +243,11 @@ class Server(ServerBase):  # type: ignore[misc]
             log_error(log, "SOAP request failed", error)
             return 500, fault(faults.server(), exchange).encode()
         finally:
-            # It refers to itself, and to all of the request, until the next garbage collection.
+            # Cleared, as the context refers to itself and would keep the request in memory.
             context.__dict__.clear()
 
     def read_marks(self, backend: Backend, envelope: bytes) -> Reading:
-        """What is made of an envelope whose texts are marks, as `envelope_templates` has it."""
+        """Read an envelope with marks instead of texts, for `envelope_templates`."""
         exchange = Exchange(backend=backend)
         context = self._context(exchange, envelope)
         try:
@@ -267,7 +270,7 @@ class Server(ServerBase):  # type: ignore[misc]
         return context
 
     def _read(self, context: Context) -> None:
-        """From the body to the arguments, or to what is wrong with it."""
+        """Read the body: sets the arguments, or the error, of the context."""
         self.generate_contexts(context)
         if context.out_error is None:
             self.get_in_object(context)
@@ -288,13 +291,15 @@ def _report(
 
 
 def _asks_for_wsdl(query: bytes) -> bool:
-    """Whether it is ?wsdl, however it is written."""
+    """Whether the query has a parameter `wsdl`, in any case."""
     return any(part.partition(b"=")[0] == b"wsdl" for part in query.lower().split(b"&"))
 
 
 def _beside(reply: Reply | Exchange) -> Headers:
-    """What is told beside the result, whose fields are the contract's: when to try again, and why
-    it was refused, percent-encoded where it is not ASCII (RFC 3986 §2.1)."""
+    """The headers with the parts of a reply that the result has no fields for.
+
+    They are Retry-After and the note, which is percent-encoded where not ASCII (RFC 3986 §2.1).
+    """
     wait = ((b"retry-after", b"%d" % reply.retry_after),) if reply.retry_after else ()
     if not reply.note:
         return wait
@@ -336,7 +341,7 @@ def _response(
     *more: tuple[bytes, bytes],
 ) -> Response:
     """A response to a request with these headers."""
-    # gunicorn closes without a word, and Node's agent sends its next request all the same.
+    # gunicorn closes without this header, and Node's agent then still sends its next request.
     connection = headers.get(b"connection")
     closing = connection is not None and b"close" in connection.lower()
     return status, (*_headers(content_type, len(body), closing), *more), body
@@ -356,7 +361,7 @@ async def _send(response: Response, send: Send, *, with_body: bool) -> None:
 
 
 async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:
-    """The server's own start and stop are awaited; a WebSocket is refused."""
+    """Complete the lifespan events of the server; refuse a WebSocket."""
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1000})

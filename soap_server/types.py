@@ -1,7 +1,7 @@
-"""The types of the service, as spyne knows them and the WSDL shows them.
+"""Defines the types of the service for spyne and the WSDL.
 
-A list is a repeated element of a named type: code generators and strict readers take nothing else
-alike. A time is a string, as that is what every stack hands on unchanged, and may be empty.
+A list is a repeated element of a named type, the only form that all code generators and strict
+readers accept. A time is a string, which every stack passes on unchanged, and may be empty.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The two versions of SOAP: what differs between them, in one table."""
+"""Defines the differences between SOAP 1.1 and 1.2 in one table."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -6,15 +6,15 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """What tells one version of SOAP from the other, on the way in and on the way out."""
+    """The properties of a version of SOAP, for reading and writing."""
 
     #: The namespace of Envelope, Header, Body and Fault.
     namespace: str
-    #: What its messages are sent as.
+    #: The Content-Type of its messages.
     media_type: str
-    #: The attribute that says whom a header is for: SOAP 1.1 §4.2.2, SOAP 1.2 part 1 §5.2.2.
+    #: The attribute with the role that a header is for: SOAP 1.1 §4.2.2, SOAP 1.2 part 1 §5.2.2.
     role: str
-    #: The roles that every receiver plays; a header without the attribute is for us, too.
+    #: The roles of every receiver. A header without the attribute is for us, too.
     ours: frozenset[str]
     #: The fault codes by their SOAP 1.1 names: SOAP 1.1 §4.4.1, SOAP 1.2 part 1 §5.4.6.
     codes: MappingProxyType[str, str]
