@@ -1,4 +1,4 @@
-"""The `sendsmsnow` command."""
+"""Defines the `sendsmsnow` command."""
 
 import importlib
 import sys
@@ -12,7 +12,7 @@ from .ending import exit_status
 from .options import CONFIG
 from .who import operator
 
-#: Each command and the module that has it, which is read when the command is run.
+#: The module of each command, which is imported when the command runs.
 COMMANDS = {
     "serve": "run",
     "web": "run",

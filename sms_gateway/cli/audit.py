@@ -1,4 +1,4 @@
-"""The command about the audit trail."""
+"""Defines the command that lists the audit trail."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from .options import CONFIG, settings_of
 
 _SINCE = re.compile(r"([1-9][0-9]{0,4})(h|d)")
 _UNITS = {"h": "hours", "d": "days"}
-#: Entries that are read at once.
+#: How many entries one transaction reads.
 _AT_ONCE = 500
 
 
@@ -64,7 +64,7 @@ def audit(
 
 
 def _moment(since: str) -> int:
-    """When that was, in Unix milliseconds."""
+    """The moment of a `--since`, Unix milliseconds."""
     if match := _SINCE.fullmatch(since):
         return now() - milliseconds(timedelta(**{_UNITS[match[2]]: int(match[1])}))
     try:

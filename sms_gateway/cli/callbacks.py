@@ -1,4 +1,4 @@
-"""The commands about events, and what `key set` says of callbacks."""
+"""Defines the commands about events, and the option `--callback` of `key set`."""
 
 import json
 import time
@@ -20,9 +20,9 @@ from .options import CONFIG, settings_of
 
 
 def callback_options(url: str, account: Account | None, settings: Settings) -> dict[str, Any]:
-    """What `--callback URL|none` changes; the secret is among it when it is a new one.
+    """The columns that `--callback URL|none` changes, with a new secret for a new URL.
 
-    The same URL again keeps its secret and begins to send again what a pause has kept.
+    The present URL keeps its secret, and its pause ends.
     """
     if url.lower() == "none":
         return {"callback_url": "", "callback_secret": "", **events.RESUMED}
@@ -36,16 +36,15 @@ def callback_options(url: str, account: Account | None, settings: Settings) -> d
     return {"callback_url": url, "callback_secret": new_secret(), **events.RESUMED}
 
 
-#: Seconds that a worker has to learn of a callback: it looks once a second.
+#: How long to wait for a worker to read the callbacks, seconds. It reads them once a second.
 _LEARNS_WITHIN = 10.0
 
 
 def wait_for_workers(store: Store) -> None:
-    """Return when each worker knows the callbacks that were committed before, so that no event from
-    now on is lost; a warning for one that does not within seconds.
+    """Wait until each worker knows the committed callbacks, so that no later event is lost.
 
-    A worker looks at each heartbeat. The one that is seen first may have begun before the commit
-    that it is to see, the second has not.
+    Warns of a worker that takes more than _LEARNS_WITHIN. A worker reads the callbacks with each
+    heartbeat. The first new heartbeat may have begun before the commit; the second has not.
     """
     deadline = time.monotonic() + _LEARNS_WITHIN
     seen: dict[int, set[int]] = {}
@@ -54,7 +53,7 @@ def wait_for_workers(store: Store) -> None:
             beats = workers.beats(connection, now=now())
         for worker, beat in beats.items():
             seen.setdefault(worker, set()).add(beat)
-        # What is first seen is no heartbeat since.
+        # The first value of a worker is from before, so it takes two more.
         late = [worker for worker in beats if len(seen[worker]) <= 2]
         if not late:
             return

@@ -1,4 +1,4 @@
-"""The commands about caps: what is counted, which caps were reached, and counting anew."""
+"""Defines the commands that list counters and reached caps, and lift caps."""
 
 import json
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def _counted(connection: Connection, caps: OperatorCaps, every: bool) -> Iterato
 def _limit(
     word: Counts, name: str, period: Period, account: Account | None, caps: OperatorCaps
 ) -> int | None:
-    """How many parts are allowed now; None where nothing is capped any more."""
+    """How many parts are allowed now; None if there is no cap any more."""
     found: list[Cap | None] = {
         Counts.KEY: [
             *((account.caps or ()) if account is not None else ()),

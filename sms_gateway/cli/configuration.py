@@ -1,4 +1,4 @@
-"""The command about settings."""
+"""Defines the command that shows the settings."""
 
 from pathlib import Path
 

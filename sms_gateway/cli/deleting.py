@@ -1,4 +1,4 @@
-"""What commands that delete and erase have in common: they wait for workers, and go in steps."""
+"""Erases in small steps, and waits for workers, for the commands that delete and forget."""
 
 import time
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from ..errors import UnavailableError
 from ..moments import now
 from ..store import Store, deletion
 
-#: Seconds between two transactions, in which everybody else gets to write.
+#: The pause between two transactions, in which others can write, seconds.
 _PAUSE = 0.02
-#: How often what a worker is handing to a carrier is looked at again, and the seconds between.
+#: How many times to check deliveries that workers are submitting, and the seconds in between.
 _LOOKS, _LOOK_PAUSE = 30, 1.0
 
 
 def erase_closed(store: Store, account_id: int) -> deletion.Deletion:
-    """Erase the history of a closed account, and take it out of the free pages."""
+    """Erase the history of a closed account, also from the free pages."""
     ending = deletion.Deletion(account_id)
     for _ in looks():
         for step in ending.steps(now()):
@@ -32,7 +32,7 @@ def erase_closed(store: Store, account_id: int) -> deletion.Deletion:
 
 
 def looks() -> Iterator[None]:
-    """Go on as long as it is worth waiting for workers."""
+    """Yield for each try, with pauses in which workers can finish."""
     for number in range(_LOOKS):
         if number:
             time.sleep(_LOOK_PAUSE)
@@ -40,7 +40,7 @@ def looks() -> Iterator[None]:
 
 
 def still_submitting(messages: int) -> UnavailableError:
-    """The end of a command for which workers took too long."""
+    """The error of a command for which workers took too long."""
     return UnavailableError(
         f"a worker is still handing {messages} messages to a carrier, which keep their text until "
         "then; run the command again when it is done (or start a worker, if none runs)"
@@ -48,7 +48,7 @@ def still_submitting(messages: int) -> UnavailableError:
 
 
 def scrub(store: Store) -> None:
-    """Take what was erased out of the free pages and the log; say so when a reader prevents it."""
+    """Remove erased data from the free pages and the log; warn when a reader prevents it."""
     if not store.scrub():
         click.echo(
             "sendsmsnow: somebody reads the database, so what was erased is still in its -wal file;"

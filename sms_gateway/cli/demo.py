@@ -1,4 +1,4 @@
-"""`sendsmsnow demo`: the whole at work, with a database and a carrier of its own."""
+"""Defines `sendsmsnow demo`, which runs a whole gateway on a temporary database and a sandbox."""
 
 import signal
 import socket
@@ -20,7 +20,7 @@ from .options import logging_to
 from .run import at_its_port, child, family, listen
 
 RECIPIENT, TEXT = "0032494000000", "Hello World"
-#: Seconds that each part of the story may take.
+#: How long each step of the demo may take, seconds.
 _PATIENCE = 60.0
 
 
@@ -34,7 +34,7 @@ def demo(ctx: click.Context, /, once: bool) -> None:
     temporary and the carrier a sandbox: nothing is sent, and nothing is left behind.
     """
     with tempfile.TemporaryDirectory(prefix="sendsmsnow-") as folder:
-        # The person's own settings are not the demo's.
+        # The demo ignores settings of files and variables.
         values = {"database_url": f"sqlite:///{folder}/demo.sqlite3", "log_level": "warning"}
         settings = load(None, values, {})
         logging_to(settings)
@@ -46,7 +46,7 @@ def demo(ctx: click.Context, /, once: bool) -> None:
 
 
 def _listen(bind: str) -> socket.socket:
-    """The usual address, or any free port where that one is taken."""
+    """Listen at the usual address, or at any free port if that is taken."""
     try:
         return listen(bind, "bind")
     except UnavailableError:
@@ -55,14 +55,14 @@ def _listen(bind: str) -> socket.socket:
 
 
 def _story(settings: Settings, once: bool) -> None:
-    # Here, so that the other processes do without.
+    # Imported here, as the other processes do not need it.
     from soap_client import SmsClient
 
     url = settings.external_url()
     wsdl = f"{url}/sendsms/wsdl/sendSmsNow.wsdl"
     _say(f"sendSmsNow {__version__}: the whole gateway, with a sandbox for a carrier.", "")
 
-    # The socket is open already: this waits for as long as the web process takes to start.
+    # The socket is open already, so this waits until the web process has started.
     with urllib.request.urlopen(f"{url}/readyz", timeout=_PATIENCE):  # noqa: S310 - our own
         pass
     _say(f"Started web and worker       {url}")
@@ -93,7 +93,7 @@ def _story(settings: Settings, once: bool) -> None:
 
 
 def _follow(store: Store, message_id: str) -> None:
-    """Print the steps of a message as they happen, until its fate is known."""
+    """Print the steps of a message as they happen, until its final state."""
     shown = 0
     deadline = time.monotonic() + _PATIENCE
     while True:

@@ -1,4 +1,4 @@
-"""The commands about encryption at rest."""
+"""Defines the commands about encryption at rest."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from ..store.audit import Action
 from ..store.sealed import Seal, seal_of
 from .options import CONFIG, settings_of
 
-# Seconds between two transactions, in which everybody else gets to write.
+# The pause between two transactions, in which others can write, seconds.
 _PAUSE = 0.02
 
 
@@ -67,7 +67,7 @@ def rekey(ctx: click.Context, /, config: Path | None) -> None:
             raise UnavailableError("encryption_key_file is not set: there is nothing to do")
         unreadable = 0
         changed = 1
-        # Until nothing was left for it: another process may have begun before with other keys.
+        # Until a run changes nothing: a process that began before may still write with other keys.
         while changed:
             changed = unreadable = 0
             for table in statements.TABLES:
@@ -87,7 +87,7 @@ def rekey(ctx: click.Context, /, config: Path | None) -> None:
 
 
 def _rekey(store: Store, seal: Seal, table: Any) -> tuple[int, int]:
-    """How many rows of a table were changed, and how many cannot be read."""
+    """Re-encrypt a table; returns how many rows changed, and how many cannot be read."""
     last = None
     changed = unreadable = 0
     while True:

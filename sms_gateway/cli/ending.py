@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and one line about what went wrong."""
+"""Ends a command with an exit status, and one line about an error."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,9 @@ from ..settings import SettingsError
 
 
 def exit_status(command: Callable[[], object]) -> int:
-    """Run a command to its end; whatever goes wrong is told in one line.
+    """Run a command, print an error in one line, and return the exit status.
 
-    0 when it worked, 2 for wrong use and wrong settings, 1 for everything else.
+    0 when it worked, 2 for wrong use and wrong settings, 130 when interrupted, 1 for other errors.
     """
     try:
         status = command()

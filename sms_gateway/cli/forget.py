@@ -1,4 +1,4 @@
-"""The command that erases a person."""
+"""Defines the command that erases a person."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The options that say what a key may do."""
+"""Defines the options of commands that say what a key may do, and reads them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,14 +16,14 @@ from ..sms.kinds import NAMES, Kind
 from .options import CONFIG
 
 _PERIODS = ("minute", "day", "month")
-# An address, or @ and a domain for all of its addresses.
+# A mail address, or `@domain` for all of its addresses.
 _WRITER = re.compile(r"[^\s@,]*@[^\s@,.]+(\.[^\s@,.]+)*")
-#: What --senders takes beside a list of them.
+#: The words that --senders takes besides a list of senders.
 _WORDS_FOR_SENDERS = {"any": frozenset({ANY_SENDER}), "none": None}
 
 
 def limits(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say what a key may do."""
+    """Add the options that say what a key may do to a command."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON."),
         click.option(
@@ -102,7 +102,7 @@ def given(
     parts_per_day: str | None = None,
     parts_per_month: str | None = None,
 ) -> dict[str, Any]:
-    """The options that were given, as the store takes them."""
+    """The given options, as arguments for the store."""
     chosen: dict[str, Any] = {}
     if multi is not None:
         chosen["multi"] = multi
@@ -167,7 +167,7 @@ def _senders(text: str) -> frozenset[str] | None:
         return _WORDS_FOR_SENDERS[word]
     listed = [each.strip() for each in text.split(",")]
     for sender in listed:
-        # In a list these words could be meant as senders, and as what they say by themselves.
+        # In a list these words are ambiguous: a sender, or all or none.
         if not (sender and SENDER.fullmatch(sender)) or sender.lower() in _WORDS_FOR_SENDERS:
             raise click.UsageError(
                 f"--senders {text!r}: allowed: senders of up to 15 digits, or up to 11 letters "
@@ -181,7 +181,7 @@ def _validity(text: str) -> int | None:
 
 
 def duration(option: str, text: str, word: str = "0") -> int:
-    """An option's duration, milliseconds; it may be 0, unless it has another word for nothing."""
+    """The duration of an option, milliseconds. `word`: the text for no duration, such as 0."""
     if text == word == "0":
         return 0
     try:
@@ -215,8 +215,8 @@ def _countries(text: str) -> frozenset[str] | None:
     return codes
 
 
-#: How the audit trail shows options; the others may hold numbers, addresses and secrets, so that it
-#: knows of them only that they were set.
+#: The options whose values the audit trail shows, and how. The others may contain numbers,
+#: addresses and secrets, so the trail only shows that they were set.
 _SHOWN: Mapping[str, Callable[[Any], object]] = {
     "multi": bool,
     "test": bool,
@@ -227,9 +227,9 @@ _SHOWN: Mapping[str, Callable[[Any], object]] = {
 
 
 def facts_of(options: Mapping[str, Any]) -> dict[str, object]:
-    """Options as the store takes them, as the audit trail may know them."""
+    """The facts for the audit trail about these options of the store."""
     shown = {name: show(options[name]) for name, show in _SHOWN.items() if name in options}
-    # A callback is several columns.
+    # A callback has several columns.
     others = {
         "callback" if name.startswith("callback") else name
         for name in options.keys() - _SHOWN.keys() - {"enabled"}

@@ -1,4 +1,4 @@
-"""The commands about API keys. An account has one key, which is shown once: when it is made."""
+"""Defines the commands about API keys. An account has one key, shown once when it is made."""
 
 import json
 import re
@@ -25,7 +25,7 @@ from .deleting import erase_closed
 from .key_options import duration, facts_of, given, limits
 from .options import CONFIG, settings_of
 
-#: What a new key may do unless it is told otherwise: one SMS a minute, to one number at a time.
+#: The default options of a new key: one SMS a minute, to one number at a time.
 FREE: dict[str, Any] = {
     "multi": False,
     "rate": FREE_RATE,
@@ -34,7 +34,7 @@ FREE: dict[str, Any] = {
     "test": False,
 }
 
-#: What is done to a key, by what becomes of `enabled`.
+#: The action in the audit trail, by the new value of `enabled`; None: not changed.
 _ACTIONS: Mapping[bool | None, Action] = {
     True: Action.KEY_ENABLE,
     False: Action.KEY_DISABLE,
@@ -70,7 +70,7 @@ def create(
 
 
 def make_key(connection: Connection, name: str, options: dict[str, Any]) -> tuple[str, Account]:
-    """A new key and its account; UnavailableError when the name is taken."""
+    """Make a new key and its account; UnavailableError when the name is taken."""
     if deletion.is_closed(connection, name):
         raise UnavailableError(
             f"the key {name!r} is being deleted; sendsmsnow key delete {name!r} finishes that"
@@ -266,7 +266,7 @@ def delete_key(ctx: click.Context, /, name: str, yes: bool, config: Path | None)
 
 
 def _held(name: str, held: deletion.Holdings) -> Iterator[str]:
-    """What would go with a key, line by line."""
+    """The lines that say what deleting a key would delete."""
     yield f"{name} has"
     yield f"  messages sent              {held.sent}"
     yield f"  of these waiting           {held.waiting} (not sent any more)"
@@ -351,7 +351,7 @@ def _show(
     domain: str | None,
     once: Mapping[str, str] | None = None,
 ) -> None:
-    """Show an account, and what is shown only once."""
+    """Print an account. `once`: facts that are shown only this time, such as a new secret."""
     account = accounts.by_name(connection, name)
     if account is None:
         raise _unknown(name)
@@ -395,7 +395,7 @@ def _writing(ctx: click.Context, config: Path | None) -> Iterator[Connection]:
 
 
 def as_dict(account: Account, old: Iterable[OldKey] = ()) -> dict[str, Any]:
-    """An account for JSON, with its keys that are valid still: everything but the keys."""
+    """An account for JSON, with its old keys that are still valid, but without the keys."""
     return {
         "name": account.name,
         "key_hint": account.key_hint,
@@ -431,7 +431,7 @@ def _moment(milliseconds: int | None) -> str | None:
 
 
 def _with_address(account: Account, old: Iterable[OldKey], domain: str | None) -> dict[str, Any]:
-    """The same with the address that its mails go to. Whoever knows that may send."""
+    """As `as_dict`, with the secret mail address of the account, by which mails are sent."""
     at = f"@{domain}" if domain else ""
     return {**as_dict(account, old), "mail_address": account.mail_address + at}
 

@@ -1,4 +1,4 @@
-"""The commands about messages: send one, and show what became of it."""
+"""Defines the commands that send a message and show its history."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +72,7 @@ def show(ctx: click.Context, /, id: str, config: Path | None) -> None:
 
 
 def told(found: history.MessageHistory) -> Iterator[str]:
-    """A message's history, line by line."""
+    """The lines of a message's history."""
     parts = f"{found.parts} part" + ("s" if found.parts > 1 else "")
     account = found.account or "(a deleted key)"
     yield f"{found.id}  {_state(found)}"
@@ -90,13 +90,13 @@ def told(found: history.MessageHistory) -> Iterator[str]:
 
 
 def _state(found: history.MessageHistory) -> str:
-    """Where a message stands; where its deliveries do, when that differs."""
+    """The state of a message; the states of its deliveries when they differ."""
     if len(found.states) == 1:
         return found.state
     return ", ".join(f"{number} {state}" for state, number in found.states)
 
 
 def _line(at: int, since: int, part: int, event: str, detail: str) -> str:
-    """A time, how long after the acceptance that was, and what happened."""
+    """The line of a step: its time, also since the acceptance, and the event."""
     what = f"part {part} {event}" if part else event
     return f"  {iso(at, sep=' ')}  {(at - since) / 1_000:+10.3f} s  {what:20} {detail}".rstrip()

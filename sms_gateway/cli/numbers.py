@@ -1,4 +1,4 @@
-"""The commands about dedicated numbers: what is sent to one is received by the account of a key."""
+"""Defines the commands about dedicated numbers: the account of a number receives its messages."""
 
 import json
 import re
@@ -17,9 +17,9 @@ from ..store import accounts, audit, inbox
 from ..store.audit import Action
 from .options import CONFIG, settings_of
 
-# What operators give out beside whole numbers; the shortest have three digits.
+# Carriers also assign short codes; the shortest have three digits.
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
-# So short that nobody means a telephone number, though some countries have some: it takes a +.
+# Always a short code. Some countries have phone numbers as short; these need a +.
 _ALWAYS_SHORT = re.compile(r"[1-9][0-9]{2,5}")
 
 
@@ -105,7 +105,7 @@ def list_numbers(ctx: click.Context, /, config: Path | None, as_json: bool) -> N
 def _list(
     rows: Sequence[tuple[object, ...]], columns: Sequence[tuple[str, str, str]], as_json: bool
 ) -> None:
-    """Print rows: as JSON by the columns' names, else under their headings, in their formats."""
+    """Print rows as JSON, or as a table. `columns`: name in JSON, heading and format of each."""
     names, headings, formats = zip(*columns, strict=True)
     if as_json:
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows]))
@@ -135,7 +135,7 @@ def release(ctx: click.Context, /, number: str, config: Path | None) -> None:
 
 
 def digits_of(number: str, region: str | None) -> str:
-    """A dedicated number as it is stored; UsageError for what is none."""
+    """The stored form of a dedicated number; UsageError for any other text."""
     if _ALWAYS_SHORT.fullmatch(number):
         return number
     try:

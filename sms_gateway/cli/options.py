@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Defines the options that several commands share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,14 +26,14 @@ _LISTENING = (
 
 
 def listening(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of whatever listens."""
+    """Add the options of listening processes to a command."""
     for option in reversed(_LISTENING):
         command = option(command)
     return command
 
 
 def e164(number: str, region: str | None) -> Address:
-    """One number; a wrong one is wrong use."""
+    """Read one number; UsageError for any other text."""
     try:
         (address,) = parse_recipients(number, region)
     except ValueError as error:
@@ -43,7 +43,7 @@ def e164(number: str, region: str | None) -> Address:
 
 
 def config_of(ctx: click.Context, config: Path | None) -> Path | None:
-    """The file named after the command, or before it."""
+    """The file of --config, which may stand after or before the command."""
     found: Path | None = config or ctx.find_root().params.get("config")
     return found
 
@@ -54,5 +54,5 @@ def settings_of(ctx: click.Context, config: Path | None, **overrides: object) ->
 
 
 def logging_to(settings: Settings) -> None:
-    """Log as the settings say."""
+    """Set the log up by the settings."""
     log.setup(settings.log_level, settings.log_format)

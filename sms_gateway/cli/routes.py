@@ -1,4 +1,4 @@
-"""The commands about routes: what there is, and where a number would go."""
+"""Defines the commands that list routes and check the way of a number."""
 
 import json
 from collections.abc import Iterator
@@ -78,7 +78,7 @@ def check(
         for line in lines:
             click.echo(line)
         try:
-            # Any text will do where none is given: one character of every alphabet.
+            # Without --message: one character that every alphabet has.
             text = "x" if message is None else message
             submission = Submission(number, text, sender=sender)
             request = rules.check(account or _ANYBODY, submission)
@@ -93,18 +93,18 @@ def check(
 
 
 def _refusal(reply: Reply | None) -> str:
-    """Why a message would be refused; empty if it would not."""
+    """The reason why a message would be refused; empty if it would be accepted."""
     if reply is None:
         return "the key has changed meanwhile; try again"
     return _told(reply.error, reply.note or reply.error.sentence) if reply.error else ""
 
 
 def _told(code: Code, why: str) -> str:
-    """A code and its reason, within a sentence."""
+    """A code and its reason, as a part of a sentence."""
     return f"code {code:d}, " + (why[0].lower() + why[1:] if why[1:2].islower() else why)
 
 
-# A key that may do all that keys may.
+# The account for a check without a key: it may do everything that a key can.
 _ANYBODY = Account(
     id=0,
     name="",
@@ -143,7 +143,7 @@ def told(
     account: Account | None,
     found: Route | None,
 ) -> Iterator[str]:
-    """Where a number goes and why, line by line."""
+    """The lines that say where a message to a number goes, and why."""
     yield f"{reading.number} is a number of {reading.country}"
     if reading.how:
         yield reading.how % {"region": reading.region, "other": reading.other}
@@ -171,7 +171,7 @@ def told(
     alive = workers.alive(connection, now=now())
     if not alive:
         yield "no worker is running"
-    # Each worker judges for itself, by what it has seen of its own connections.
+    # Each worker decides by the state of its own connections.
     for worker, failed in alive.items():
         serving = [each for each in found.upstreams if each not in failed]
         chosen = ", ".join(serving if found.weights else serving[:1]) or "none"
@@ -182,7 +182,7 @@ def told(
 
 
 def described(route: Route) -> dict[str, Any]:
-    """A route's own wishes, as far as it has any."""
+    """The options that a route sets."""
     weights = route.weights or ("",) * len(route.upstreams)
     upstreams = [
         f"{name}:{weight}" if weight else name

@@ -1,6 +1,6 @@
-"""The commands that run: serve, web, worker, mail, soap; and migrate, which comes first.
+"""Defines the commands that run processes (serve, web, worker, mail, soap), and migrate.
 
-What only one of the processes needs is imported there, and not by all: `bootstrap`.
+Modules that only one kind of process needs are imported there, by `bootstrap`.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ def serve(ctx: click.Context, /, config: Path | None, **options: str | None) -> 
 
 
 def _begin(ctx: click.Context, config: Path | None, **options: str | None) -> Settings:
-    """The settings of a command that opens the database for long, and its log."""
+    """Read the settings of a process that opens the database, and set its log up."""
     settings = settings_of(ctx, config, **options)
     logging_to(settings)
     file_modes.tell_of_exposed(settings, config_of(ctx, config))
@@ -63,7 +63,7 @@ def _begin(ctx: click.Context, config: Path | None, **options: str | None) -> Se
 def family(
     settings: Settings, listener: socket.socket, mails: socket.socket | None = None
 ) -> list[supervisor.Child]:
-    """The processes of `serve`; `mails` is where mails come in."""
+    """The processes of `serve`. `mails`: the socket for mails."""
     children = [
         child("web", partial(_web, settings, listener), listener),
         child("worker", partial(_worker, settings)),
@@ -76,7 +76,7 @@ def family(
 def child(
     name: str, work: Callable[[], None], *sockets: socket.socket, leads: bool = False
 ) -> supervisor.Child:
-    """A process that tells what goes wrong as a command does."""
+    """A process that prints errors as a command does."""
     run = partial(exit_status, work)
     return supervisor.Child(name=name, run=run, sockets=sockets, leads=leads)
 
@@ -84,14 +84,14 @@ def child(
 def listen(bind: str, setting: str) -> socket.socket:
     """A socket that listens at the HOST:PORT of this setting.
 
-    UnavailableError when the address cannot be had.
+    UnavailableError when that fails.
     """
     host, port = split_address(bind)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        # Python adds to the system's words what we say already; names have no number of their own.
+        # strerror may repeat the address. Errors of name look-ups have no positive number.
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror
         raise UnavailableError(
@@ -100,9 +100,9 @@ def listen(bind: str, setting: str) -> socket.socket:
 
 
 def at_its_port(settings: Settings, listener: socket.socket) -> Settings:
-    """The settings with the port in `bind` that was found where it asks for any (0).
+    """The settings with the real port in `bind`, which may ask for any port (0).
 
-    The web process needs it even where it does not listen itself: it is in the WSDL.
+    Processes that do not listen need the port, too: it is in the WSDL.
     """
     host, _, _ = settings.bind.rpartition(":")
     return settings.model_copy(update={"bind": f"{host}:{listener.getsockname()[1]}"})
@@ -130,7 +130,7 @@ def _web(settings: Settings, listener: socket.socket) -> NoReturn:
         from ..web.guesses import Guesses
 
     with database.opened(settings, "web"):
-        pass  # so that what is missing is told once, here, and not by each process
+        pass  # fails here, once, and not in each process
     http_server.serve(settings, listener, partial(web_app, settings, Guesses()))
 
 
@@ -149,7 +149,7 @@ def soap(ctx: click.Context, /, config: Path | None, backend: str, **options: st
         from ..serving import http_server
 
     settings = settings_of(ctx, config, **options)
-    if settings.workers is None:  # no database to be right for
+    if settings.workers is None:  # the default is for processes with a database
         settings = settings.model_copy(update={"workers": os.cpu_count()})
     logging_to(settings)
     check_backend(settings, backend)
@@ -202,7 +202,7 @@ def _mail(settings: Settings, listener: socket.socket) -> None:
         from ..bootstrap.mail import take_mail
 
     with database.opened(settings, "mail") as store:
-        # Not uvloop: aiosmtpd upgrades connections to TLS by asyncio's own means.
+        # Not uvloop: aiosmtpd uses internals of asyncio to upgrade connections to TLS.
         asyncio.run(_until_stopped(take_mail(settings, store, listener)))
 
 
@@ -231,7 +231,7 @@ def migrate(ctx: click.Context, /, config: Path | None) -> None:
 
 
 def migrate_and_tell(settings: Settings) -> None:
-    """Migrate, with a log line where there was something to do."""
+    """Migrate the database, and log it if there was something to do."""
     version = database.migrated(settings)
     if version is not None:
         facts = {"database": settings.database_url, "schema": version}
@@ -243,14 +243,16 @@ _ROLES: dict[str, grants.Role] = {"web": "web", "worker": "worker", "mail": "mai
 
 
 def record_start(settings: Settings, command: str) -> None:
-    """Tell the audit trail who started what, with which settings not as they are by default; what
-    is done from now on the gateway does itself."""
+    """Record in the audit trail who started which command, with the changed settings.
+
+    From then on the gateway itself is the caller.
+    """
     facts = {"command": command, "version": __version__, "settings": settings.changed()}
     with database.opened(settings, _ROLES.get(command)) as store:
         try:
             with store.write() as connection:
                 audit.record(connection, Action.GATEWAY_START, None, facts, now=now())
         except store.unavailable as error:
-            # A disk that is full must not keep a gateway from its messages.
+            # A full disk must not keep the gateway from starting.
             log.error("start not recorded", extra={"error": type(error).__name__})
     callers.is_now(Caller())

@@ -1,4 +1,4 @@
-"""The commands about recipients who have asked to stop."""
+"""Defines the commands about recipients who have asked to stop."""
 
 import json
 from pathlib import Path

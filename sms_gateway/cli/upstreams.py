@@ -1,4 +1,4 @@
-"""The commands about upstreams: the addresses to which their providers push."""
+"""Defines the commands about the addresses to which providers push."""
 
 import json
 import secrets

@@ -1,4 +1,4 @@
-"""Who runs a command, for the audit trail."""
+"""Finds who runs a command, for the audit trail."""
 
 import os
 import pwd
@@ -7,13 +7,15 @@ import socket
 
 from ..callers import Caller, Face
 
-# As user names are (useradd(8)); who has set the variable by hand may have written anything.
+# The form of user names (useradd(8)): a variable that was set by hand may contain anything.
 _USER = re.compile(r"[\w.@\\-]{1,64}\$?")
 
 
 def operator() -> Caller:
-    """The user of the operating system and the host: `alice@host`, and `alice as sms@host` behind
-    sudo, which says in SUDO_USER who called it."""
+    """The user of the operating system and the host: `alice@host`.
+
+    Under sudo `alice as sms@host`: sudo sets SUDO_USER to its caller.
+    """
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container's user may have no name
