@@ -1,4 +1,4 @@
-"""Accounts: who may send, how much and where to. One account has one API key."""
+"""Defines accounts: who may send, how much and where to. An account has one API key."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ _RATE = re.compile(r"([1-9][0-9]{0,6})/(s|min|h|day)")
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `count` messages in every `period` milliseconds."""
+    """A rate limit: at most `count` messages in every `period` milliseconds."""
 
     count: int
     period: int
@@ -37,17 +37,16 @@ class Rate:
     def admit(self, next_free: int, now: int, messages: int) -> int | None:
         """Charge `messages` to a limiter, or return None when its limit is reached.
 
-        `next_free` is what `allowance` calls `free_at`; it, `now` and the result are in
-        microseconds.
+        `next_free` is the `free_at` of `allowance`. It, `now` and the result are in microseconds.
         """
         interval = self.period * 1_000 // self.count
         return admit(next_free, now, interval, self.count, messages)
 
 
-#: What stands for every sender; it is none itself.
+#: Allows every sender; is no sender itself.
 ANY_SENDER = "*"
 
-#: What a free key may do.
+#: The rate limit of a free key.
 FREE_RATE = Rate(1, _PERIODS["min"])
 
 
@@ -60,48 +59,48 @@ class Account:
     #: The last characters of the key, so that people can tell keys apart.
     key_hint: str
     enabled: bool
-    #: May name several recipients in one request.
+    #: Whether one request may have several recipients.
     multi: bool
-    #: Sends to the sandbox only.
+    #: Whether its messages go to the sandbox only.
     test: bool
-    #: None is no limit.
+    #: None: no limit.
     rate: Rate | None
-    #: It was handed out to somebody who is known by a mail address only.
+    #: Whether the key was handed out to a mail address, without the operator.
     free: bool = False
-    #: How many parts may be accepted for it; None: nothing is counted for it.
+    #: How many parts may be accepted; None: its parts are not counted.
     caps: tuple[Cap, ...] | None = None
-    #: The kinds of numbers that are open to it beside the usual ones.
+    #: The kinds of numbers that it may send to besides the usual ones.
     kinds: frozenset[Kind] = frozenset()
-    #: ISO 3166 codes of the countries it may send to; None is all.
+    #: The ISO 3166 codes of the countries that it may send to; None: all.
     countries: frozenset[str] | None
-    #: Who the handset shows; empty leaves it to the route.
+    #: The sender that the handset shows; empty leaves it to the route.
     sender: str
-    #: Who else a request may name as that, numbers without the plus sign; ANY_SENDER among them is
-    #: everybody, None is nobody.
+    #: Other senders that a request may name, numbers without the plus sign. ANY_SENDER among them
+    #: allows all; None allows none.
     senders: frozenset[str] | None = None
     #: The local part of its e-mail address: digits that cannot be guessed.
     mail_address: str
-    #: Mail addresses, or domains as `@example.com`, that may write to it; None is everybody.
+    #: Mail addresses, or domains such as `@example.com`, that may write to it; None: all.
     mail_senders: frozenset[str] | None
-    #: Takes the text of a mail as it is, with what it quotes.
+    #: Whether the whole text of a mail is sent, with its quotes.
     mail_whole: bool = False
-    #: Takes mails that machines wrote; None: where it has a list of those who may write.
+    #: Whether mails that machines wrote are sent; None: only if `mail_senders` is a list.
     mail_machines: bool | None = None
-    #: How long its messages are worth delivering, milliseconds; None leaves it to the route.
+    #: The validity of its messages, milliseconds; None leaves it to the route.
     validity: int | None = None
     #: How many recipients have asked it to stop.
     stops: int = 0
-    #: Where its events are sent; empty for nowhere.
+    #: The URL that its events are sent to; empty for none.
     callback_url: str = ""
-    #: Since when nothing is sent there any more, Unix milliseconds, and why.
+    #: Since when its callback is paused, Unix milliseconds, and why.
     callback_paused_at: int | None = None
     callback_paused_reason: str = ""
-    #: Raised with every change, so that a copy in memory can be told from the row.
+    #: Grows with every change, which shows that a cached copy is out of date.
     version: int
     #: Unix milliseconds.
     created_at: int
-    #: When the key that it was found by ends (Unix milliseconds), as there is a newer one; None for
-    #: the newest.
+    #: When the old key that found this account expires, Unix milliseconds; None for the current
+    #: key.
     valid_until: int | None = None
 
     def may_show(self, sender: str) -> bool:
@@ -113,7 +112,7 @@ class Account:
 
     @property
     def takes_mails_of_machines(self) -> bool:
-        """Whether alerts and the like become SMS; by itself only where not everybody may write."""
+        """Whether mails of machines become SMS; by default only with a list of mail senders."""
         if self.mail_machines is None:
             return self.mail_senders is not None
         return self.mail_machines
@@ -121,7 +120,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class OldKey:
-    """A key that is valid for a while although there is a newer one."""
+    """An older key that is still valid for a while."""
 
     #: Its last characters.
     hint: str
@@ -140,5 +139,5 @@ def new_mail_address() -> str:
 
 
 def key_hash(key: str) -> bytes:
-    """What is stored of a key. Its 160 bits cannot be guessed, so a plain digest is enough."""
+    """The digest that is stored of a key. It needs no salt: nobody can guess 160 random bits."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""The one contract between the faces and the gateway."""
+"""Defines the contract between the faces and the gateway."""
 
 import asyncio
 import hashlib
@@ -9,43 +9,43 @@ from typing import Any, NamedTuple, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from .codes import Code
 
-#: The most messages that one `getsms` hands out.
+#: The most messages in the answer of one `getsms`.
 MOST_RECEIVED = 1_000
 
-#: What an idempotency key begins with that names its message: the id follows, a UUIDv7 drawn by a
-#: face in 32 hex digits. The message itself is the record of such a key, which needs no other.
+#: The prefix of an idempotency key that contains the id of its message: a UUIDv7 drawn by a face,
+#: in 32 hex digits. The message itself is the record of such a key; there is no other.
 ID_KEY = "sendsmsnow-"
 
 
 class Submission(NamedTuple):
-    """What is to be sent, as it came in at a face: one value as far as the rows.
+    """The parameters of a request to send, as they came in at a face.
 
-    It believes nothing: the rules judge every field of it. What may be left out is given by name.
+    Nothing in it is checked yet: that is for the rules. Optional fields are given by name.
     """
 
     #: Phone numbers separated by commas.
     recipients: str
     message: str
-    #: The account's key; empty where the account is known by another name, as in mail.
+    #: The API key; empty when the account is found otherwise, as for mail.
     apikey: str = ""
-    #: What a repeat of it is known by; empty for none.
+    #: The key by which a repeat is recognised; empty for none.
     idempotency_key: str = ""
-    #: Who the handset is to show; empty leaves it to the key.
+    #: The sender that the handset is to show; empty leaves it to the key.
     sender: str = ""
-    #: What the caller calls it, told again wherever it is told of; empty for nothing.
+    #: The name that the caller gives the message, repeated in status and events; empty for none.
     reference: str = ""
 
 
 class Reply(NamedTuple):
-    """What every face answers: error, sent and id, as in the WSDL."""
+    """The answer to a request on every face: error, sent and id, as in the WSDL."""
 
     #: A reply code; 0 means accepted and durably stored.
     error: Code
     #: How many recipients were accepted; 0 on any error.
     sent: int = 0
-    #: The message's name (UUIDv7, 32 hex digits); empty on an error.
+    #: The id of the message (UUIDv7, 32 hex digits); empty on an error.
     id: str = ""
-    #: Why, in words of this very case; empty stands for the code's own sentence.
+    #: The reason in this case; empty: the code's own sentence.
     note: str = ""
     #: Seconds after which the same request may succeed; set only when the gateway is overloaded
     #: or its store cannot be reached (the HTTP face answers 503 with Retry-After then).
@@ -53,7 +53,7 @@ class Reply(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """The words that go with the code."""
+        """The sentence that goes with the code."""
         return self.note or self.error.sentence
 
 
@@ -61,7 +61,7 @@ class Reply(NamedTuple):
 class ReceivedMessage:
     """A message that came in on an account's dedicated number (MO)."""
 
-    #: Its place in the inbox; ask for what came `after` it.
+    #: Its position in the inbox: the next request is for messages `after` this.
     id: int
     sender: str
     recipient: str
@@ -72,11 +72,11 @@ class ReceivedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Received messages, oldest first, or the code that says why there are none."""
+    """Received messages, oldest first, or the code of a refusal."""
 
     reply: Reply
     messages: tuple[ReceivedMessage, ...] = ()
-    #: What to ask for what comes `after` next time; it has its place also when nothing came.
+    #: The `after` of the next request; also set when there is no message.
     next: int = 0
 
 
@@ -86,7 +86,7 @@ class Step:
 
     #: Unix milliseconds.
     at: int
-    #: The part it is about, from 1; 0 is the whole delivery.
+    #: The number of the part, from 1; 0 for the whole delivery.
     part: int
     event: str
     detail: str
@@ -94,38 +94,37 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryStatus:
-    """What became of a message at one recipient."""
+    """The state and the steps of the delivery to one recipient."""
 
     recipient: str
-    #: A `State` by its value.
+    #: The value of a `State`.
     state: str
     steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MessageStatus:
-    """What became of a message, or the code that says why that is not told."""
+    """The state of a message and its deliveries, or the code of a refusal."""
 
     reply: Reply
-    #: A `State` by its value; empty on an error.
+    #: The value of a `State`; empty on an error.
     state: str = ""
     #: Unix milliseconds.
     accepted_at: int = 0
     parts: int = 0
     deliveries: tuple[DeliveryStatus, ...] = ()
-    #: What its submission had as such.
+    #: The reference of its submission.
     reference: str = ""
 
 
-#: Is called with the reply to a submission: once, now or later, in the thread of the event loop.
+#: A callback for the reply: called once, now or later, in the thread of the event loop.
 OnReply = Callable[[Reply], None]
 
 
 class Backend(Protocol):
-    """Takes messages. In process it is the gateway; over HTTP any server that speaks /sendsms/.
+    """Takes messages: the gateway in this process, or over HTTP a server with /sendsms/.
 
-    No method raises: whatever goes wrong is a Reply with the code that says so.
-    A parameter that did not come is the empty string.
+    No method raises: an error is a Reply with its code. A missing parameter is the empty string.
     """
 
     def submit(self, submission: Submission, on_reply: OnReply) -> None:
@@ -134,23 +133,21 @@ class Backend(Protocol):
         A repeat with the same idempotency key and content within 24 hours gets the first reply
         again and sends nothing; the key with other content is refused (code 7).
 
-        This is the one way in. It starts no task for an account in memory: tasks and futures cost
-        as much as checking a message.
+        All messages come in by this method. It starts no task for a cached account: tasks and
+        futures cost as much as checking a message.
         """
         ...
 
     async def sendsms(self, submission: Submission) -> Reply:
-        """The reply to `submit`, for callers that await it. A caller that is cancelled does not
-        take its submission back."""
+        """Await the reply to `submit`. Cancelling this does not take the submission back."""
         return await awaited(self.submit, submission)
 
     async def resendsms(self, apikey: str, id: str) -> Reply:
         """Resend a message to the recipients it did not reach; `sent` counts them.
 
-        Deliveries that wait are tried at once; those that failed, expired or are uncertain are
-        queued anew.
+        Queued deliveries are tried at once; failed, expired and uncertain ones are queued anew.
 
-        Codes 200, 201 and 202 say why not; the rate limit counts as for a new message.
+        Codes 200, 201 and 202 are its refusals. The rate limit counts as for a new message.
         """
         ...
 
@@ -158,72 +155,72 @@ class Backend(Protocol):
         """At most `limit` messages received on the account's numbers after the one with the id
         `after`, oldest first.
 
-        A limit beyond MOST_RECEIVED and a negative number are refused (code 7). There may be
-        fewer messages than the limit, for the texts of all have to fit an answer, and still more
-        to come; who goes on from `next` misses and repeats none.
+        A limit beyond MOST_RECEIVED and a negative number are refused (code 7). The answer may
+        have fewer messages than the limit although there are more, as its texts have to fit.
+        Clients that go on from `next` miss and repeat none.
         """
         ...
 
     async def status(self, apikey: str, id: str) -> MessageStatus:
-        """What became of a message of this account, step by step (200 and 201 as above)."""
+        """The state and the steps of a message of this account (200 and 201 as above)."""
         ...
 
     async def deletesms(
         self, apikey: str, *, id: str | None = None, before: int | None = None
     ) -> Reply:
         """Delete sent history: one message, or all accepted before a time (Unix milliseconds), or
-        all; what is still to be sent stays. `sent` counts the messages deleted.
+        all. Messages that are still to be sent stay. `sent` counts the messages deleted.
 
-        Codes 200 and 201 as above, 7 for a time before 1970 or after 9999: what was meant to name
-        less than everything never deletes everything.
+        Codes 200 and 201 as above, 7 for a time before 1970 or after 9999: a wrong parameter never
+        deletes everything.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailChoices:
-    """How an account wants its mails to be read."""
+    """The choices of an account about its mails."""
 
-    #: With what they quote, signatures and footers.
+    #: Whether to send quotes, signatures and footers too.
     body_as_it_is: bool = False
-    #: Also those that machines wrote of their own accord, such as alerts.
+    #: Whether to accept mails that machines wrote, such as alerts.
     machines: bool = False
 
 
 class MailBackend(Protocol):
-    """What the e-mail face needs: there the unguessable address of an account is its key."""
+    """The contract of the e-mail face, where the secret mail address of an account is its key."""
 
     async def knows(self, address: str) -> MailChoices | None:
-        """How mail to this local part is to be read, None when it may not be sent as SMS; raises
-        when that cannot be told."""
+        """The choices of the account with this local part; None when there is no such account, or
+        it is disabled. Raises when the database cannot be read."""
         ...
 
     async def sendmail(self, address: str, mail_from: str, submission: Submission) -> Reply:
         """Accept one text as `Backend.sendsms` does, for the account with this local part.
 
-        `mail_from` is who the mail is from; an account may have a list of those who may write.
+        `mail_from`: the sender of the mail, which the list of an account may refuse.
         """
         ...
 
 
 class PageBackend(Backend, Protocol):
-    """What the pages need besides: a trial, and what a person does who has signed in."""
+    """The contract of the pages: also a trial, and actions of a signed-in account."""
 
     async def check(self, submission: Submission) -> Reply:
-        """What `sendsms` would answer now, by every rule; nothing is stored or sent.
+        """The reply that `sendsms` would give now, by every rule; nothing is stored or sent.
 
-        The id is empty, as there is no message, or that of the message it would be a repeat of.
+        The id is empty, or that of the message that this would be a repeat of.
         """
         ...
 
     async def resend_for(self, account_id: int, id: str) -> Reply:
-        """Do as `resendsms` for an account."""
+        """As `resendsms`, for the account with this id."""
         ...
 
     async def delete_for(
         self, account_id: int, *, id: str | None = None, before: int | None = None
     ) -> Reply:
-        """Do as `deletesms` for an account."""
+        """As `deletesms`, for the account with this id."""
         ...
 
 
@@ -234,7 +231,7 @@ _Asked = TypeVarTuple("_Asked")
 async def awaited(
     ask: Callable[[Unpack[_Asked], Callable[[_Answer], None]], None], *asked: *_Asked
 ) -> _Answer:
-    """What a function that takes a callback calls it with, for callers that await it."""
+    """Call a function that takes a callback, and await the argument of the callback."""
     answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
     ask(*asked, partial(_settle, answer))
     return await answer
@@ -245,7 +242,7 @@ def _settle(future: asyncio.Future[_Answer], answer: _Answer) -> None:
         future.set_result(answer)
 
 
-# The event loop itself keeps no task from being collected.
+# References to running tasks: the event loop has none, so they could be collected.
 _running: set[asyncio.Task[None]] = set()
 
 
@@ -254,8 +251,10 @@ def call_back(
     on_answer: Callable[[_Answer], None],
     on_failure: Callable[[Exception], None] | None = None,
 ) -> None:
-    """Call `on_answer` with the result of a coroutine, which runs in a task; `on_failure` with what
-    it raises, if it may."""
+    """Run a coroutine in a task, and call `on_answer` with its result.
+
+    `on_failure`, if given, is called with its exception.
+    """
 
     async def run() -> None:
         try:
@@ -273,10 +272,10 @@ def call_back(
 
 
 def content_key(source: str, recipients: str, message: str) -> str:
-    """An idempotency key for sources whose own ids may recur with other content.
+    """An idempotency key for sources that may reuse an id with other content.
 
-    `source` is a wsa:MessageID or a mail's Message-ID: the same id with the same content is a
-    repeat, with other content it is another message.
+    `source`: a wsa:MessageID or the Message-ID of a mail. An id with equal content is a repeat;
+    with other content it is another message.
     """
     digest = hashlib.sha256()
     for field in (source, recipients, message):

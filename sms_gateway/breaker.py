@@ -1,4 +1,4 @@
-"""Whether something that fails now and then is worth a try at the moment: a circuit breaker."""
+"""Decides by a circuit breaker whether to try something that may fail."""
 
 from enum import StrEnum
 
@@ -25,9 +25,9 @@ class Breaker:
     def __init__(
         self, *, failures: int = 10, grace: float = 10.0, pause: float = 1.0, longest: float = 60.0
     ) -> None:
-        """It opens when at least so many `failures` in a row have lasted for `grace` seconds, or
-        an absence has. The first trial comes after `pause` seconds; the pause doubles with each
-        trial that fails, up to `longest`."""
+        """The circuit opens when at least `failures` failures in a row, or an absence, have lasted
+        for `grace` seconds. The first trial comes after `pause` seconds; each failed trial doubles
+        the pause, up to `longest`."""
         self._most_failures = failures
         self._grace = grace
         self._first_pause = pause
@@ -36,44 +36,44 @@ class Breaker:
         self._failing_since = 0.0
         self._away_since: float | None = None
         self._away = False
-        #: The one that is to come, of those in a row.
+        #: The number of the next trial since the circuit opened.
         self._trials = 1
         # When the next trial may be made; None while the circuit is closed.
         self._trial_at: float | None = None
         self._trying = False
 
     def circuit(self, now: float) -> Circuit:
-        """The state at this time."""
+        """The state of the circuit at this time."""
         if self._trial_at is None:
             return Circuit.CLOSED
         return Circuit.OPEN if self._away or now < self._trial_at else Circuit.HALF_OPEN
 
     def admits(self, now: float) -> bool:
-        """Whether a try may be made: any while it is closed, one at a time while half open."""
+        """Whether to try: always while closed, one at a time while half open."""
         circuit = self.circuit(now)
         return circuit is Circuit.CLOSED or (circuit is Circuit.HALF_OPEN and not self._trying)
 
     def trying(self) -> None:
-        """A trial is under way; its outcome decides."""
+        """Record that a trial has begun."""
         self._trying = True
 
     def undecided(self) -> None:
-        """The trial showed nothing: another may be made."""
+        """Record that the trial ended without a result: another may be made."""
         self._trying = False
 
     def succeeded(self, now: float) -> None:
-        """A try succeeded."""
+        """Record that a try succeeded."""
         self._failures = 0
         self._trying = False
         if self.circuit(now) is Circuit.OPEN and not self._away:
-            # This try began before the circuit opened. It gives hope: the next trial comes at once.
+            # A try from before the circuit opened gives hope: the next trial comes at once.
             self._trial_at = now
         elif not self._away:
             self._trial_at = None
             self._trials = 1
 
     def failed(self, now: float) -> None:
-        """A try failed."""
+        """Record that a try failed."""
         self._trying = False
         match self.circuit(now):
             case Circuit.HALF_OPEN:
@@ -88,7 +88,7 @@ class Breaker:
                     self._trial_at = now + self._first_pause
 
     def absent(self, now: float) -> None:
-        """The upstream is away. Call this again and again while it is."""
+        """Record that the upstream is away. Call this repeatedly while it is."""
         if self._away_since is None:
             self._away_since = now
         if not self._away and now - self._away_since >= self._grace:
@@ -97,7 +97,7 @@ class Breaker:
             self._trial_at = now
 
     def present(self, now: float) -> None:
-        """The upstream is back. After a long absence a trial may be made at once."""
+        """Record that the upstream is back. After a long absence a trial may be made at once."""
         self._away_since = None
         if self._away:
             self._away = False

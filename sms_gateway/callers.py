@@ -1,7 +1,8 @@
-"""Who is behind what is done now: the audit trail names them, and wrong keys count by them.
+"""Keeps the caller of the present task, for the audit trail and for counting wrong keys.
 
-Whoever takes a request, or runs a command, says so once; what is done for it, in its task or in a
-thread of it, asks here. Nothing of it goes through the contract between faces and gateway.
+A face sets the caller of each request, and a command its operator. Code that runs for it, in its
+task or in a thread of that, reads the caller here. So the contract between faces and gateway does
+not need to pass it on.
 """
 
 from collections.abc import Callable
@@ -11,13 +12,13 @@ from enum import StrEnum
 
 
 class Face(StrEnum):
-    """By which way somebody had something done."""
+    """The face by which a request came in."""
 
     COMMAND = "command"
     PAGE = "page"
-    #: HTTP and SOAP alike.
+    #: HTTP and SOAP.
     API = "api"
-    #: The gateway itself, of its own accord.
+    #: The gateway itself.
     GATEWAY = "gateway"
 
 
@@ -31,36 +32,36 @@ def _unheld(is_held: bool) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Caller:
-    """Who has something done."""
+    """The caller of a request or a command."""
 
     face: Face = Face.GATEWAY
-    #: Who runs a command: a user of the operating system, and the host.
+    #: Who ran the command: the user of the operating system, and the host.
     operator: str = ""
-    #: Where a request comes from, a /24 or a /48 of IPv6; empty where that is unknown, or stands
-    #: for many clients. Asked for only when somebody wants to know.
+    #: The network of the client, a /24 or a /48 of IPv6; empty when it is unknown, or that of many
+    #: clients. A function, so that it is computed only when needed.
     network: Callable[[], str] = _nowhere
-    #: How many calls with a key share the request, and how many of these keys are nobody's so far.
+    #: How many calls with a key share the request, and how many of the keys were wrong so far.
     calls: int = 1
     wrong: int = 0
-    #: Told True when the answer begins to wait although it is known, and False when it ends.
+    #: Called with True when a known answer is held back, and with False when that ends.
     hold: Callable[[bool], None] = _unheld
 
 
-#: Finds out who it is; only then does it cost anything.
+#: Computes the caller, only when needed.
 Source = Callable[[], Caller]
 
 _CURRENT: ContextVar[Source] = ContextVar("caller", default=Caller)
 
 
 def current() -> Caller:
-    """Who has done what is done now; the gateway itself, unless somebody has said so."""
+    """The caller of the present task; by default the gateway itself."""
     return _CURRENT.get()()
 
 
 def is_now(caller: Caller) -> None:
-    """From now on, in this task or process, everything is done for this caller."""
+    """Set the caller of this task or process."""
     _CURRENT.set(lambda: caller)
 
 
-#: The same for whoever a source says it is when it is asked; it says the same each time.
+#: As `is_now`, with a source, which must return an equal caller each time.
 will_say = _CURRENT.set

@@ -1,4 +1,4 @@
-"""Caps: how many parts may be accepted in one minute, hour, day or month, in UTC."""
+"""Defines caps: how many parts may be accepted in a minute, hour, day or month (UTC)."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _EPOCH = utc(0)
 
 
 class Period(StrEnum):
-    """How long a window is. The words are those of PostgreSQL's `date_trunc`."""
+    """The length of a window, named as in PostgreSQL's `date_trunc`."""
 
     MINUTE = "minute"
     HOUR = "hour"
@@ -20,7 +20,7 @@ class Period(StrEnum):
     MONTH = "month"
 
     def start(self, now: int) -> int:
-        """When the window began that `now` is in; both in Unix milliseconds."""
+        """The start of the window of `now`; both in Unix milliseconds."""
         moment = utc(now).replace(second=0, microsecond=0)
         if self is not Period.MINUTE:
             moment = moment.replace(minute=0)
@@ -31,8 +31,8 @@ class Period(StrEnum):
         return (moment - _EPOCH) // timedelta(milliseconds=1)
 
     def end(self, start: int) -> int:
-        """When the window ends that began at `start`."""
-        # No month is longer than 31 days, and none ends within the 32 days from its beginning.
+        """The end of the window that began at `start`."""
+        # 32 days after its start, a month is over and the next is not.
         return self.start(start + _LATER[self])
 
 
@@ -68,7 +68,7 @@ class Cap:
 
 
 class Counts(StrEnum):
-    """Whose parts a counter counts. A scope is this word and, after a blank, the name."""
+    """The parts that a counter counts. A scope is this word, and a name after a blank."""
 
     #: Of an account, by its id.
     KEY = "key"
@@ -86,14 +86,14 @@ class Counts(StrEnum):
     NETWORK = "network"
 
 
-#: How many digits at the end of a number its neighbours in a range differ in. Numbers for
-#: artificially inflated traffic are rented in blocks of at least a hundred, mostly of a thousand.
+#: The numbers of a range differ in so many last digits. Numbers for artificially inflated traffic
+#: are rented in blocks of at least a hundred, mostly of a thousand.
 RANGE_DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorCaps:
-    """What the settings cap for all keys, and for free keys."""
+    """The caps of the settings: for all keys, and for free keys."""
 
     total: Cap | None = None
     number: Cap | None = None
@@ -107,7 +107,7 @@ class OperatorCaps:
     free_countries: frozenset[str] | None = None
 
     def of_key(self, own: tuple[Cap, ...] | None, *, free: bool) -> tuple[Cap, ...]:
-        """All caps of a key that has its own."""
+        """All caps of a key with these caps of its own."""
         own = own or ()
         return (*own, self.free_key) if free and self.free_key is not None else own
 
@@ -117,7 +117,7 @@ class OperatorCaps:
 
     @property
     def is_for_all(self) -> bool:
-        """Whether there is a cap that counts the parts of every key."""
+        """Whether a cap counts the parts of all keys."""
         return bool(self.total or self.number or self.range or self.prefixes)
 
 

@@ -1,4 +1,4 @@
-"""The reply codes, once. Every face and every document renders from this table."""
+"""Defines the reply codes. Every face and every document renders from this table."""
 
 from enum import IntEnum
 

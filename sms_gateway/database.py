@@ -1,4 +1,4 @@
-"""The database that the settings name: opened, made where there is none, brought up to date."""
+"""Opens the database of the settings, and creates and migrates it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +17,15 @@ from .store.sealed import Seal, seal_of
 
 @contextmanager
 def opened(settings: Settings, role: grants.Role | None = None) -> Iterator[Store]:
-    """The store; UnavailableError when it is at another schema or cannot be reached, or when the
-    database does not let its user do all that this role does."""
+    """Open the store.
+
+    UnavailableError when its schema differs, it cannot be reached, or the database does not allow
+    its user all statements of this role.
+    """
     with _open(settings, create=False) as store:
         with _told(settings):
             missing = [] if role is None else _missing(store, role)
-            # What tells the schema is a table as well.
+            # The version of the schema is in a table, which the user may not be allowed to read.
             pending = None if missing else pending_migration(store)
         if missing:
             raise UnavailableError(
@@ -46,7 +49,7 @@ def opened(settings: Settings, role: grants.Role | None = None) -> Iterator[Stor
 
 
 def seal(settings: Settings) -> Seal | None:
-    """What texts and numbers are encrypted by; None where they are in clear."""
+    """The seal that encrypts texts and numbers; None leaves them in clear."""
     file = settings.encryption_key_file
     if file is None:
         return None
@@ -66,9 +69,9 @@ def _missing(store: Store, role: grants.Role) -> list[str]:
 
 
 def migrated(settings: Settings) -> str | None:
-    """Bring the database to the schema of this version, and make it where there is none.
+    """Bring the database to the schema of this version; create it if it does not exist.
 
-    Returns the version it was brought to; None when there was nothing to do.
+    Returns the new schema; None when there was nothing to do.
     """
     with _open(settings, create=True) as store, _told(settings):
         pending = pending_migration(store)
@@ -107,7 +110,7 @@ def _open(settings: Settings, *, create: bool) -> Iterator[Store]:
 
 @contextmanager
 def _told(settings: Settings) -> Iterator[None]:
-    """The error of a database that cannot be opened, in one line."""
+    """Turn errors of the database into an UnavailableError of one line."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
-"""The root of our exceptions, and the one by which a command ends."""
+"""Defines the root of our exceptions, and the one by which a command ends."""
 
 
 class GatewayError(Exception):
-    """Something went wrong in a way that the gateway knows; all its exceptions are of this kind."""
+    """The root of all exceptions of the gateway."""
 
 
 class UnavailableError(GatewayError):

@@ -1,4 +1,4 @@
-"""Files that hold messages or secrets, and whether others on the machine may open them."""
+"""Finds files with messages or secrets that other users of the machine may open."""
 
 import logging
 import stat
@@ -11,7 +11,7 @@ from .store import database_file
 
 log = logging.getLogger(__name__)
 
-# The files beside a database of SQLite: its log, the log's index, the writers' lock.
+# The suffixes of a SQLite database's files: database, log, the log's index, the writers' lock.
 _BESIDE = ("", "-wal", "-shm", ".lock")
 _BY_OTHERS = stat.S_IROTH | stat.S_IWOTH
 
@@ -19,7 +19,7 @@ _BY_OTHERS = stat.S_IROTH | stat.S_IWOTH
 def tell_of_exposed(settings: Settings, config: Path | None) -> None:
     """Log a warning, with the command that mends it, for each file that everybody may open.
 
-    A group may read what its owner lets it read: a service may have one for its backups.
+    Group permissions are not reported: a service may have a group for its backups.
     """
     for file, mode in exposed(settings, config):
         log.warning(
@@ -29,14 +29,14 @@ def tell_of_exposed(settings: Settings, config: Path | None) -> None:
 
 
 def exposed(settings: Settings, config: Path | None) -> Iterator[tuple[Path, int]]:
-    """The files, and folders of a database, that others may open (folders: change), with modes."""
+    """The files that others may open, and the database folder if they may write to it; modes."""
     config = config_file(config)
     files = [settings.keyfile, settings.mail_keyfile, config if _has_secret(config) else None]
     if settings.is_sqlite:
         database = database_file(settings.database_url.get_secret_value())
         assert database is not None
         files += [Path(f"{database}{suffix}") for suffix in _BESIDE]
-        # Who may write to the folder may replace the database; not so in sticky ones such as /tmp.
+        # In a folder that others can write to they could replace the database; not if it is sticky.
         mode = _mode(database.parent)
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             yield database.parent, mode
@@ -46,7 +46,7 @@ def exposed(settings: Settings, config: Path | None) -> Iterator[tuple[Path, int
 
 
 def _mode(path: Path) -> int:
-    """The permissions of a file; none for a missing one."""
+    """The permissions of a file; 0 if it is missing."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except OSError:
@@ -54,7 +54,7 @@ def _mode(path: Path) -> int:
 
 
 def _has_secret(config: Path | None) -> bool:
-    """Whether a TOML file has a URL with a password, a token or the like in it."""
+    """Whether a TOML file has a URL with a password, a token or another secret."""
     content = {} if config is None else tomllib.loads(config.read_text("utf-8"))
     return any("://" in text and masked(text) != text for text in _texts(content))
 

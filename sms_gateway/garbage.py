@@ -1,4 +1,4 @@
-"""The collector of garbage, kept away from what stays."""
+"""Keeps the garbage collector away from objects that stay."""
 
 import gc
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def frozen() -> Iterator[None]:
-    """Let the collector pass over all that is there when the block ends, from then on.
+    """Exempt all objects that exist at the end of the block from garbage collection.
 
-    The block imports, and makes what lives as long as the process: hardly any of that is garbage
-    (600 objects of 150,000), and to look for it takes a sixth of the time. Later a full collection
-    would look through all of it, 60 ms during which nothing else happens; and in a forked process
-    it would write to each page that is shared until then.
+    The block imports modules and makes objects that live as long as the process. Hardly any are
+    garbage (600 of 150,000 objects), and the search for them takes a sixth of the block's time. A
+    later full collection would visit all of them: 60 ms in which nothing else runs. In a forked
+    process it would also write to, and so copy, each shared page.
     """
     gc.disable()
     try:

@@ -1,8 +1,8 @@
-"""The log of all processes: an event and its facts, one line each, on standard error.
+"""Writes the log of all processes: one line for each event with its facts, on standard error.
 
-An exception is logged by its types and places. Its words are left out, for they may quote a key,
-a number or a text; only what the operating system says (`No space left on device`), and the name
-of a module that is missing, is kept.
+An exception is logged by its types and places. Its message is left out, as it may quote a key, a
+number or a text. Kept are only messages of the operating system (`No space left on device`), and
+the name of a missing module.
 """
 
 import json
@@ -16,18 +16,18 @@ from typing import TextIO
 
 from .moments import iso
 
-#: The packages whose lines `log_level` is about; others have to be worth a warning.
+#: The packages that `log_level` applies to; of others only warnings and errors are logged.
 OURS = ("sms_gateway", "soap_server", "soap_client", "email_gateway", "wsdl")
 
 # The attributes of a record without facts.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# The innermost places of an error, and its causes, that are worth a line.
+# The most places (the innermost ones) and causes of an error that are logged.
 _FRAMES = 12
 _CAUSES = 5
 
 
 def setup(level: str, form: str, stream: TextIO | None = None) -> None:
-    """Log to `stream` (standard error) from now on; `form` is `text` or `json`."""
+    """Log to `stream` (default: standard error); `form` is `text` or `json`."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
     handler.addFilter(_without_words_of_errors)
@@ -39,7 +39,7 @@ def setup(level: str, form: str, stream: TextIO | None = None) -> None:
 
 
 def facts(record: logging.LogRecord) -> dict[str, object]:
-    """The facts of an event: its `extra`, and the place and type of its exception."""
+    """The facts of an event: its `extra`, and the types and places of its exception."""
     found = {name: value for name, value in vars(record).items() if name not in _USUAL}
     if record.exc_info and record.exc_info[1] is not None:
         found |= error_facts(record.exc_info[1])
@@ -47,7 +47,7 @@ def facts(record: logging.LogRecord) -> dict[str, object]:
 
 
 def error_facts(error: BaseException) -> dict[str, str]:
-    """The types of an exception and its causes, and the places they went through."""
+    """The types of an exception and its causes, and the places of their tracebacks."""
     causes = list(_causes(error))
     frames = [frame for each in causes for frame in traceback.extract_tb(each.__traceback__)]
     places = [f"{PurePath(f.filename).name}:{f.lineno} {f.name}" for f in frames[-_FRAMES:]]
@@ -55,7 +55,7 @@ def error_facts(error: BaseException) -> dict[str, str]:
 
 
 def log_error(log: logging.Logger, event: str, error: BaseException, **facts: object) -> None:
-    """Log an error that nobody expected: what failed, and what `error_facts` has of it."""
+    """Log an unexpected error, with its `error_facts`."""
     log.error(event, extra=facts | error_facts(error))
 
 
@@ -80,7 +80,7 @@ def _told(error: BaseException) -> str:
 
 
 def _plain(value: object) -> object:
-    """A fact as a number, a truth or a text."""
+    """A fact as a number, a boolean or a text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, BaseException):
@@ -93,7 +93,7 @@ def _plain(value: object) -> object:
 
 
 def _without_words_of_errors(record: logging.LogRecord) -> bool:
-    """Libraries put exceptions into the sentence itself: `log.error("failed: %s", error)`."""
+    """Replace exceptions among the arguments, as in `log.error("failed: %s", error)`."""
     if isinstance(record.args, tuple):
         record.args = tuple(
             _told(arg) if isinstance(arg, BaseException) else arg for arg in record.args
@@ -131,5 +131,5 @@ def _quoted(value: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A text without line ends, so that nobody outside can forge a line of the log."""
+    """A text without line ends, so that no input can forge a line of the log."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

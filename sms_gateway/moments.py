@@ -1,4 +1,4 @@
-"""Moments: Unix milliseconds everywhere, and how people and ISO 8601 write them."""
+"""Reads and writes moments: Unix milliseconds, datetimes and ISO 8601."""
 
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -7,25 +7,30 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now() -> int:
-    """This moment, in Unix milliseconds."""
+    """The present moment, Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 def utc(milliseconds: float) -> datetime:
-    """A moment as a datetime in UTC; OverflowError for one that is not in the years 1 to 9999."""
-    # datetime.fromtimestamp counts in floating seconds, and loses milliseconds of far years.
+    """A moment as a datetime in UTC; OverflowError outside of the years 1 to 9999."""
+    # datetime.fromtimestamp takes floating-point seconds, and loses milliseconds far from 1970.
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def iso(milliseconds: float, timespec: str = "milliseconds", sep: str = "T") -> str:
-    """`2026-01-31T12:00:00.000Z` (ISO 8601, RFC 3339); `timespec` may be `seconds`. Raises as
-    `utc` does."""
+    """A moment as `2026-01-31T12:00:00.000Z` (ISO 8601, RFC 3339).
+
+    `timespec` may be `seconds`. Raises as `utc` does.
+    """
     return utc(milliseconds).isoformat(sep, timespec).removesuffix("+00:00") + "Z"
 
 
 def read_iso(text: str, zone: tzinfo | None = None) -> int:
-    """The Unix milliseconds of a date or time in ISO 8601, which is in `zone` unless it says
-    otherwise. ValueError for what is none, or says no zone where there is none to go by."""
+    """Read a date or time in ISO 8601; returns Unix milliseconds.
+
+    `zone` applies to a text without one. ValueError for any other text, and for one without a zone
+    when `zone` is None.
+    """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         if zone is None:
