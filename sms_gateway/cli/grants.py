@@ -1,10 +1,10 @@
-"""The command about roles in the database."""
+"""Defines the command that prints the grants for database roles."""
 
 import click
 
 from ..store import grants as statements
 
-#: The names that roles have where nobody says others.
+#: The default names of the database roles.
 NAMES: dict[statements.Role, str] = {role: f"sendsmsnow_{role}" for role in statements.ROLES}
 
 

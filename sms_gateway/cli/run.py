@@ -238,7 +238,7 @@ def migrate_and_tell(settings: Settings) -> None:
         log.info("migrated", extra=facts)
 
 
-#: The commands that may have a role of their own; `serve`, which migrates, is the owner.
+#: The role of each command that may have one of its own. `serve` migrates, so it is the owner.
 _ROLES: dict[str, grants.Role] = {"web": "web", "worker": "worker", "mail": "mail"}
 
 

@@ -1,9 +1,8 @@
-"""Who may do what in PostgreSQL, where the processes have roles of their own.
+"""Defines the rights of processes in PostgreSQL that have database roles of their own.
 
-Every table stands here, each with the rights of every role that needs it: whoever adds a table or
-lets a process do more says so here. `sendsmsnow grants` prints it as SQL, which
-docs/postgresql/grants.sql holds for the schema of this version. The owner of the tables, who
-migrates, needs none of it.
+GRANTS has every table with the rights of each role. Extend it with each new table, and whenever a
+process needs more rights. `sendsmsnow grants` prints the rights as SQL; docs/postgresql/grants.sql
+has it for the schema of this version. The owner of the tables, who migrates, needs no grants.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,10 +20,10 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Rights(NamedTuple):
-    """What a role may do with a table.
+    """The rights of a role on a table.
 
-    Columns are `*` for all, or their names separated by blanks, or `* - ` and the names of those
-    that are left out. Who locks rows (FOR UPDATE) has to have the right to update a column.
+    Columns are `*` for all, their names separated by blanks, or `* - ` and the excluded names. A
+    role that locks rows (FOR UPDATE) needs the right to update at least one column.
     """
 
     select: str = ""
@@ -49,8 +48,8 @@ _PARTS_THAT_CAME = Rights("*", insert="*", update="received_at joined_at", delet
 
 GRANTS: Mapping[str, Mapping[Role, Rights]] = {
     "account": {
-        # Free keys, new keys for old ones, and what a pushed STOP changes. Of a free key only what
-        # the page gives it: no other countries' or dear numbers, no callback.
+        # For free keys, rotated keys, and pushed STOPs. Of a free key web can insert only the
+        # columns that the page sets: no kinds of numbers, no callback.
         "web": Rights(
             "* - callback_secret callback_failing_since",
             insert="name key_hash key_hint enabled multi test free rate_count rate_period countries"
@@ -59,7 +58,7 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
         ),
         "worker": Rights(
             "* - key_hash",
-            # The name of one that is deleted, once nothing of it is left.
+            # `name`: to free the name of a deleted account.
             update="name stops version callback_failing_since callback_paused_at"
             " callback_paused_reason",
         ),
@@ -72,14 +71,14 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
     },
     "message": {
         "web": Rights("*", insert="* - erased_at", update=_ERASED),
-        # It writes texts only to erase them.
+        # The worker updates texts only to erase them.
         "worker": Rights("*", update=_ERASED),
         "mail": Rights(insert="* - erased_at"),
-        # `route check` accepts what it is asked about, and takes it back.
+        # `route check` inserts a message and rolls back.
         "operator": Rights("*", insert="* - erased_at", update=_ERASED),
     },
     "delivery": {
-        # Neither claimed_by nor upstream: it cannot claim.
+        # Without claimed_by and upstream, web cannot claim.
         "web": Rights(
             "*",
             insert=_NEW_DELIVERY,
@@ -167,36 +166,36 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
         "mail": _TRIPPED,
         "operator": Rights("*", insert="*", update="refusals refused_parts lifted_at", delete=True),
     },
-    # Each notes the key of its own file; `encryption rekey` is the owner's.
+    # Each process notes the key of its own file. `encryption rekey` is for the owner.
     "encryption_key": dict.fromkeys(ROLES, Rights("name check_value", insert="*")),
     "audit": {
         "web": Rights("*", insert="* - id"),
-        # It removes what is too old.
+        # The worker removes old entries.
         "worker": Rights("id at", insert="* - id", delete=True),
-        # SQLAlchemy asks for the id of what it has inserted.
+        # SQLAlchemy reads the id of an inserted row.
         "mail": Rights("id", insert="* - id"),
         "operator": Rights("*", insert="* - id"),
     },
-    # The triggers of the trail ask it, with the rights of who deletes.
+    # The triggers of the trail read it, with the rights of the deleting role.
     "audit_retention": {"worker": Rights("before", insert="*", delete=True)},
 }
 
-#: Who calls `Store.scrub`, which vacuums. PostgreSQL lets only owners do so before version 17, and
-#: leaves it to its autovacuum otherwise.
+#: The roles that call `Store.scrub`, which vacuums. Before PostgreSQL 17 only owners can vacuum;
+#: for other roles autovacuum does it later.
 SCRUBBERS: tuple[Role, ...] = ("web", "worker", "operator")
 
 
 class Right(NamedTuple):
-    """A right as PostgreSQL knows it, of a table, a sequence or some columns of a table."""
+    """A privilege of PostgreSQL on a table, a sequence or some columns of a table."""
 
     privilege: str
     relation: str
-    #: None is the whole relation.
+    #: None: the whole relation.
     columns: tuple[str, ...] | None = None
 
 
 def rights(role: Role) -> Iterator[Right]:
-    """All rights of a role, but for those of SCRUBBERS."""
+    """All rights of a role, without MAINTAIN for SCRUBBERS."""
     yield Right("SELECT", "alembic_version")
     for name, given in GRANTS.items():
         if role not in given:
@@ -223,13 +222,13 @@ def _columns(table: str, columns: str) -> tuple[str, ...] | None:
 
 
 def _sequence(table: str) -> str | None:
-    """What numbers the rows of a table, as PostgreSQL names it; None where nothing does."""
+    """The name of the sequence of a table in PostgreSQL; None if it has none."""
     column = metadata.tables[table].autoincrement_column
     return None if column is None else f"{table}_{column.name}_seq"
 
 
 def sql(roles: Mapping[Role, str]) -> str:
-    """All grants, and nothing else, for database roles of these names, in one transaction."""
+    """The SQL that gives database roles of these names exactly their rights, in one transaction."""
     names = {role: _quoted(name) for role, name in roles.items()}
     everybody = ", ".join(names.values())
     sequences = [sequence for name in GRANTS if (sequence := _sequence(name))]
@@ -311,9 +310,9 @@ _MISSING = text(
 
 
 def missing(connection: Connection, role: Role) -> list[str]:
-    """Which rights of a role the user of this connection lacks, as `DELETE on counter`.
+    """The rights of a role that the user of this connection lacks, as `DELETE on counter`.
 
-    Nothing is said of tables that are not there. On SQLite nobody lacks any.
+    Missing tables are ignored. On SQLite the list is empty.
     """
     if connection.dialect.name == "sqlite":
         return []
