@@ -246,7 +246,8 @@ def test_contributing_says_how_many_places_know_all_reply_codes() -> None:
 
 
 def test_every_path_that_contributing_names_is_there() -> None:
-    names = {path.name for path in ROOT.iterdir()}
+    # What tox and pip make is not there in a clone.
+    names = {path.name for path in ROOT.iterdir()} - {"build"}
     spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", CONTRIBUTING)
     paths = [span for span in spans if " " not in span and span.split("/")[0] in names]
     assert len(paths) > 40
