@@ -16,6 +16,7 @@ from .. import callers
 from ..accounts import Account
 from ..callers import Caller, Face
 from ..moments import iso
+from .tables import account as accounts
 from .tables import audit, audit_retention
 
 
@@ -104,7 +105,7 @@ def record(
             operator=caller.operator,
             network=caller.network(),
             account_id=account and account.id,
-            account=account.name if account else "",
+            account=named(account.name) if account else "",
             facts=json.dumps(told, ensure_ascii=False),
         )
     )
@@ -122,6 +123,13 @@ def masked(number: str) -> str:
     """The last digits of a number: three, or a third of it if that is less."""
     digits = number.removeprefix("+")
     return "…" + digits[len(digits) - min(3, len(digits) // 3) :]
+
+
+def named(name: str) -> str:
+    """A key's name as the trail has it: of one that is a mail address, what erasing a person may
+    leave, its first letter and its domain."""
+    local, at, domain = name.rpartition("@")
+    return f"{local[:1]}…@{domain}" if at else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +179,9 @@ def listed(
     """
     chosen: list[ColumnElement[bool]] = [audit.c.at >= since, audit.c.id > after]
     if name is not None:
-        chosen.append(audit.c.account == name)
+        # By its id too: the trail has no mail address whole.
+        id = select(accounts.c.id).where(accounts.c.name == name).scalar_subquery()
+        chosen.append((audit.c.account == name) | (audit.c.account_id == id))
     rows = connection.execute(select(audit).where(*chosen).order_by(audit.c.id).limit(most))
     return [_entry(row) for row in rows]
 

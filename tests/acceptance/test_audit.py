@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.accounts import create
+from support.command import environment
 from support.pages import Browser, send
 from support.running import Running, get_json, serve, wait_for
 
@@ -144,7 +145,7 @@ def test_the_owner_sees_their_part_page_by_page(gateway: Running, database: str)
 def test_what_is_no_time_is_wrong_use(since: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sms_gateway", "audit", "--since", since],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=60, env=environment(),
     )  # fmt: skip
     assert done.returncode == 2
     assert "write 24h, 30d" in done.stderr

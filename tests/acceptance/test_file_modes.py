@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.certificates import self_signed
 from support.command import run, running
+from support.running import wait_for
 
 from sms_gateway.file_modes import exposed
 from sms_gateway.settings import load
@@ -27,14 +28,19 @@ def mode(path: Path) -> str:
     return f"{stat.S_IMODE(path.stat().st_mode):04o}"
 
 
+ALL = {"sms.sqlite3", "sms.sqlite3-wal", "sms.sqlite3-shm", "sms.sqlite3.lock"}
+
+
 def test_the_database_and_all_beside_it_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     file = tmp_path / "data" / "sms.sqlite3"
     with running("serve", "--bind", "127.0.0.1:0", database_url=f"sqlite:///{file}") as serve:
         serve.url()
         serve.child("worker")
+        # SQLite removes its log with the last connection, until a process opens the next.
+        wait_for(lambda: {each.name for each in file.parent.iterdir()} >= ALL, 30)
         modes = {each.name: mode(each) for each in file.parent.iterdir()}
         assert OPEN not in serve.output()
-    assert modes.keys() >= {"sms.sqlite3", "sms.sqlite3-wal", "sms.sqlite3-shm", "sms.sqlite3.lock"}
+    assert modes.keys() >= ALL
     assert set(modes.values()) == {"0600"}
     assert mode(file.parent) == "0700"
 
