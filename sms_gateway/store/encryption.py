@@ -14,6 +14,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal,
     select,
     text,
     tuple_,
@@ -126,7 +127,9 @@ def counts(connection: Connection, names: Sequence[str]) -> Iterator[Count]:
     for table in TABLES:
         for each in encrypted(table):
             begin = func.substr(each.stored, 1, _prefix_length)
-            key = case(*((begin == _begin(each, name), name) for name in names), else_="")
+            by_name = [(begin == _begin(each, name), name) for name in names]
+            # SQL has no CASE without a WHEN.
+            key = case(*by_name, else_="") if by_name else literal("")
             is_there = each.stored != (b"" if _is_binary(each) else "")
             rows = connection.execute(
                 select(key.label("key"), func.count()).where(is_there).group_by("key")

@@ -277,3 +277,6 @@ def test_keys_are_changed_given_up_and_missed_by_command(tmp_path: Path, databas
     assert command(database, keys, "encryption", "rekey").stdout == "all are in clear\n"
     assert command(database, None, "number", "list").stdout.split("\n")[1].startswith(OURS)
     assert OURS.encode() in whole(database)
+    told = command(database, None, "encryption", "status").stdout.splitlines()
+    assert told[0] == "new values are stored in clear"
+    assert re.fullmatch(r"number\.digits +in clear +1", told[1])

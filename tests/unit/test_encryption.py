@@ -114,8 +114,10 @@ async def test_every_column_is_encrypted_and_by_nobody_else_read(
     assert prefixes(store) == {seal.writes}
     with store.read() as connection:
         counts = list(encryption.counts(connection, seal.names))
+        by_nobody = list(encryption.counts(connection, []))
     assert {count.key for count in counts} == {seal.writes}
     assert {count.column for count in counts} == set(values)
+    assert {(each.column, each.key) for each in by_nobody} == {(name, "") for name in values}
     store.close()
 
 
