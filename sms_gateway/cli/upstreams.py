@@ -40,6 +40,12 @@ def address(ctx: click.Context, /, name: str | None, config: Path | None, as_jso
             if known
             else f"there is no upstream {name!r}; the settings upstream and upstreams have them"
         )
+    if not found and not as_json:
+        click.echo(
+            "nothing is pushed to any upstream: sendsmsnow upstream new-secret draws a push_secret "
+            "for the URL of one",
+            err=True,
+        )
     for each, url in found.items():
         if name in (None, each):
             facts = {"upstream": each, "address": url}
