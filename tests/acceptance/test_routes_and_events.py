@@ -298,6 +298,8 @@ def test_why_nothing_is_pushed_to_an_upstream_is_told(tmp_path: Path, name: str,
 
 
 def test_where_nothing_is_pushed_at_all_the_command_says_how_to_begin(tmp_path: Path) -> None:
-    done = run("upstream", "address", database_url=f"sqlite:///{tmp_path}/sms.sqlite3")
+    file = tmp_path / "gateway.toml"
+    file.write_text("")
+    done = run("upstream", "address", config=str(file))
     assert (done.returncode, done.stdout) == (0, "")
     assert "upstream new-secret draws a push_secret" in done.stderr
