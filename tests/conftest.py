@@ -10,6 +10,7 @@ from support import databases
 from support.clock import LoopClock
 from support.encrypted import SECRETS
 
+from sms_gateway.sms import ids
 from sms_gateway.store import Store
 from sms_gateway.store.sealed import Seal
 
@@ -39,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(suite in item.path.parents for suite in NEVER_AGAIN):
             item.add_marker(pytest.mark.flaky(reruns=0))
+
+
+@pytest.fixture(autouse=True)
+def ids_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids never go back in a process. A test that puts a clock forward leaves none of that."""
+    monkeypatch.setattr(ids, "_last", 0)
 
 
 def pytest_sessionfinish() -> None:
