@@ -58,7 +58,6 @@ _SOMETHING = "\ufffd"
 _NAME = re.compile("[A-Za-z][A-Za-z_-]{0,19}")
 
 _OPTION = re.compile(rb';[ \t]*([^\s;="]++)=(?:"((?:[^"\\]|\\.)*+)"|([^;]*+))', re.DOTALL)
-_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _OF_FILES = (b"filename", b"filename*")
 
 
@@ -124,7 +123,7 @@ def options_of(value: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     """
     kind, _, rest = value.partition(b";")
     options = {
-        name.lower(): _ESCAPED.sub(rb"\1", quoted) or plain.strip()
+        name.lower(): _unescaped(quoted) or plain.strip()
         for name, quoted, plain in _OPTION.findall(b";" + rest)
     }
     return kind.strip().lower(), options
@@ -166,6 +165,12 @@ def _plain_form(raw: bytes) -> dict[str, str] | None:
                 value = _decode(unquote_to_bytes(value))
         fields[name] = value
     return fields
+
+
+def _unescaped(quoted: bytes) -> bytes:
+    """The content of a quoted string, without the backslashes of its pairs (RFC 9110, 5.6.4)."""
+    # A pattern would cost half a microsecond for each pair, and there may be 90,000.
+    return b"\\".join([piece.replace(b"\\", b"") for piece in quoted.split(b"\\\\")])
 
 
 def parse_multipart(body: bytes, boundary: bytes, charset: bytes = b"") -> dict[str, str]:
