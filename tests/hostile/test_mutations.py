@@ -104,4 +104,4 @@ def test_a_changed_form_is_answered_in_form(faces, request_, how):
 def test_the_requests_are_good_before_they_are_changed(faces):
     for body, kind in SOAP:
         ask_soap(faces, body, kind)
-    assert len({call.message for call in faces.backend.calls}) > 5
+    assert len({call.message for call in faces.backend.calls}) >= 5
