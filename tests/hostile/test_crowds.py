@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support import needs
 from support.serving import Server, serve
 
 from sms_gateway.serving.http_server import BACKLOG
@@ -206,8 +207,9 @@ def backlog(port: int) -> int:
     return int(subprocess.run(command, capture_output=True, check=True).stdout.split()[2])
 
 
-@pytest.mark.skipif(shutil.which("ss") is None, reason="ss (iproute2) is not installed")
 def test_the_backlog_is_the_one_that_was_asked_for(server: Server) -> None:
+    if shutil.which("ss") is None:
+        needs.lacking("ss (iproute2) is not installed")
     somaxconn = int(Path("/proc/sys/net/core/somaxconn").read_text())
     assert backlog(server.port) == min(BACKLOG, somaxconn)
 
