@@ -44,7 +44,8 @@ from ..store import (
 )
 from ..store import accounts as account_statements
 from ..store.audit import Action
-from .rules import Acceptance, RefusedError, Request
+from .request import RefusedError, Request
+from .rules import Acceptance
 
 log = logging.getLogger(__name__)
 

@@ -2,59 +2,24 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ..accounts import Account, Rate
+from ..accounts import Account
 from ..backend import Reply, Submission
 from ..caps import OperatorCaps
 from ..codes import MAX_RECIPIENTS, Code
-from ..errors import GatewayError
 from ..routing.routes import SENDER, TEST, Route, Routes
 from ..sms import kinds
 from ..sms.address import Address, AddressError, TooManyNumbersError, parse_recipients
-from ..sms.encoding import Encoding
 from ..sms.ids import new_id
 from ..sms.message import State
 from ..sms.segments import Segments, TextError, count, measure, plain
-from ..store import Store, intake, resend, sealed, stops
+from ..store import Store, intake, resend, sealed
 from ..store import accounts as account_statements
 from . import repeats
-from .caps import Tally
-
-
-class RefusedError(GatewayError):
-    """A request that is answered with a code other than 0."""
-
-    def __init__(self, code: Code, note: str = "", *, for_operator: str = "") -> None:
-        """`for_operator`: the reason for the command line, where the reply says less."""
-        super().__init__(code.name)
-        self.reply = Reply(code, note=note)
-        self.for_operator = for_operator or note or code.sentence
-
-
-class Request(NamedTuple):
-    """A request that passed all checks that need no transaction."""
-
-    account: Account
-    message_id: str
-    #: Each recipient with its route, and the parts that the text takes there.
-    recipients: tuple[tuple[Address, Route, int], ...]
-    text: str
-    encoding: Encoding
-    parts: int
-    #: The sender ID, and the name that the caller gave the message.
-    sender: str
-    reference: str
-    #: The digests of its idempotency key and its content. None without a key, or when the key
-    #: contains the message's id.
-    repeat: tuple[bytes, bytes] | None
-    #: Whether its idempotency key contains the id of the message.
-    is_named: bool
-    #: Unix milliseconds.
-    now: int
-
+from .batch import Batch
+from .request import RefusedError, Request
 
 #: The facts that depend on the first digits of a number: its route, and whether its kind may be
 #: closed.
@@ -221,7 +186,7 @@ class Acceptance:
     def accept(self, connection: Connection, requests: Sequence[Request]) -> Sequence[Reply | None]:
         """Accept a batch in one transaction; None for a request whose account is out of date."""
         now = self._clock()
-        batch = _Batch(connection, requests, now, self.caps)
+        batch = Batch(connection, requests, now, self.caps)
         replies = [batch.reply_to(request) for request in requests]
         if batch.repeats:
             batch.give_way(connection, requests, replies, now)
@@ -272,7 +237,7 @@ class Acceptance:
         waiting = frozenset(
             [each.recipient for each in stored.deliveries if each.state is State.QUEUED]
         )
-        batch = _Batch(connection, [request], now, self.caps, waiting)
+        batch = Batch(connection, [request], now, self.caps, waiting)
         reply = batch.reply_to(request)
         if batch.accepted:
             again = [
@@ -326,189 +291,6 @@ class Acceptance:
         )
 
 
-class _Batch:
-    """The requests of one transaction, with the rows that it read and its decisions so far."""
-
-    __slots__ = (
-        "_accepted_before", "_busy_until", "_connection", "_current", "_has_keys", "_named",
-        "_stopped", "_tally", "accepted", "repeats",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        connection: Connection,
-        requests: Sequence[Request],
-        now: int,
-        caps: OperatorCaps,
-        waiting: frozenset[str] = frozenset(),
-    ) -> None:
-        """Read the rows that the replies depend on; the accounts first, as all transactions do.
-
-        `waiting`: numbers whose parts were counted before."""
-        self._connection = connection
-        # Only requests of keys with caps are counted: few have any.
-        counted = (
-            requests if caps.is_for_all else [r for r in requests if r.account.caps is not None]
-        )
-        #: Version and limiter state of each account.
-        self._current = _current(connection, requests, counted)
-        keys = {r.repeat[0] for r in requests if r.repeat is not None}
-        self._accepted_before = intake.accepted_before(connection, keys, now) if keys else {}
-        names = {r.message_id for r in requests if r.is_named}
-        self._named = intake.accepted_as(connection, names) if names else {}
-        #: Whether any request has an idempotency key. Most batches have none, and skip the check.
-        self._has_keys = bool(keys or names)
-        self._stopped = _stopped(connection, requests)
-        self._tally = self._counting(connection, counted, now, caps, waiting) if counted else None
-        #: New limiter states (microseconds), by account.
-        self._busy_until: dict[int, int] = {}
-        self.accepted: list[Request] = []
-        #: The replies to accepted idempotency keys, for later repeats.
-        self.repeats: dict[bytes, intake.Accepted] = {}
-
-    def reply_to(self, request: Request) -> Reply | None:
-        """The reply to the next request; None if its account is out of date. Code 0 accepts it."""
-        account, came = request.account, request
-        version, next_free = self._current.get(account.id, _GONE)
-        if version != account.version:
-            return None
-        is_stopped = self._stopped and (account.id, request.message_id) in self._stopped
-        has_key = self._has_keys and (request.repeat is not None or request.is_named)
-        if has_key:
-            if request.is_named and request.message_id in self._named:
-                own = repeats.own_name(self._connection, account, request.message_id, self._named)
-                request = request._replace(message_id=own)
-            if (first := self._first_reply(request)) is not None:
-                return first
-        if is_stopped:
-            return Reply(Code.NOT_SENT, note=STOPPED)
-        if self._tally is not None and (refusal := self._tally.refusal(id(came))) is not None:
-            return refusal
-        if account.rate is not None and not self._admit(request, account.rate, next_free):
-            return Reply(Code.TOO_FAST, note=limit_words(account))
-        self.accepted.append(request)
-        if self._tally is not None:
-            self._tally.add(id(came))
-        if has_key:
-            self._remember(request)
-        return Reply(Code.SENT, len(request.recipients), request.message_id)
-
-    def _first_reply(self, request: Request) -> Reply | None:
-        """The reply to an earlier request with the same idempotency key; None without one."""
-        if request.repeat is None:
-            named = self._named.get(request.message_id)
-            return named and repeats.reply_again_named(
-                request.account, request.message_id, named, _content(request)
-            )
-        key, content = request.repeat
-        first = self._accepted_before.get(key) or self.repeats.get(key)
-        return None if first is None else repeats.reply_again(first, content)
-
-    def _admit(self, request: Request, rate: Rate, next_free: int) -> bool:
-        """Charge a request to the rate limit of its account; False when the limit is reached."""
-        id = request.account.id
-        charged = rate.admit(
-            self._busy_until.get(id, next_free), request.now * 1_000, len(request.recipients)
-        )
-        if charged is None:
-            return False
-        self._busy_until[id] = charged
-        return True
-
-    def _remember(self, request: Request) -> None:
-        """Remember the reply, for a repeat later in the batch."""
-        if request.repeat is None:
-            self._named[request.message_id] = _content(request)
-            return
-        key, content = request.repeat
-        self.repeats[key] = intake.Accepted(
-            content_hash=content, message_id=request.message_id, sent=len(request.recipients)
-        )
-
-    def give_way(
-        self,
-        connection: Connection,
-        requests: Sequence[Request],
-        replies: list[Reply | None],
-        now: int,
-    ) -> None:
-        """Record the idempotency keys.
-
-        If another process has recorded one since it was read, the reply is that of the other
-        process, and the request is not accepted here.
-        """
-        taken = self.repeats.keys() - intake.remember(connection, self.repeats, now)
-        if not taken:
-            return
-        lost = intake.accepted_before(connection, taken, now)
-        for number, request in enumerate(requests):
-            if request.repeat is not None and request.repeat[0] in lost:
-                key, content = request.repeat
-                replies[number] = repeats.reply_again(lost[key], content)
-        if self._tally is not None:
-            for request in self.accepted:
-                if request.repeat is not None and request.repeat[0] in lost:
-                    self._tally.take_back(id(request))
-        self.accepted = [r for r in self.accepted if r.repeat is None or r.repeat[0] not in lost]
-
-    def _counting(
-        self,
-        connection: Connection,
-        requests: Sequence[Request],
-        now: int,
-        caps: OperatorCaps,
-        waiting: frozenset[str],
-    ) -> Tally:
-        """The counters of the requests, except those that the rate limit refuses anyway."""
-        return Tally(
-            connection,
-            caps,
-            {
-                id(r): (
-                    r.account,
-                    [(a.number, parts) for a, _, parts in r.recipients if a.number not in waiting],
-                )
-                for r in requests
-                if r.account.rate is None
-                or r.account.rate.admit(
-                    self._current.get(r.account.id, _GONE)[1], r.now * 1_000, len(r.recipients)
-                )
-                is not None
-            },
-            now,
-        )
-
-    def charge(self, connection: Connection) -> None:
-        """Store the new counters and limiter states."""
-        if self._tally is not None:
-            self._tally.write(connection)
-        if self._busy_until:
-            account_statements.charge(connection, self._busy_until)
-
-
-# The version and limiter state of a deleted account.
-_GONE = (None, 0)
-
-
-def _current(
-    connection: Connection, requests: Sequence[Request], counted: Sequence[Request]
-) -> dict[int, tuple[int | None, int]]:
-    """Version and limiter state of the requests' accounts.
-
-    Accounts with a rate limit, and those in `counted`, are locked.
-    """
-    limited = {r.account.id for r in requests if r.account.rate is not None}
-    if counted:
-        limited.update(r.account.id for r in counted)
-    unlimited = {r.account.id for r in requests} - limited
-    return {
-        id: state
-        for ids, lock in ((limited, True), (unlimited, False))
-        if ids
-        for id, state in account_statements.current(connection, ids, lock=lock).items()
-    }
-
-
 def closed_words(account: Account | None, route: Route, number: str) -> str:
     """The reason why a number is closed by its kind; empty if it is open.
 
@@ -520,25 +302,6 @@ def closed_words(account: Account | None, route: Route, number: str) -> str:
     if closed in route.kinds and not (account is not None and account.free):
         return ""
     return f"Numbers of this kind are closed: {closed}"
-
-
-#: The note of code 7 for a blocked recipient.
-STOPPED = stops.REASON.capitalize()
-
-
-def _stopped(connection: Connection, requests: Sequence[Request]) -> set[tuple[int, str]]:
-    """Account and message id of requests with a recipient who asked the account to stop."""
-    # Only accounts with stops are searched: few have any.
-    asked = [r for r in requests if r.account.stops]
-    if not asked:
-        return set()
-    numbers = {address.number for r in asked for address, _, _ in r.recipients}
-    pairs = stops.blocked(connection, {r.account.id for r in asked}, numbers)
-    return {
-        (r.account.id, r.message_id)
-        for r in asked
-        if any((r.account.id, address.number) in pairs for address, _, _ in r.recipients)
-    }
 
 
 #: The most characters of a reference.
@@ -567,16 +330,3 @@ def _chosen(account: Account, sender: str) -> str:
 
 def _too_long(parts: int, most: int) -> str:
     return f"The message is too long: {parts} parts, at most {most}"
-
-
-def limit_words(account: Account) -> str:
-    """The note of code 100; empty for 1/min, which the code's own sentence says."""
-    limit = str(account.rate)
-    return "" if limit == "1/min" else f"Exceeding the limit of {limit}"
-
-
-def _content(request: Request) -> intake.Content:
-    numbers = tuple([address.number for address, _, _ in request.recipients])
-    return intake.Content(
-        request.account.id, request.text, numbers, request.sender, request.reference
-    )

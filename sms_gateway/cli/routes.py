@@ -9,7 +9,8 @@ import click
 from sqlalchemy import Connection
 
 from .. import database
-from ..accept.rules import Acceptance, RefusedError
+from ..accept.request import RefusedError
+from ..accept.rules import Acceptance
 from ..accounts import ANY_SENDER, Account, key_hash
 from ..backend import Reply, Submission
 from ..bootstrap import gateway, upstreams

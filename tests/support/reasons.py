@@ -15,6 +15,7 @@ ROOT = Path(sms_gateway.__file__).parent
 #: Where reasons are given that pages show.
 _FILES = (
     "accept/repeats.py",
+    "accept/batch.py",
     "accept/rules.py",
     "accept/gateway.py",
     "accept/caps.py",
