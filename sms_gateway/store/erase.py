@@ -118,14 +118,27 @@ def _empty(connection: Connection, ids: Collection[str], now: int) -> None:
 
 def _give_up_uncertain(connection: Connection, which: ColumnElement[bool], now: int) -> None:
     """Set uncertain deliveries to unknown: a late refusal would have an erased text sent again."""
-    given_up = connection.execute(
+    _end(connection, which, State.UNCERTAIN, State.UNKNOWN, ERASED, now)
+
+
+def _end(
+    connection: Connection,
+    which: ColumnElement[bool],
+    before: State,
+    after: State,
+    reason: str,
+    now: int,
+) -> int:
+    """Change the state of these deliveries, with a step each; returns how many there were."""
+    ended = connection.execute(
         update(delivery)
-        .where(which, delivery.c.state == State.UNCERTAIN)
-        .values(state=State.UNKNOWN)
+        .where(which, delivery.c.state == before)
+        .values(state=after)
         .returning(delivery.c.id)
     ).scalars()
-    steps = [(id, now, 0, State.UNKNOWN.value, ERASED) for id in given_up]
+    steps = [(id, now, 0, after.value, reason) for id in ended]
     record_steps(connection, steps)
+    return len(steps)
 
 
 def delete_received(connection: Connection, *, before: int) -> int:
@@ -173,15 +186,7 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
     cancelled = submitting = 0
     for start in range(0, len(to_them), AT_ONCE):
         some = delivery.c.id.in_([id for id, _ in to_them[start : start + AT_ONCE]])
-        waiting = connection.execute(
-            update(delivery)
-            .where(some, delivery.c.state == State.QUEUED)
-            .values(state=State.FAILED)
-            .returning(delivery.c.id)
-        ).scalars()
-        steps = [(id, now, 0, State.FAILED.value, FORGOTTEN) for id in waiting]
-        record_steps(connection, steps)
-        cancelled += len(steps)
+        cancelled += _end(connection, some, State.QUEUED, State.FAILED, FORGOTTEN, now)
         _give_up_uncertain(connection, some, now)
         # Not the deliveries in submission: if put off, they still need their number.
         emptied = connection.execute(
