@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -11,15 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
-from .. import __version__
 from ..caps import Cap, Counts
 from ..log import error_facts
 from ..moments import iso, now
-from ..network.errors import explain
 from ..store import Store, counters
-from .networks import USUAL_PORTS, ForbiddenError, Network, Ports, connector
-from .sender import PAUSES, TIMEOUT
-from .signature import signed_headers
+from . import posting
+from .networks import USUAL_PORTS, Network, Ports
+from .sender import PAUSES
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +58,7 @@ class OperatorTeller:
     async def run(self) -> None:
         """Report trips and sweep old counters until cancelled."""
         swept_at = -_SWEEP
-        async with aiohttp.ClientSession(
-            connector=connector(self._allowed, ports=self._ports, most=1),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
-            auto_decompress=False,
-            headers={"Content-Type": "application/json", "User-Agent": f"sendsmsnow/{__version__}"},
-        ) as session:
+        async with posting.session(self._allowed, self._ports, most=1) as session:
             while True:
                 try:
                     for due in await asyncio.to_thread(self._claim):
@@ -112,26 +103,12 @@ class OperatorTeller:
 
     async def _post(self, session: aiohttp.ClientSession, due: counters.Due) -> str:
         """Post the callback for a trip; returns why it failed, empty for a success."""
-        body = json.dumps(payload(due), ensure_ascii=False, separators=(",", ":")).encode()
-        # Every attempt for a trip has this id, by which a receiver deduplicates.
         name = hashlib.sha256(f"{due.scope} {due.period} {due.start}".encode()).hexdigest()
-        id = f"cap-{name[:32]}"
-        headers = signed_headers(self._secret, id, self._clock() // 1_000, body)
-        try:
-            async with session.post(
-                self._url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                status = response.status
-                response.close()
-        except TimeoutError:
-            return f"no answer within {TIMEOUT:g} seconds"
-        except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, ForbiddenError):
-                return "its address is not public"
-            return f"not reached: {explain(error.os_error).what}"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return f"not reached: {type(error).__name__}"
-        return "" if 200 <= status < 300 else f"HTTP status {status}"
+        id, moment = f"cap-{name[:32]}", self._clock()
+        _, failure = await posting.post(
+            session, self._url, payload(due), secret=self._secret, id=id, now=moment
+        )
+        return failure
 
 
 def payload(due: counters.Due) -> dict[str, Any]:

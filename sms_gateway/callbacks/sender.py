@@ -1,7 +1,6 @@
 """Sends events to the callbacks of accounts, again and again for a day until they are taken."""
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -9,20 +8,13 @@ from typing import Any
 
 import aiohttp
 
-from .. import __version__, moments
+from .. import moments
 from ..breaker import Breaker
 from ..moments import iso
-from ..network.errors import explain
 from ..store import Store, events, queue
-from .networks import (
-    USUAL_PORTS,
-    ForbiddenError,
-    ForbiddenPortError,
-    Network,
-    Ports,
-    connector,
-)
-from .signature import signed_headers
+from . import posting
+from .networks import USUAL_PORTS, Network, Ports
+from .posting import TIMEOUT
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +26,6 @@ PAUSES = (
 )
 #: Milliseconds for which a callback may fail with everything until it is paused.
 DAY = 24 * _HOUR
-#: Seconds that a callback has for its answer.
-TIMEOUT = 15.0
 #: Milliseconds after which a claimed event is taken to be forgotten; longer than any attempt.
 _LEASE = 60_000
 #: How many events are under way at once, and how many of them to one host.
@@ -73,15 +63,8 @@ class Push:
 
     async def run(self) -> None:
         """Send events until cancelled; the next sender repeats those under way then."""
-        session = aiohttp.ClientSession(
-            connector=connector(self._allowed, ports=self._ports, most=_AT_ONE_HOST),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._timeout),
-            auto_decompress=False,
-            headers={
-                "Content-Type": "application/json",
-                "User-Agent": f"sendsmsnow/{__version__}",
-            },
+        session = posting.session(
+            self._allowed, self._ports, most=_AT_ONE_HOST, timeout=self._timeout
         )
         sending: set[asyncio.Task[None]] = set()
         try:
@@ -118,7 +101,9 @@ class Push:
     async def _send(self, session: aiohttp.ClientSession, due: events.Due) -> None:
         breaker = self._breakers.setdefault(due.account_id, Breaker(failures=5, grace=0, pause=5))
         breaker.trying()
-        status, failure = await self._post(session, due)
+        status, failure = await posting.post(
+            session, due.url, told(due), secret=due.secret, id=due.id, now=moments.now()
+        )
         if failure:
             breaker.failed(time.monotonic())
             facts = {"account": due.account, "event": due.id, "why": failure}
@@ -126,31 +111,6 @@ class Push:
         else:
             breaker.succeeded(time.monotonic())
         await asyncio.to_thread(self._record, due, status, failure)
-
-    async def _post(self, session: aiohttp.ClientSession, due: events.Due) -> tuple[int, str]:
-        """The status of the answer, and why it is a failure; empty for a success."""
-        body = json.dumps(told(due), ensure_ascii=False, separators=(",", ":")).encode()
-        headers = signed_headers(due.secret, due.id, moments.now() // 1_000, body)
-        try:
-            # The body is not read, and no redirect is followed: it could lead anywhere.
-            async with session.post(
-                due.url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                status = response.status
-                response.close()
-        except TimeoutError:
-            return 0, f"no answer within {self._timeout:g} seconds"
-        except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, ForbiddenError):
-                return 0, "its address is not public"
-            if isinstance(error.os_error, ForbiddenPortError):
-                return 0, "its port is not one of callback_ports"
-            return 0, f"not reached: {explain(error.os_error).what}"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return 0, f"not reached: {type(error).__name__}"
-        if 300 <= status < 400:
-            return status, f"HTTP status {status}; redirects are not followed"
-        return status, "" if 200 <= status < 300 else f"HTTP status {status}"
 
     def _record(self, due: events.Due, status: int, failure: str) -> None:
         now = moments.now()

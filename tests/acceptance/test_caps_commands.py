@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from sqlalchemy import update
+from sqlalchemy import select, update
 from standardwebhooks import Webhook
 from support.command import run as run_command
 
@@ -201,3 +201,29 @@ async def test_the_operator_is_told_once_a_window_and_again_until_it_is_taken(
         trip = connection.execute(update(tables.cap_trip).values(attempts=0).returning(
             tables.cap_trip.c.due_at, tables.cap_trip.c.refusals)).one()  # fmt: skip
     assert (trip.due_at, trip.refusals) == (None, 3)
+
+
+async def test_why_the_operator_cannot_be_told_is_kept(
+    store: Store, config: str, gateway: Gateway
+) -> None:
+    secret = "whsec_" + "ab12" * 12
+    made = await ask("key", "create", "acme", "--rate", "none", config=config)
+    for _ in range(6):
+        await gateway.sendsms(Submission("+32494000000", "hi", made.stdout.strip()))
+    told = []
+    for url, allowed in (("127.0.0.1:25", "127.0.0.0/8"), ("127.0.0.1:8080", "")):
+        teller = OperatorTeller(
+            store, f"http://:{secret}@{url}/caps", allowed=networks(allowed), poll=0.05, pauses=()
+        )
+        with store.write() as connection:
+            connection.execute(update(tables.cap_trip).values(due_at=0, attempts=0, failure=""))
+        task = asyncio.create_task(teller.run())
+        failure = ""
+        while not failure:
+            await asyncio.sleep(0.05)
+            with store.read() as connection:
+                failure = connection.execute(select(tables.cap_trip.c.failure)).scalar_one()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        told.append(failure)
+    assert told == ["its port is not one of callback_ports", "its address is not public"]

@@ -23,7 +23,7 @@ _FILES = (
     "remote/answers.py",
     "remote/http_backend.py",
     "remote/http_client.py",
-    "callbacks/sender.py",
+    "callbacks/posting.py",
     "deliver/feeder.py",
     "deliver/ledger/*.py",
     "sms/address.py",
@@ -50,7 +50,7 @@ _CALLS = {
     "TextError",
     "AddressError",
     "TooManyNumbersError",
-    "_Unreadable",
+    "_UnreadableError",
     "NotTakenError",
     "Unanswered",
     "Closed",
@@ -79,6 +79,7 @@ _NAMES = {
 #: Functions that return a reason, alone or among other things.
 _FUNCTIONS = {
     "_post",
+    "post",
     "_ask",
     "_too_long",
     "limit_words",
