@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from ..backoff import pause
 from ..errors import GatewayError
 from ..moments import now
 from ..sms.message import TERMINAL, State
@@ -39,7 +40,8 @@ class _Awaited:
     names: list[str]
     #: Unix time, milliseconds.
     until: int
-    pause: float
+    #: The number of the next question, from 1.
+    question: int = 1
 
 
 class ReceiptPoll:
@@ -67,7 +69,7 @@ class ReceiptPoll:
     def add(self, id: str, names: Sequence[str], delivery: Delivery) -> None:
         """Ask about a delivery that was accepted under this id, and its parts under these names."""
         until = delivery.expires_at + _AFTERWARDS
-        self._later(_Awaited(id, delivery.recipient, list(names), until, self._interval))
+        self._later(_Awaited(id, delivery.recipient, list(names), until))
 
     def resume(self, smsc_ids: Sequence[tuple[str, str, int]]) -> None:
         """Ask again about parts: their names in the store, recipients and ends of validity."""
@@ -75,7 +77,7 @@ class ReceiptPoll:
         for name, recipient, expires_at in smsc_ids:
             id = self._id_of(name)
             until = expires_at + _AFTERWARDS
-            awaited = found.setdefault(id, _Awaited(id, recipient, [], until, self._interval))
+            awaited = found.setdefault(id, _Awaited(id, recipient, [], until))
             awaited.names.append(name)
         for awaited in found.values():
             self._later(awaited)
@@ -116,11 +118,12 @@ class ReceiptPoll:
                 for name in awaited.names:
                     await sink.received_receipt(receipt(name, state, awaited.recipient))
                 return
-        awaited.pause = min(awaited.pause * 2, _LONGEST)
+        awaited.question += 1
         if now() < awaited.until:
             self._later(awaited)
 
     def _later(self, awaited: _Awaited) -> None:
-        due = asyncio.get_running_loop().time() + awaited.pause
+        wait = pause(awaited.question, self._interval, _LONGEST)
+        due = asyncio.get_running_loop().time() + wait
         heapq.heappush(self._agenda, (due, next(self._order), awaited))
         self._added.set()
