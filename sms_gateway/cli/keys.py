@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,15 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from .. import database
-from ..accounts import ANY_SENDER, FREE_RATE, Account, OldKey, key_hash, new_key, new_mail_address
+from ..accounts import FREE_RATE, Account, key_hash, new_key, new_mail_address
 from ..errors import UnavailableError
-from ..moments import iso, now
-from ..settings.values import show_milliseconds
+from ..moments import now
 from ..signup.requests import hand_out, is_known
-from ..sms.kinds import NAMES
 from ..store import accounts, audit, deletion, key_requests
 from ..store.audit import Action
 from .callbacks import callback_options, wait_for_workers
 from .deleting import erase_closed
+from .key_facts import COLUMNS, as_dict, moment, row_of, with_address
 from .key_options import duration, facts_of, given, limits
 from .options import CONFIG, settings_of
 
@@ -40,7 +39,6 @@ _ACTIONS: Mapping[bool | None, Action] = {
     False: Action.KEY_DISABLE,
     None: Action.KEY_CHANGE,
 }
-_MACHINES = {True: "on", False: "off", None: "listed"}
 _NAME = re.compile(r"[^\s\x00-\x1f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f])?")
 
 
@@ -66,7 +64,7 @@ def create(
     domain = settings_of(ctx, config).mail_domain
     with _writing(ctx, config) as connection:
         made, account = make_key(connection, name, options)
-    click.echo(json.dumps({"key": made, **_with_address(account, (), domain)}) if as_json else made)
+    click.echo(json.dumps({"key": made, **with_address(account, (), domain)}) if as_json else made)
 
 
 def make_key(connection: Connection, name: str, options: dict[str, Any]) -> tuple[str, Account]:
@@ -104,7 +102,7 @@ def list_keys(ctx: click.Context, /, config: Path | None, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps(everyone))
         return
-    rows = [tuple(name.upper() for name in _SHOWN), *map(_shown, everyone)]
+    rows = [tuple(name.upper() for name in COLUMNS), *map(row_of, everyone)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -211,7 +209,7 @@ def rotate(
         return
     click.echo(made)
     for each in old:
-        click.echo(f"…{each.hint} is valid until {_moment(each.valid_until)}", err=True)
+        click.echo(f"…{each.hint} is valid until {moment(each.valid_until)}", err=True)
     if not old:
         click.echo("no other key is valid", err=True)
 
@@ -230,7 +228,7 @@ def address(ctx: click.Context, /, name: str, config: Path | None) -> None:
         assert account is not None
         facts = {"mail_address": "new"}
         audit.record(connection, Action.KEY_CHANGE, account, facts, now=now())
-    click.echo(_with_address(account, (), domain)["mail_address"])
+    click.echo(with_address(account, (), domain)["mail_address"])
 
 
 @key.command("delete")
@@ -323,8 +321,8 @@ def _request_facts(request: key_requests.KeyRequest) -> dict[str, Any]:
     return {
         "id": request.id,
         "address": request.address,
-        "requested_at": _moment(request.requested_at),
-        "expires_at": _moment(request.expires_at),
+        "requested_at": moment(request.requested_at),
+        "expires_at": moment(request.expires_at),
         "mails": request.attempts,
         "failure": request.failure,
     }
@@ -356,13 +354,13 @@ def _show(
     if account is None:
         raise _unknown(name)
     old = accounts.old_keys(connection, now()).get(account.id, [])
-    facts = {**_with_address(account, old, domain), **(once or {})}
+    facts = {**with_address(account, old, domain), **(once or {})}
     if as_json:
         click.echo(json.dumps(facts))
         return
     writers = facts["mail_senders"]
     lines = [
-        *zip(_SHOWN, _shown(facts), strict=True),
+        *zip(COLUMNS, row_of(facts), strict=True),
         ("mail", facts["mail_address"]),
         ("mail from", "any" if writers is None else ",".join(writers) or "nobody"),
         ("mail body", facts["mail_body"]),
@@ -392,77 +390,3 @@ def _reading(ctx: click.Context, config: Path | None) -> Iterator[Connection]:
 def _writing(ctx: click.Context, config: Path | None) -> Iterator[Connection]:
     with database.opened(settings_of(ctx, config)) as store, store.write() as connection:
         yield connection
-
-
-def as_dict(account: Account, old: Iterable[OldKey] = ()) -> dict[str, Any]:
-    """An account for JSON, with its old keys that are still valid, but without the keys."""
-    return {
-        "name": account.name,
-        "key_hint": account.key_hint,
-        "old_keys": [
-            {"key_hint": each.hint, "valid_until": _moment(each.valid_until)} for each in old
-        ],
-        "enabled": account.enabled,
-        "multi": account.multi,
-        "rate": "none" if account.rate is None else str(account.rate),
-        "countries": None if account.countries is None else sorted(account.countries),
-        "sender": account.sender,
-        "senders": [
-            "any" if each == ANY_SENDER else each for each in sorted(account.senders or ())
-        ],
-        "mail_senders": None if account.mail_senders is None else sorted(account.mail_senders),
-        "mail_body": "whole" if account.mail_whole else "new",
-        "mail_machines": _MACHINES[account.mail_machines],
-        "test": account.test,
-        "validity": None if account.validity is None else show_milliseconds(account.validity),
-        "stops": account.stops,
-        "caps": [str(cap) for cap in account.caps or ()],
-        "kinds": [name for name, kind in NAMES.items() if kind in account.kinds],
-        "free": account.free,
-        "callback": account.callback_url,
-        "callback_paused_at": _moment(account.callback_paused_at),
-        "callback_paused_reason": account.callback_paused_reason,
-        "created_at": _moment(account.created_at),
-    }
-
-
-def _moment(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else iso(milliseconds, "seconds")
-
-
-def _with_address(account: Account, old: Iterable[OldKey], domain: str | None) -> dict[str, Any]:
-    """As `as_dict`, with the secret mail address of the account, by which mails are sent."""
-    at = f"@{domain}" if domain else ""
-    return {**as_dict(account, old), "mail_address": account.mail_address + at}
-
-
-_SHOWN = (
-    "name",
-    "key",
-    "enabled",
-    "multi",
-    "rate",
-    "countries",
-    "sender",
-    "test",
-    "created",
-    "old keys",
-)
-
-
-def _shown(facts: dict[str, Any]) -> tuple[str, ...]:
-    def yes(flag: bool) -> str:
-        return "yes" if flag else "no"
-
-    return (
-        facts["name"],
-        f"…{facts['key_hint']}",
-        yes(facts["enabled"]),
-        yes(facts["multi"]),
-        facts["rate"],
-        "all" if facts["countries"] is None else ",".join(facts["countries"]),
-        facts["sender"] or "-",
-        yes(facts["test"]),
-        facts["created_at"],
-        ", ".join(f"…{e['key_hint']} until {e['valid_until']}" for e in facts["old_keys"]) or "-",
-    )
