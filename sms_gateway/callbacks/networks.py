@@ -5,12 +5,9 @@ the gateway can reach. The very address that a socket is opened to is checked: n
 resolves to another address a moment later nor an unusual spelling gets around it.
 """
 
-import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
-
-import aiohttp
 
 from ..errors import GatewayError
 
@@ -129,26 +126,6 @@ def _meant(address: _Address) -> Sequence[_Address]:
     if (int(address) >> 32) & 0xFFFFFFFF & ~_ISATAP_FLAGS == _ISATAP:
         return (address, last)
     return (address,)
-
-
-def connector(
-    allowed: Sequence[Network], *, most: int, ports: Ports = USUAL_PORTS
-) -> aiohttp.TCPConnector:
-    """Connections to allowed addresses and ports only, at most so many to one host."""
-
-    def open_socket(info: aiohttp.AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, address = info
-        if not is_allowed(str(address[0]), allowed):
-            raise ForbiddenError
-        if not is_port_allowed(int(address[1]), ports):
-            raise ForbiddenPortError
-        opened = socket.socket(family, kind, protocol)
-        opened.setblocking(False)
-        return opened
-
-    return aiohttp.TCPConnector(
-        socket_factory=open_socket, limit=0, limit_per_host=most, use_dns_cache=False
-    )
 
 
 def check_url(url: str, allowed: Sequence[Network] = (), ports: Ports = USUAL_PORTS) -> None:

@@ -1,13 +1,22 @@
 """Posts callbacks: signed, to allowed addresses and ports only, with an end to all waiting."""
 
 import json
+import socket
 from collections.abc import Mapping, Sequence
 
 import aiohttp
 
 from .. import __version__
 from ..network.errors import explain
-from .networks import ForbiddenError, ForbiddenPortError, Network, Ports, connector
+from .networks import (
+    USUAL_PORTS,
+    ForbiddenError,
+    ForbiddenPortError,
+    Network,
+    Ports,
+    is_allowed,
+    is_port_allowed,
+)
 from .signature import signed_headers
 
 #: Seconds that a receiver has for its answer.
@@ -27,6 +36,26 @@ def session(
         timeout=aiohttp.ClientTimeout(total=timeout),
         auto_decompress=False,
         headers={"Content-Type": "application/json", "User-Agent": f"sendsmsnow/{__version__}"},
+    )
+
+
+def connector(
+    allowed: Sequence[Network], *, most: int, ports: Ports = USUAL_PORTS
+) -> aiohttp.TCPConnector:
+    """Connections to allowed addresses and ports only, at most so many to one host."""
+
+    def open_socket(info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, address = info
+        if not is_allowed(str(address[0]), allowed):
+            raise ForbiddenError
+        if not is_port_allowed(int(address[1]), ports):
+            raise ForbiddenPortError
+        opened = socket.socket(family, kind, protocol)
+        opened.setblocking(False)
+        return opened
+
+    return aiohttp.TCPConnector(
+        socket_factory=open_socket, limit=0, limit_per_host=most, use_dns_cache=False
     )
 
 

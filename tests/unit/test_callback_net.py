@@ -8,11 +8,11 @@ import pytest
 from sms_gateway.callbacks.networks import (
     ForbiddenPortError,
     check_url,
-    connector,
     is_allowed,
     networks,
     ports,
 )
+from sms_gateway.callbacks.posting import connector
 
 PUBLIC = [
     "8.8.8.8",
