@@ -6,11 +6,8 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
-from sqlalchemy import Connection
-
-from ..accounts import Account, key_hash
+from ..accounts import Account
 from ..backend import (
     MOST_RECEIVED,
     DeliveryStatus,
@@ -42,23 +39,17 @@ from ..store import (
     history,
     inbox,
 )
-from ..store import accounts as account_statements
 from ..store.audit import Action
+from . import known_accounts
+from .known_accounts import Credential, KnownAccounts
 from .request import RefusedError, Request
 from .rules import Acceptance
 
 log = logging.getLogger(__name__)
 
 
-#: How many accounts are cached between requests.
-MOST_ACCOUNTS_IN_MEMORY = 10_000
-
-
 # Unix milliseconds; ISO 8601 ends with the year 9999.
 _YEAR_10000 = 253_402_300_800_000
-
-#: The statement that finds an account, and its argument: key, mail address or id.
-_Credential = tuple[Callable[[Connection, Any, int], Account | None], str | int]
 
 
 class Gateway(PageBackend):
@@ -94,7 +85,7 @@ class Gateway(PageBackend):
         self._patience = patience
         self._clock = clock
         self._on_wrong_key = on_wrong_key
-        self._accounts: dict[_Credential, Account] = {}
+        self._accounts = KnownAccounts(store, clock)
         self._commits: GroupCommit[Request, Reply | None] | None = None
 
     async def start(self) -> None:
@@ -111,15 +102,15 @@ class Gateway(PageBackend):
     def submit(self, submission: Submission, on_reply: OnReply) -> None:
         """See `Backend.submit`."""
         if submission.apikey:
-            self._submit((_account_of_key, submission.apikey), submission, on_reply)
+            self._submit(known_accounts.by_key(submission.apikey), submission, on_reply)
         else:
             on_reply(Reply(Code.KEY_MISSING))
 
-    def _submit(self, credential: _Credential, submission: Submission, on_reply: OnReply) -> None:
+    def _submit(self, credential: Credential, submission: Submission, on_reply: OnReply) -> None:
         """Submit with the cached account. Without one, or if that is refused, read the account
         again: the cached copy may be out of date."""
         assert self._commits is not None, "start() comes first"
-        account = self._accounts.get(credential)
+        account = self._accounts.cached(credential)
         if account is not None:
             done = partial(self._on_result, credential, submission, on_reply)
             try:
@@ -134,7 +125,7 @@ class Gateway(PageBackend):
 
     def _on_result(
         self,
-        credential: _Credential,
+        credential: Credential,
         submission: Submission,
         on_reply: OnReply,
         result: Reply | Exception | None,
@@ -146,7 +137,7 @@ class Gateway(PageBackend):
         else:  # nothing was done, as the cached account is out of date
             call_back(self._submit_anew(credential, submission), on_reply)
 
-    async def _submit_anew(self, credential: _Credential, submission: Submission) -> Reply:
+    async def _submit_anew(self, credential: Credential, submission: Submission) -> Reply:
         """Submit with the stored account; again, if the account changes meanwhile."""
         assert self._commits is not None, "start() comes first"
         try:
@@ -168,7 +159,7 @@ class Gateway(PageBackend):
     async def knows(self, address: str) -> MailChoices | None:
         """See `MailBackend.knows`."""
         try:
-            account = await self._load(_by_mail(address))
+            account = await self._load(known_accounts.by_mail(address))
         except RefusedError:
             return None
         if not account.enabled:
@@ -180,7 +171,7 @@ class Gateway(PageBackend):
     async def sendmail(self, address: str, mail_from: str, submission: Submission) -> Reply:
         """See `MailBackend.sendmail`."""
         try:
-            credential = _by_mail(address)
+            credential = known_accounts.by_mail(address)
             account = await self._load(credential)
             if not _may_write(mail_from, account.mail_senders):
                 raise RefusedError(Code.NOT_SENT, "This sender may not write to this address")
@@ -198,11 +189,11 @@ class Gateway(PageBackend):
     async def resend_for(self, account_id: int, id: str) -> Reply:
         """See `PageBackend.resend_for`."""
         try:
-            return await self._resend_as(_by_id(account_id), id)
+            return await self._resend_as(known_accounts.by_id(account_id), id)
         except Exception as error:
             return _failure(error)
 
-    async def _resend_as(self, credential: _Credential, id: str) -> Reply:
+    async def _resend_as(self, credential: Credential, id: str) -> Reply:
         account = await self._fresh(credential)
         if not id:
             raise RefusedError(Code.ID_MISSING)
@@ -261,13 +252,11 @@ class Gateway(PageBackend):
     ) -> Reply:
         """See `PageBackend.delete_for`."""
         try:
-            return await self._delete_as(_by_id(account_id), id, before)
+            return await self._delete_as(known_accounts.by_id(account_id), id, before)
         except Exception as error:
             return _failure(error)
 
-    async def _delete_as(
-        self, credential: _Credential, id: str | None, before: int | None
-    ) -> Reply:
+    async def _delete_as(self, credential: Credential, id: str | None, before: int | None) -> Reply:
         account = await self._fresh(credential)
         if id == "":
             raise RefusedError(Code.ID_MISSING)
@@ -295,7 +284,7 @@ class Gateway(PageBackend):
         # The new id belongs to no message: the trial was rolled back.
         return reply._replace(id="") if reply.id == request.message_id else reply
 
-    async def _fresh(self, credential: _Credential) -> Account:
+    async def _fresh(self, credential: Credential) -> Account:
         """The account, read from the database; RefusedError if it is unknown or disabled."""
         account = await self._load(credential)
         if not account.enabled:
@@ -339,22 +328,12 @@ class Gateway(PageBackend):
             self._store.scrub()
         return total
 
-    async def _load(self, credential: _Credential) -> Account:
-        statement, value = credential
-
-        def read() -> Account | None:
-            with self._store.read() as connection:
-                return statement(connection, value, self._clock())
-
-        account = await asyncio.to_thread(read)
+    async def _load(self, credential: Credential) -> Account:
+        account = await self._accounts.read(credential)
         if account is None:
-            self._accounts.pop(credential, None)
-            if statement is _account_of_key and self._on_wrong_key is not None:
+            if credential.find is known_accounts.of_keys and self._on_wrong_key is not None:
                 await self._on_wrong_key()
             raise RefusedError(Code.KEY_WRONG)
-        while len(self._accounts) >= MOST_ACCOUNTS_IN_MEMORY:
-            self._accounts.pop(next(iter(self._accounts)))
-        self._accounts[credential] = account
         return account
 
     async def _refusal(
@@ -378,30 +357,10 @@ def _or_busy(reply: Reply | None) -> Reply:
     return reply
 
 
-def _by_key(apikey: str) -> _Credential:
+def _by_key(apikey: str) -> Credential:
     if not apikey:
         raise RefusedError(Code.KEY_MISSING)
-    return _account_of_key, apikey
-
-
-def _account_of_key(connection: Connection, apikey: str, now: int) -> Account | None:
-    return account_statements.by_key(connection, key_hash(apikey), now)
-
-
-def _by_id(account_id: int) -> _Credential:
-    return _account_of_id, account_id
-
-
-def _account_of_id(connection: Connection, account_id: int, _now: int) -> Account | None:
-    return account_statements.by_id(connection, account_id)
-
-
-def _by_mail(address: str) -> _Credential:
-    return _account_of_mail, address
-
-
-def _account_of_mail(connection: Connection, address: str, _now: int) -> Account | None:
-    return account_statements.by_mail_address(connection, address)
+    return known_accounts.by_key(apikey)
 
 
 def _may_write(sender: str, allowed: frozenset[str] | None) -> bool:

@@ -173,8 +173,15 @@ def by_id(connection: Connection, id: int) -> Account | None:
 
 def by_key(connection: Connection, key_hash: bytes, now: int) -> Account | None:
     """The account of a key: its current one, or an older one that is still valid."""
-    row = connection.execute(_BY_KEY, {"key_hash": key_hash, "now": now}).one_or_none()
-    return None if row is None else _account(row, row.valid_until)
+    return by_keys(connection, [key_hash], now).get(key_hash)
+
+
+def by_keys(
+    connection: Connection, key_hashes: Collection[bytes], now: int
+) -> dict[bytes, Account]:
+    """The accounts of keys (see `by_key`), without those that have none."""
+    rows = connection.execute(_BY_KEYS, {"key_hashes": [*key_hashes], "now": now})
+    return {row.key_hash: _account(row, row.valid_until) for row in rows}
 
 
 def by_mail_address(connection: Connection, local_part: str) -> Account | None:
@@ -182,19 +189,19 @@ def by_mail_address(connection: Connection, local_part: str) -> Account | None:
     return None if row is None else _account(row)
 
 
-# One statement reads current and old keys: two index seeks, which find one row or none.
+# One statement reads current and old keys: two index seeks for each, which find one row or none.
 _HOLDERS = (
-    select(account.c.id.label("holder"), null().label("valid_until"))
-    .where(account.c.key_hash == bindparam("key_hash"))
+    select(account.c.key_hash, account.c.id.label("holder"), null().label("valid_until"))
+    .where(account.c.key_hash.in_(bindparam("key_hashes", expanding=True)))
     .union_all(
-        select(old_key.c.account_id, old_key.c.valid_until)
-        .where(old_key.c.key_hash == bindparam("key_hash"))
+        select(old_key.c.key_hash, old_key.c.account_id, old_key.c.valid_until)
+        .where(old_key.c.key_hash.in_(bindparam("key_hashes", expanding=True)))
         .where(old_key.c.valid_until > bindparam("now"))
     )
     .subquery()
 )
-_BY_KEY = (
-    select(*_OF_ACCOUNT, _HOLDERS.c.valid_until)
+_BY_KEYS = (
+    select(*_OF_ACCOUNT, _HOLDERS.c.key_hash, _HOLDERS.c.valid_until)
     .join_from(account, _HOLDERS, account.c.id == _HOLDERS.c.holder)
     .where(account.c.deleted_at.is_(None))
 )

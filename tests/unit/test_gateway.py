@@ -11,13 +11,14 @@ from support import accounts as support
 from support.accepting import BELGIAN, BRITISH, FOUR, FRENCH, ITALIAN, ROUTES, change, rows
 from support.clock import Clock
 
-from sms_gateway.accept import gateway as gateway_module
+from sms_gateway.accept import known_accounts
 from sms_gateway.accept.gateway import Gateway
 from sms_gateway.accounts import Rate
 from sms_gateway.backend import MailChoices, Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.store import Store, erase, sealed, tables
+from sms_gateway.store import accounts as account_statements
 
 pytestmark = pytest.mark.encrypted_too
 
@@ -299,13 +300,13 @@ async def test_what_nobody_waits_for_is_not_begun_when_its_account_comes_late(
     key, _ = support.create(store, rate=None)
     gateway = Gateway(store, ROUTES, patience=0.05)
     await gateway.start()
-    read = gateway_module.account_statements.by_key
+    read = account_statements.by_keys
 
     def slow(*asked: Any) -> Any:
         time.sleep(0.3)
         return read(*asked)
 
-    monkeypatch.setattr(gateway_module.account_statements, "by_key", slow)
+    monkeypatch.setattr(account_statements, "by_keys", slow)
     reply = await gateway.sendsms(Submission(BELGIAN, "hi", key))
     assert reply.error is Code.TIMED_OUT
     await asyncio.sleep(0.5)
@@ -316,11 +317,34 @@ async def test_what_nobody_waits_for_is_not_begun_when_its_account_comes_late(
 async def test_what_memory_keeps_of_accounts_is_bounded(
     gateway: Gateway, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway_module, "MOST_ACCOUNTS_IN_MEMORY", 3)
+    monkeypatch.setattr(known_accounts, "MOST_IN_MEMORY", 3)
     for number in range(6):
         key, _ = support.create(store, f"account {number}")
         assert (await gateway.sendsms(Submission(BELGIAN, "hi", key))).error is Code.SENT
-    assert len(gateway._accounts) == 3
+    assert len(gateway._accounts._cached) == 3
+
+
+async def test_accounts_that_are_asked_for_at_the_same_time_are_read_at_once(
+    gateway: Gateway, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [support.create(store, f"account {number}", rate=None)[0] for number in range(20)]
+    reads: list[int] = []
+    find = account_statements.by_keys
+
+    def counted(connection: Any, hashes: Any, now: int) -> Any:
+        reads.append(len(hashes))
+        return find(connection, hashes, now)
+
+    monkeypatch.setattr(account_statements, "by_keys", counted)
+    asked = [gateway.sendsms(Submission(BELGIAN, "hi", key)) for key in [*keys, "wrong", *keys]]
+    replies = await asyncio.gather(*asked)
+    assert [reply.error for reply in replies] == [
+        *[Code.SENT] * 20,
+        Code.KEY_WRONG,
+        *[Code.SENT] * 20,
+    ]
+    assert sum(reads) == 21  # each key once, however many ask with it
+    assert len(reads) <= 3
 
 
 def test_replies_without_a_note_speak_in_the_words_of_the_table() -> None:
