@@ -12,7 +12,10 @@ from ..upstream import Upstream, smpp_options
 from ..upstream.push import TakesPushes
 
 if TYPE_CHECKING:
-    from ..upstream.http import Provider, PushingProvider
+    from ..upstream.http import Provider
+
+#: The schemes of Android telephones.
+_TELEPHONES = ("smsgate", "smsgates")
 
 
 def check(settings: Settings) -> None:
@@ -24,22 +27,22 @@ def check(settings: Settings) -> None:
 def upstreams(settings: Settings) -> dict[str, Upstream]:
     """All upstreams by name, and the sandbox of test keys; SettingsError for a wrong one."""
     urls = settings.upstream_urls() | {TEST_UPSTREAM: SecretUrl("sandbox:")}
-    return {name: _upstream(name, url) for name, url in urls.items()}
+    return {name: _upstream(name, url, settings.external_url()) for name, url in urls.items()}
 
 
-def pushing(settings: Settings) -> "dict[str, PushingProvider]":
+def pushing(settings: Settings) -> dict[str, TakesPushes]:
     """The providers with a `push_secret`, by the names of their upstreams: they push receipts and
     messages to us. SettingsError for a wrong upstream; opens nothing."""
-    found: dict[str, PushingProvider] = {}
+    found: dict[str, TakesPushes] = {}
     for name, url in settings.upstream_urls().items():
         with _explained(name, url):
-            provider = _provider(url.get_secret_value())
-        if isinstance(provider, TakesPushes) and provider.options.push_secret:
-            found[name] = provider
+            pusher = _pusher(url.get_secret_value())
+        if pusher is not None and pusher.options.push_secret:
+            found[name] = pusher
     return found
 
 
-def _upstream(name: str, url: SecretUrl) -> Upstream:
+def _upstream(name: str, url: SecretUrl, public_url: str) -> Upstream:
     text = url.get_secret_value()
     # Import a kind of upstream only where the settings have one.
     with _explained(name, url):
@@ -47,6 +50,11 @@ def _upstream(name: str, url: SecretUrl) -> Upstream:
             from ..upstream.sandbox import SandboxUpstream
 
             return SandboxUpstream.from_url(name, text)
+        if urlsplit(text).scheme in _TELEPHONES:
+            from ..upstream import phone
+
+            phones = phone.provider(text)
+            return phone.PhoneUpstream(name, phones, _address(public_url, name, phones))
         provider = _provider(text)
         if provider is not None:
             from ..upstream.http import HttpUpstream
@@ -55,6 +63,24 @@ def _upstream(name: str, url: SecretUrl) -> Upstream:
         from ..upstream.smpp import SmppUpstream
 
         return SmppUpstream(name, smpp_options.options_from_url(text))
+
+
+def _pusher(url: str) -> TakesPushes | None:
+    """What pushes to the upstream of a URL; None where nothing can. ValueError for a wrong URL."""
+    if urlsplit(url).scheme in _TELEPHONES:
+        from ..upstream import phone
+
+        return phone.provider(url)
+    provider = _provider(url)
+    return provider if isinstance(provider, TakesPushes) else None
+
+
+def _address(public_url: str, name: str, pusher: TakesPushes) -> str:
+    """Where an upstream is pushed to; empty where nothing is."""
+    from ..web.pushes import address
+
+    secrets = pusher.options.push_secrets()
+    return address(public_url, name, secrets[0]) if secrets else ""
 
 
 def _provider(url: str) -> "Provider | None":

@@ -97,9 +97,13 @@ def _public_url(url: str) -> str:
     return url.rstrip("/")
 
 
+#: Those of sms_gateway/bootstrap/upstreams.py.
+_SCHEMES = frozenset(("sandbox", "smpp", "smpps", "http", "https", "smsgate", "smsgates"))
+
+
 def _upstream_url(value: SecretUrl) -> SecretUrl:
     scheme, colon, _ = value.get_secret_value().partition(":")
-    if not colon or scheme not in ("sandbox", "smpp", "smpps", "http", "https"):
+    if not colon or scheme not in _SCHEMES:
         raise ValueError
     return value
 
@@ -257,7 +261,8 @@ def lower(value: object) -> object:
 
 
 _UPSTREAMS = Allowed(
-    "sandbox:, smpp://USER:PASSWORD@HOST:PORT (or smpps) or https://HOST/sendsms/?apikey=KEY"
+    "sandbox:, smpp://USER:PASSWORD@HOST:PORT (or smpps), https://HOST/sendsms/?apikey=KEY or "
+    "smsgate://USER:PASSWORD@HOST:PORT"
 )
 
 Address = Annotated[

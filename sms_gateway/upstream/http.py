@@ -31,7 +31,6 @@ from . import Answer, Delivery, Outcome, ReceiptsOf, Sink, pending_parts
 from .http_options import HttpOptions
 from .http_poll import NoReceiptError, ReceiptPoll
 from .pace import Pace
-from .push import TakesPushes
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +50,8 @@ class Request:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    #: Our id of the message, where the provider takes one: its id unless the answer has another.
+    message_id: str = ""
 
 
 def form_request(path: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:
@@ -59,10 +60,13 @@ def form_request(path: str, fields: Mapping[str, str], headers: Mapping[str, str
     return Request(path=path, headers={"Content-Type": FORM, **headers}, body=body)
 
 
-def json_request(path: str, value: object, headers: Mapping[str, str]) -> Request:
+def json_request(
+    path: str, value: object, headers: Mapping[str, str], *, message_id: str = ""
+) -> Request:
     """A POST of JSON."""
     body = dumps(value).encode("ascii")
-    return Request(path=path, headers={"Content-Type": "application/json", **headers}, body=body)
+    headers = {"Content-Type": "application/json", **headers}
+    return Request(path=path, headers=headers, body=body, message_id=message_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,8 @@ class Judgement:
 
     #: UNANSWERED where the answer leaves open whether the message was taken.
     outcome: Outcome
-    #: With ACCEPTED: the provider's id of the message, or one id for each of its parts.
+    #: With ACCEPTED: the provider's id of the message, or one id for each of its parts. Empty where
+    #: it is `Request.message_id`.
     ids: tuple[str, ...] = ()
     #: The reason, in the provider's terms, without phone numbers or texts.
     reason: str = ""
@@ -128,10 +133,6 @@ class IsAsked(Protocol):
         """The provider's id of a message from `key`, its id as stored: lower case, no leading
         zeros."""
         ...
-
-
-class PushingProvider(Provider, TakesPushes, Protocol):
-    """A provider that pushes."""
 
 
 #: The meaning of HTTP statuses where the body has none (RFC 9110, section 15; 402 as providers use
@@ -300,7 +301,7 @@ class HttpUpstream:
             outcome = Outcome.REFUSED if lasts else Outcome.RETRY
             return Judgement(outcome=outcome, reason="its request could not be made")
         try:
-            judgement = self.provider.judge(await self._exchange(request))
+            judgement = self.provider.judge(await self.exchange(request))
         except UnreachedError as error:
             self._be_away(f"not reached: {error}")
             return Judgement(outcome=Outcome.NOT_WRITTEN, reason="not reached")
@@ -316,6 +317,8 @@ class HttpUpstream:
         except Exception as error:
             log_error(log, "answer not read", error, upstream=self.name)
             return Judgement(outcome=Outcome.UNANSWERED, reason="odd answer: it could not be read")
+        if judgement.outcome is Outcome.ACCEPTED and not judgement.ids:
+            judgement = replace(judgement, ids=(request.message_id,))
         if judgement.is_locked_out:
             self._be_locked_out(judgement.reason)
         else:
@@ -325,7 +328,8 @@ class HttpUpstream:
             log.warning("slowed down", extra=facts)
         return judgement
 
-    async def _exchange(self, request: Request) -> HttpAnswer:
+    async def exchange(self, request: Request) -> HttpAnswer:
+        """The answer to a request. TimeoutError, and the errors of `Client.send`."""
         async with asyncio.timeout(self._options.response_timeout):
             return await self._client.send(
                 request.method,
@@ -343,7 +347,7 @@ class HttpUpstream:
         """The state of a message at the provider; None while it is unknown."""
         assert isinstance(self.provider, IsAsked)
         try:
-            answer = await self._exchange(self.provider.question(id))
+            answer = await self.exchange(self.provider.question(id))
             return self.provider.state(answer, id, recipient)
         except NoReceiptError:
             raise

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 
-from .url_options import check_limits, from_query
+from .url_options import Limits, check_limits, from_query
 
 #: The most secrets of an address: the new one, and old ones that a provider may still use.
 MOST_SECRETS = 3
@@ -75,7 +76,12 @@ class HttpOptions:
         return tuple(self.push_secret.split(",")) if self.push_secret else ()
 
 
-def options_of(options: type[HttpOptions], query: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """See `from_query`, for the options of a kind of server."""
+def options_of(
+    options: type[HttpOptions],
+    query: str,
+    given: Mapping[str, Any],
+    limits: Limits = MappingProxyType({}),
+) -> dict[str, Any]:
+    """See `from_query`, for the options of a kind of server; `limits`: those of its own numbers."""
     types = {each.name: each.type for each in fields(options) if each.name != "url"}
-    return from_query(types, _LIMITS, query, given)
+    return from_query(types, {**_LIMITS, **limits}, query, given)

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
 
 from ..errors import GatewayError
@@ -12,6 +12,7 @@ from ..moments import now
 from ..sms.message import State
 from ..sms.receipt import Receipt
 from . import Incoming
+from .http_options import HttpOptions
 
 #: The most fields of a form.
 MOST_FIELDS = 100
@@ -84,6 +85,16 @@ class Heard:
 @runtime_checkable
 class TakesPushes(Protocol):
     """A provider that pushes receipts or messages."""
+
+    @property
+    def options(self) -> HttpOptions:
+        """The options, with the secrets of the address that it pushes to."""
+        ...
+
+    @property
+    def receipts_of(self) -> Literal["first", "each"]:
+        """See `Provider.receipts_of` of `sms_gateway/upstream/http.py`."""
+        ...
 
     def hear(self, push: Push) -> Heard:
         """Read the receipts and messages of a push. Raises PushError.

@@ -56,6 +56,8 @@ SENTENCES = (
     "enquire_link was not answered",
     "another carrier has taken a part of it and has to take the rest",
     "an optional parameter is out of range",
+    "the telephone's queue is full",
+    "the server knows no such telephone",
     # Of callbacks.
     "its address is not public",
     "its port is not one of callback_ports",

@@ -6,7 +6,7 @@ named in WAYS.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,15 +17,17 @@ from support.asgi_server import free_port, serving
 from support.clock import LoopClock
 from support.courier import Courier, CourierOptions
 from support.courier_peer import TOKEN, courier_peer
+from support.phone_peer import KEY, phone_peer
 from support.relay_peer import peer
 from support.smsc import start_smsc
 from support.upstreams import RecordingSink, a_delivery, eventually, running
 
 from sms_gateway.sms.message import State
-from sms_gateway.upstream import Delivery, Outcome, SaysReceipts, Upstream, pending_parts
+from sms_gateway.upstream import Delivery, Outcome, SaysReceipts, Sink, Upstream, pending_parts
+from sms_gateway.upstream import phone as phone_provider
 from sms_gateway.upstream import relay as relay_provider
 from sms_gateway.upstream.http import HttpUpstream
-from sms_gateway.upstream.push import Heard
+from sms_gateway.upstream.push import Heard, TakesPushes
 from sms_gateway.upstream.sandbox import SandboxUpstream
 from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
@@ -116,8 +118,42 @@ async def relay() -> AsyncIterator[Way]:
 
 
 @asynccontextmanager
+async def door(
+    name: str, provider: TakesPushes, sink: Callable[[], Sink | None]
+) -> AsyncIterator[str]:
+    """The address at which a provider may push; what comes there goes to the sink."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    secrets = provider.options.push_secrets()
+
+    async def keep(_: str, heard: Heard) -> None:
+        opened = sink()
+        assert opened is not None
+        for receipt in heard.receipts:
+            await opened.received_receipt(receipt)
+        for message in heard.messages:
+            await opened.received_message(message)
+
+    doors = {name: Door(secrets=secrets, hear=provider.hear)}
+    pushes = Pushes(doors, keep, public_url=url, patience=RESPONSE)
+    async with serving(pushes, port):
+        yield address(url, name, secrets[0])
+
+
+#: The words in a text by which servers of tests behave in a way of their own.
+WORDS = {
+    "refuse": "#bad ",
+    "throttle": "#throttle ",
+    "be silent": "#silent ",
+    "report before answering": "#before ",
+    "report twice": "#twice ",
+    "send a message": "#mo ",
+}
+
+
+@asynccontextmanager
 async def courier() -> AsyncIterator[Way]:
-    async with courier_peer() as peer, AsyncExitStack() as stack:
+    async with courier_peer() as peer:
         options = CourierOptions(
             url=peer.url,
             token=TOKEN,
@@ -128,36 +164,27 @@ async def courier() -> AsyncIterator[Way]:
         )
         provider = Courier(options)
         upstream = HttpUpstream("courier", provider)
-
-        async def keep(name: str, heard: Heard) -> None:
-            assert name == "courier"
-            assert upstream._sink is not None
-            for receipt in heard.receipts:
-                await upstream._sink.received_receipt(receipt)
-            for message in heard.messages:
-                await upstream._sink.received_message(message)
-
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        doors = {"courier": Door(secrets=options.push_secrets(), hear=provider.hear)}
-        pushes = Pushes(doors, keep, public_url=url, patience=RESPONSE)
-        await stack.enter_async_context(serving(pushes, port))
-        peer.address = address(url, "courier", options.push_secret)
-        yield Way(
-            upstream=upstream,
-            words={
-                "refuse": "#bad ",
-                "throttle": "#throttle ",
-                "be silent": "#silent ",
-                "report before answering": "#before ",
-                "report twice": "#twice ",
-                "send a message": "#mo ",
-            },
-            in_parts=False,
-        )
+        async with door("courier", provider, lambda: upstream._sink) as peer.address:
+            yield Way(upstream=upstream, words=WORDS, in_parts=False)
 
 
-WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [sandbox, smpp, relay, courier]
+@asynccontextmanager
+async def phone() -> AsyncIterator[Way]:
+    options = f"window={WINDOW}&response_timeout={RESPONSE}&stop_timeout=0.3&receipts=0"
+    options += f"&push_secret={'s' * 32}&signing_keys={KEY}&reconnect_delay=0.05"
+    async with phone_peer() as peer:
+        # What is unanswered by a telephone alone is repeated; what a server chose a telephone for
+        # is not.
+        url = f"{peer.url()}3rdparty/v1?{options}"
+        phones = phone_provider.provider(url)
+        async with door("phone", phones, lambda: upstream._sims[0]._sink) as address:
+            upstream = phone_provider.PhoneUpstream("phone", phones, address)
+            async with running(upstream, RecordingSink()):
+                await eventually(lambda: len(peer.webhooks) == len(phone_provider.EVENTS))
+            yield Way(upstream=upstream, words=WORDS, in_parts=False)
+
+
+WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [sandbox, smpp, relay, courier, phone]
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: way.__name__)

@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from sms_gateway.codes import Code
 from sms_gateway.settings.route_table import RouteTable
 from sms_gateway.sms.kinds import Kind
 from sms_gateway.sms.message import State
-from sms_gateway.upstream import relay_options, sandbox
+from sms_gateway.upstream import phone_options, relay_options, sandbox
 from sms_gateway.upstream.relay_options import RelayOptions
 from sms_gateway.upstream.smpp_options import PARAMETERS, SmppOptions
 from sms_gateway.web.api import OPERATIONS
@@ -166,6 +166,23 @@ def test_the_checks_run_the_test_command_of_the_readme() -> None:
 
 
 UPSTREAMS = (ROOT / "docs/adding-an-upstream.md").read_text("utf-8")
+
+
+def documented_options(page: str, section: str, options: type[Any], names: Collection[str]) -> None:
+    """Whether a section of a page has each option with its default, and no other."""
+    table = rows(section, (ROOT / page).read_text("utf-8"))
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    for name in names:
+        default = defaults[name]
+        shown = "none" if default is None else str(int(default) if default is True else default)
+        assert table[name][0] == shown, name
+    assert set(table) - {"Option", "---"} == set(names)
+
+
+def test_every_option_of_a_telephone_is_documented_with_its_default() -> None:
+    documented_options(
+        "docs/use/telephone.md", "Options", phone_options.SeveralOptions, phone_options.PARAMETERS
+    )
 
 
 def rows(heading: str, text: str) -> dict[str, tuple[str, str]]:
