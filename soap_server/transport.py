@@ -10,13 +10,12 @@ from urllib.parse import quote
 from spyne import Application, MethodContext
 from spyne.server import ServerBase
 
-import wsdl
 from sms_gateway.backend import Backend, Reply, Submission, awaited, call_back
 from sms_gateway.codes import Code
 from sms_gateway.log import log_error
 from sms_gateway.network.asgi_body import MAX_BODY, UnusableError, receive_body
 
-from . import compat, decode, faults, versions
+from . import compat, decode, faults, published, versions
 from .decode import single_byte
 from .envelope_templates import RESULT, EnvelopeTemplate, EnvelopeTemplates, Reading, is_plain
 from .protocol import HardenedSoap, fault
@@ -35,9 +34,8 @@ Response = tuple[int, Headers, bytes]
 OnResponse = Callable[[Response], None]
 
 ENDPOINT = "/sendsms/soap/"
-WSDL = "/sendsms/wsdl/sendSmsNow.wsdl"
 #: The paths that `SoapApp` answers. All others are for other applications.
-PATHS = (ENDPOINT, ENDPOINT.rstrip("/"), WSDL)
+PATHS = (ENDPOINT, ENDPOINT.rstrip("/"), *published.FILES)
 
 #: The most characters of a note in a header.
 LONGEST_NOTE = 300
@@ -73,7 +71,7 @@ class SoapApp:
         which the whole body has to arrive.
         """
         self._backend = backend
-        self._wsdl = wsdl.document(public_url.rstrip("/") + ENDPOINT)
+        self._files = published.files(public_url.rstrip("/") + ENDPOINT)
         self._max_body = max_body
         self._body_timeout = body_timeout
         self._server = Server(max_body)
@@ -95,14 +93,23 @@ class SoapApp:
             response = _response(headers, 404, _TEXT, b"Not found\n")
         elif method == "POST":
             response = await self._post(headers, receive)
-        elif path == WSDL or _asks_for_wsdl(scope["query_string"]):
-            if method in ("GET", "HEAD"):
-                response = _response(headers, 200, _XML, self._wsdl)
-            else:
-                response = _not_allowed(headers, b"GET, HEAD, POST")
         else:
-            response = _not_allowed(headers, b"POST")
+            file = published.file_asked_for(path, scope["query_string"])
+            response = self._without_body(headers, method, file)
         await _send(response, send, with_body=method != "HEAD")
+
+    def _without_body(
+        self, headers: Mapping[bytes, bytes], method: str, file: str | None
+    ) -> Response:
+        """The response to another method than POST; `file`: the WSDL that is asked for."""
+        allow = b"OPTIONS, POST" if file is None else b"GET, HEAD, OPTIONS, POST"
+        if method == "OPTIONS":
+            return 204, ((b"allow", allow),), b""
+        if file is None or method not in ("GET", "HEAD"):
+            return _not_allowed(headers, allow)
+        status, body, more = published.answer(self._files[file], headers)
+        # An answer without the file has no length (RFC 9110, section 8.6).
+        return _response(headers, status, _XML, body, *more) if body else (status, more, b"")
 
     def answer(
         self,
@@ -288,11 +295,6 @@ def _report(
     reply: Reply,
 ) -> None:
     on_response(_reported(headers, template, reply))
-
-
-def _asks_for_wsdl(query: bytes) -> bool:
-    """Whether the query has a parameter `wsdl`, in any case."""
-    return any(part.partition(b"=")[0] == b"wsdl" for part in query.lower().split(b"&"))
 
 
 def _beside(reply: Reply | Exchange) -> Headers:

@@ -1,8 +1,10 @@
 """The published contract: valid, the one that the service follows, and served to the letter."""
 
 import difflib
+import gzip
 import re
 from pathlib import Path
+from typing import NamedTuple
 from urllib.request import urlopen
 from xml.etree.ElementTree import canonicalize
 
@@ -14,12 +16,21 @@ from support.soap_face import ENDPOINT, WSDL, RecordingBackend, soap_face
 
 import wsdl
 from soap_server import SoapApp, description
+from soap_server.published import WSDL11
 
 SCHEMAS = Path(xmlschema.__file__).parent / "schemas" / "WSDL"
 #: The contract as it was when `sendSms` was all of it; 62 client variants of 22 stacks know it so.
 FIRST = Path(__file__).with_name("sendSms.wsdl")
 SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
 SOAP12 = "http://schemas.xmlsoap.org/wsdl/soap12/"
+
+
+class Answer(NamedTuple):
+    """A response of the SOAP face."""
+
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
 
 
 def canonical(document: bytes) -> str:
@@ -126,37 +137,113 @@ def test_the_types_of_the_contract_are_valid_xml_schema():
     etree.XMLSchema(etree.fromstring(etree.tostring(types)))
 
 
-async def test_the_wsdl_is_served_by_get_and_head_wherever_it_is_asked_for(tmp_path):
-    expected = wsdl.document("https://sms.example.com/sendsms/soap/")
-    app = SoapApp(RecordingBackend(), "https://sms.example.com/")
+async def asked(path: str, query: bytes = b"", method: str = "GET", **headers: str) -> Answer:
+    """The answer of the SOAP face; whatever host a client claims to have reached."""
 
     async def receive() -> Message:
         raise AssertionError("nothing has to be read for it")
 
-    for path, query in (
-        (WSDL, b""),
-        (ENDPOINT, b"wsdl"),
-        (ENDPOINT[:-1], b"WSDL"),
-        (ENDPOINT, b"x=1&wsdl="),
-    ):
-        for method, body in (("GET", expected), ("HEAD", b"")):
-            sent: list[Message] = []
+    sent: list[Message] = []
 
-            async def send(message, sent=sent):
-                sent.append(message)
+    async def send(message: Message) -> None:
+        sent.append(message)
 
-            scope = {"type": "http", "method": method, "path": path, "query_string": query}
-            # Whatever host a client claims to have reached, the address is the configured one.
-            await app({**scope, "headers": [(b"host", b"evil.example")]}, receive, send)
-            assert sent[0]["status"] == 200
-            assert dict(sent[0]["headers"]) == {
-                b"content-type": b"text/xml; charset=utf-8",
-                b"content-length": str(len(expected)).encode(),
-            }
-            assert sent[1]["body"] == body
+    given = {"host": "evil.example", **{name.replace("_", "-"): v for name, v in headers.items()}}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query,
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+    }
+    await SoapApp(RecordingBackend(), "https://sms.example.com/")(scope, receive, send)
+    return Answer(sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"])
+
+
+ADDRESS = "https://sms.example.com/sendsms/soap/"
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "soap12"),
+    [
+        (WSDL, b"", True),
+        (WSDL.lower(), b"", True),
+        (ENDPOINT, b"wsdl", True),
+        (ENDPOINT[:-1], b"WSDL", True),
+        (ENDPOINT, b"x=1&wsdl=", True),
+        (ENDPOINT, b"singleWsdl", True),
+        (ENDPOINT, b"wsdl&soap=1.2", True),
+        (WSDL11, b"", False),
+        (WSDL11.lower(), b"", False),
+        (ENDPOINT, b"wsdl&soap=1.1", False),
+        (ENDPOINT, b"SOAP=1.1&singleWSDL", False),
+        (WSDL, b"soap=1.1", False),
+    ],
+)
+async def test_the_wsdl_is_served_by_get_and_head_wherever_it_is_asked_for(path, query, soap12):
+    expected = wsdl.document(ADDRESS, soap12=soap12)
+    for method, body in (("GET", expected), ("HEAD", b"")):
+        answer = await asked(path, query, method)
+        assert answer.status == 200
+        assert answer.headers[b"content-type"] == b"text/xml; charset=utf-8"
+        assert answer.headers[b"content-length"] == str(len(expected)).encode()
+        assert b"content-encoding" not in answer.headers
+        assert answer.body == body
+
+
+async def test_the_wsdl_comes_packed_to_whoever_takes_gzip():
+    expected = wsdl.document(ADDRESS)
+    for accepted in ("gzip", "br, GZIP;q=0.5", "deflate, x-gzip"):
+        answer = await asked(WSDL, accept_encoding=accepted)
+        assert answer.headers[b"content-encoding"] == b"gzip"
+        assert answer.headers[b"content-length"] == str(len(answer.body)).encode()
+        assert gzip.decompress(answer.body) == expected
+    for refused in ("", "identity", "gzip;q=0", "gzip; q=0.000", "br"):
+        answer = await asked(WSDL, accept_encoding=refused)
+        assert answer.body == expected
+        assert answer.headers[b"vary"] == b"accept-encoding"
+
+
+async def test_a_wsdl_that_a_client_has_is_not_sent_again():
+    first = await asked(WSDL)
+    tag = first.headers[b"etag"].decode()
+    packed = (await asked(WSDL, accept_encoding="gzip")).headers[b"etag"].decode()
+    other = (await asked(WSDL11)).headers[b"etag"].decode()
+    assert len({tag, packed, other}) == 3
+    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        again = await asked(WSDL, if_none_match=known)
+        assert (again.status, again.body) == (304, b"")
+        assert again.headers[b"etag"].decode() == tag
+        assert b"content-length" not in again.headers
+    for unknown in (other, packed, '"x"', tag.strip('"')):
+        assert (await asked(WSDL, if_none_match=unknown)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [(ENDPOINT, b"OPTIONS, POST"), (WSDL, b"GET, HEAD, OPTIONS, POST")],
+)
+async def test_options_tells_the_methods(path, allowed):
+    answer = await asked(path, method="OPTIONS")
+    assert (answer.status, answer.headers, answer.body) == (204, {b"allow": allowed}, b"")
+    assert (await asked(path, method="PUT")).headers[b"allow"] == allowed
 
 
 def test_the_live_wsdl_is_valid(schema, tmp_path):
     with soap_face(tmp_path) as face, urlopen(f"{face.endpoint}?wsdl") as response:
         live = etree.parse(response)
     schema.assertValid(live)
+
+
+def test_with_soap_1_1_alone_it_is_the_contract_without_what_soap_1_2_added(schema):
+    root = etree.fromstring(wsdl.document("http://localhost:8000/sendsms/soap/", soap12=False))
+    schema.assertValid(root)
+    assert SOAP12 not in {space for each in root.iter() for space in each.nsmap.values()}
+    whole = etree.parse(wsdl.PATH).getroot()
+    for each in list(whole.iter("{*}binding", "{*}port")):
+        if str(each.get("name")).endswith("12") and (parent := each.getparent()) is not None:
+            parent.remove(each)
+    (service,) = whole.iter("{*}service")
+    service[0].text = "SOAP 1.1."
+    etree.cleanup_namespaces(whole, keep_ns_prefixes=["tns", "xsd"])
+    assert canonical(etree.tostring(root)) == canonical(etree.tostring(whole))

@@ -143,7 +143,7 @@ async def test_r1017_no_type_has_to_be_given_and_r4001_a_mark_may_come_first():
 async def test_r1114_r1132_requests_come_by_post():
     for method in ("GET", "PUT", "DELETE"):
         answer = await Face().request(method, ENDPOINT)
-        assert (answer.status, answer.headers["allow"]) == (405, "POST")
+        assert (answer.status, answer.headers["allow"]) == (405, "OPTIONS, POST")
 
 
 #: What is tested above, and in test_wsdl, by a test of its own.
