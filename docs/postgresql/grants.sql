@@ -7,8 +7,8 @@ DO $$ BEGIN
         || ' TO "sendsmsnow_web", "sendsmsnow_worker", "sendsmsnow_mail", "sendsmsnow_operator"';
 END $$;
 REVOKE ALL ON alembic_version, account, old_key, message, delivery, part, step, early_receipt,
-        number, received, incoming_part, idempotency, worker, stop, event, session,
-        key_request, counter, cap_trip, encryption_key, audit, audit_retention
+        number, received, incoming_part, idempotency, worker, allotment, stop, event,
+        session, key_request, counter, cap_trip, encryption_key, audit, audit_retention
     FROM PUBLIC, "sendsmsnow_web", "sendsmsnow_worker", "sendsmsnow_mail", "sendsmsnow_operator";
 REVOKE ALL ON SEQUENCE account_id_seq, delivery_id_seq, step_id_seq, early_receipt_id_seq,
         received_id_seq, worker_id_seq, key_request_id_seq, audit_id_seq
@@ -169,6 +169,11 @@ GRANT SELECT,
     ON worker TO "sendsmsnow_worker";
 GRANT USAGE
     ON SEQUENCE worker_id_seq TO "sendsmsnow_worker";
+GRANT SELECT,
+    INSERT,
+    UPDATE (ready, rate_held, rate_wanted, window_held, window_wanted, speed, ceiling, until),
+    DELETE
+    ON allotment TO "sendsmsnow_worker";
 GRANT SELECT,
     INSERT,
     DELETE

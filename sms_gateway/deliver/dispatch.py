@@ -6,12 +6,13 @@ It judges upstreams by what this process has seen of them; another worker may ju
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..breaker import Breaker, Circuit
 from ..routing.routes import Route, Routes, Share
 from ..upstream import Delivery, Outcome, pending_parts
+from ..upstream.allotment import Allotment, Ask, KeepsLimits
 from ..upstream.pace import Pace
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,17 @@ class Dispatch:
         """After `grace` seconds of absence or failures the next upstream takes over."""
         self._routes = routes
         self._breakers = {name: Breaker(grace=grace) for name in upstreams}
+        self._bound: set[str] = set()
         self._lanes = {
-            route.prefix: _Lane(route)
+            route.prefix: _Lane(route, self._bound)
             for route in routes.all()
             if route.rate is not None or route.window is not None
         }
         self._seen = dict.fromkeys(upstreams, Circuit.CLOSED)
+
+    def limited(self) -> Mapping[str, KeepsLimits]:
+        """The routes with limits, by prefix."""
+        return self._lanes
 
     def shares(self, upstream: str, room: int, now: float) -> list[Share]:
         """The shares that an upstream with this room (in parts) may claim; call `claimed` after."""
@@ -116,8 +122,10 @@ class Dispatch:
         """An upstream is bound, or is not, and `why`."""
         breaker = self._breakers[upstream]
         if bound:
+            self._bound.add(upstream)
             breaker.present(now)
         else:
+            self._bound.discard(upstream)
             breaker.absent(now)
         self._tell(upstream, "bound" if bound else why or "not bound", now)
 
@@ -141,13 +149,24 @@ class Dispatch:
 class _Lane:
     """The pace of one route, and how many parts are under way."""
 
-    def __init__(self, route: Route) -> None:
-        self.pace = Pace(route.rate, burst=_BURST)
-        self._window = math.inf if route.window is None else route.window
+    def __init__(self, route: Route, bound: Collection[str]) -> None:
+        """`bound`: the upstreams that are, now and later."""
+        self.pace = Pace(route.rate, route.window, burst=_BURST)
         self.under_way = 0
+        self._upstreams = route.upstreams
+        self._bound = bound
 
     def free(self, now: float) -> float:
-        return min(self.pace.free(now), self._window - self.under_way)
+        return self.pace.room(now, self.under_way)
+
+    def ask(self, now: float) -> Ask:
+        """See `KeepsLimits.ask`."""
+        ready = any(name in self._bound for name in self._upstreams)
+        return self.pace.ask(now, self.under_way, ready=ready)
+
+    def allot(self, allotment: Allotment, now: float) -> None:
+        """See `KeepsLimits.allot`."""
+        self.pace.allot(allotment, now)
 
     def take(self, parts: int, now: float) -> None:
         """So many parts go; fewer than none are given back."""

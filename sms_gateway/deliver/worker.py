@@ -8,7 +8,7 @@ from .. import moments
 from ..log import log_error
 from ..routing.routes import Routes
 from ..sms.stop_words import StopWords
-from ..store import GroupCommit, Store, receipts, workers
+from ..store import GroupCommit, Store, allotments, receipts, workers
 from ..upstream import (
     AsksForReceipts,
     Delivery,
@@ -16,9 +16,11 @@ from ..upstream import (
     TellsTrouble,
     Upstream,
 )
+from ..upstream.allotment import KeepsLimits
 from .dispatch import Dispatch
 from .feeder import Feeder
 from .ledger import Beat, Event, Ledger
+from .sharing import Sharing
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +85,12 @@ class Worker:
             )
             for upstream in self._upstreams.values()
         ]
+        sharing = Sharing(self._store, number, self._limited())
         log.info("worker started", extra={"worker": number, "upstreams": list(self._upstreams)})
         await self._ask_for_receipts()
         feeding = [asyncio.create_task(counter.feed()) for counter in counters]
-        feeding.append(asyncio.create_task(self._watch()))
+        feeding.append(asyncio.create_task(self._watch(sharing)))
+        feeding.append(asyncio.create_task(sharing.run()))
         feeding += [asyncio.create_task(_forever(work)) for work in self._aside]
         links = [asyncio.create_task(c.upstream.run(c), name=c.upstream.name) for c in counters]
         beating = asyncio.create_task(self._beat(commits))
@@ -125,12 +129,24 @@ class Worker:
         with self._store.read() as connection:
             return receipts.awaited(connection, upstream, moments.now())
 
-    async def _watch(self) -> None:
+    def _limited(self) -> dict[str, KeepsLimits]:
+        """What has limits that all workers keep together, by their names for it."""
+        upstreams = self._upstreams.values()
+        found = {f"upstream {u.name}": u for u in upstreams if isinstance(u, KeepsLimits)}
+        routes = self._dispatch.limited()
+        return found | {f"route {prefix}": route for prefix, route in routes.items()}
+
+    async def _watch(self, sharing: Sharing) -> None:
         """Tell the dispatch again and again which upstreams are bound."""
         loop = asyncio.get_running_loop()
+        were_bound: set[str] = set()
         while True:
+            are_bound = {name for name, each in self._upstreams.items() if each.is_bound()}
+            if are_bound - were_bound:
+                sharing.hurry()
+            were_bound = are_bound
             for upstream in self._upstreams.values():
-                bound = upstream.is_bound()
+                bound = upstream.name in are_bound
                 why = upstream.trouble() if isinstance(upstream, TellsTrouble) else ""
                 self._dispatch.noticed(upstream.name, bound=bound, now=loop.time(), why=why)
             await asyncio.sleep(_WATCH)
@@ -151,6 +167,7 @@ class Worker:
     def _dismiss(self, number: int) -> None:
         with self._store.write() as connection:
             workers.dismiss(connection, number)
+            allotments.dismiss(connection, number)
 
 
 async def _forever(work: Callable[[], Awaitable[None]]) -> None:

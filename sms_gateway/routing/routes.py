@@ -44,7 +44,7 @@ class Route:
     #: Whether a message that a carrier never answered is sent once more, at the risk of a second
     #: copy. Otherwise it becomes uncertain until its sender decides.
     resend: bool = False
-    #: The most parts per second, and the most unanswered parts, of one worker; None: no limit.
+    #: The most parts per second, and the most unanswered parts, of all workers; None: no limit.
     rate: float | None = None
     window: int | None = None
     #: The validity of its messages, milliseconds; None leaves it to the settings.

@@ -127,6 +127,9 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
         "worker": Rights("*", insert="*", update="alive_until leaving", delete=True),
         "operator": Rights("*"),
     },
+    "allotment": {
+        "worker": Rights("*", insert="*", update="* - scope worker", delete=True),
+    },
     "stop": {
         "web": _STOPPED,
         "worker": _STOPPED,

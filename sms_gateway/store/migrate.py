@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: The schema that this program needs: the newest in `migrations/versions`.
-SCHEMA = "0009"
+SCHEMA = "0012"
 # Arbitrary, but equal in all processes that migrate.
 _ADVISORY_LOCK = 7_353_767
 #: How often to check whether another process has finished its migration, seconds.

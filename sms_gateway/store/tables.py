@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -251,6 +252,28 @@ worker = Table(
     Column("leaving", Text, nullable=False, server_default=""),
     # The number of a dead worker is never used again: that would keep its claims alive.
     sqlite_autoincrement=True,
+)
+
+# What each worker holds of the limits of upstreams and routes, in units (`upstream.allotment`), and
+# what it asked for. A row counts until `until`.
+allotment = Table(
+    "allotment",
+    metadata,
+    # "upstream" or "route" and its name.
+    Column("scope", Text, primary_key=True),
+    Column("worker", BigInteger, primary_key=True, autoincrement=False),
+    # Whether its carrier takes messages from this worker.
+    Column("ready", Boolean, nullable=False),
+    Column("rate_held", Integer, nullable=False),
+    Column("rate_wanted", Integer, nullable=False),
+    Column("window_held", Integer, nullable=False),
+    Column("window_wanted", Integer, nullable=False),
+    # Parts per second: what the worker wrote last, and what throttling has taught it about the
+    # upstream; NULL for nothing.
+    Column("speed", Float, nullable=False),
+    Column("ceiling", Float),
+    Column("until", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # Recipients who have asked an account to stop: no message to them is accepted.

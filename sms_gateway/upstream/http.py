@@ -28,6 +28,7 @@ from ..remote.answers import InvalidAnswerError
 from ..remote.http_client import FORM, Client, CutOffError, UnreachedError, UnwritableError
 from ..sms.message import State
 from . import Answer, Delivery, Outcome, ReceiptsOf, Sink, pending_parts
+from .allotment import Allotment, Ask
 from .http_options import HttpOptions
 from .http_poll import NoReceiptError, ReceiptPoll
 from .pace import Pace
@@ -181,7 +182,7 @@ class HttpUpstream:
             tls=client_context(*files) if url.scheme == "https" else None,
             tls_name=options.tls_name,
         )
-        self._pace = Pace(options.rate)
+        self._pace = Pace(options.rate, options.window)
         self._sink: Sink | None = None
         self._is_running = False
         self._unanswered = 0
@@ -220,8 +221,7 @@ class HttpUpstream:
             return 0
         if self._away_until is not None:
             return int(self._now() >= self._away_until and not self._unanswered)
-        room = self._options.window - self._unanswered
-        return max(0, int(min(room, self._pace.free(self._now()))))
+        return int(self._pace.room(self._now(), self._unanswered))
 
     async def ready(self) -> None:
         """See `Upstream.ready`."""
@@ -274,6 +274,15 @@ class HttpUpstream:
         """See `AsksForReceipts.ask_for`."""
         if self._poll is not None:
             self._poll.resume(smsc_ids)
+
+    def ask(self, now: float) -> Ask:
+        """See `KeepsLimits.ask`."""
+        return self._pace.ask(now, self._unanswered, ready=self.is_bound())
+
+    def allot(self, allotment: Allotment, now: float) -> None:
+        """See `KeepsLimits.allot`."""
+        self._pace.allot(allotment, now)
+        self._freed.set()
 
     # One request.
 
@@ -398,7 +407,7 @@ class HttpUpstream:
 
     def _until_free(self) -> float | None:
         """Seconds until the upstream is free by time alone; None: an answer has to come first."""
-        if not self._is_running or self._unanswered >= self._options.window:
+        if not self._is_running or self._unanswered >= self._pace.window:
             return None
         if self._away_until is not None:
             wait = None if self._unanswered else self._away_until - self._now()

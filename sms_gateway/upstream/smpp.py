@@ -27,6 +27,7 @@ from ..smpp.pdu import BindTransceiver, SubmitSm
 from ..smpp.session import Session, State
 from ..smpp.status import Status, Verdict
 from . import Answer, Delivery, Outcome, ReceiptsOf, Sink, pending_parts
+from .allotment import Allotment, Ask
 from .full_queues import FullQueues
 from .pace import Pace
 from .smpp_bind import advice, is_lasting
@@ -69,7 +70,7 @@ class SmppUpstream:
         files = options.cafile, options.certfile, options.keyfile
         tls = client_context(*files) if options.tls else None
         self._host = Host(options.host, options.port, tls=tls, tls_name=options.tls_name)
-        self._pace = Pace(options.rate)
+        self._pace = Pace(options.rate, options.window)
         self._full_queues = FullQueues()
         self._sink: Sink | None = None
         self._link: Link[_Part] | None = None
@@ -105,8 +106,7 @@ class SmppUpstream:
         """See `Upstream.free`."""
         if self._link is None or self._stopping:
             return 0
-        room = min(self._link.session.free, self._pace.free(self._now()))
-        return max(0, int(room) - self._unwritten)
+        return max(0, int(self._room(self._link.session, self._now())) - self._unwritten)
 
     async def ready(self) -> None:
         """See `Upstream.ready`."""
@@ -143,6 +143,17 @@ class SmppUpstream:
                 if (link := self._link) is not None:
                     link.abort("stopped")
                     await link.closed.wait()
+
+    def ask(self, now: float) -> Ask:
+        """See `KeepsLimits.ask`."""
+        return self._pace.ask(now, self._under_way(), ready=self.is_bound())
+
+    def allot(self, allotment: Allotment, now: float) -> None:
+        """See `KeepsLimits.allot`."""
+        self._pace.allot(allotment, now)
+        self._freed.set()
+        if self._unwritten and self._link is not None:
+            self._link.wake()
 
     # The connection.
 
@@ -234,7 +245,7 @@ class SmppUpstream:
             self._give_back("not bound")
             return math.inf
         written = 0
-        room = min(session.free, self._pace.free(now))
+        room = self._room(session, now)
         while written < room and (self._begun or self._begin()):
             part, pdu = self._begun.popleft()
             self._unwritten -= 1
@@ -246,7 +257,8 @@ class SmppUpstream:
                 written += 1
         if written:
             self._pace.written(written, now)
-        return now + self._pace.delay(now) if self._unwritten and session.free else math.inf
+        is_room = self._unwritten and session.free and session.pending < self._pace.window
+        return now + self._pace.delay(now) if is_room else math.inf
 
     def happened(self, link: Link[_Part], event: Event[_Part]) -> None:
         """See `Owner.happened`."""
@@ -356,9 +368,17 @@ class SmppUpstream:
 
     def _until_paced(self) -> float | None:
         """Seconds until the pace allows a part, if that is all that is missing."""
-        if self._link is None or self._link.session.free <= self._unwritten:
+        link, window = self._link, self._pace.window
+        if link is None or min(link.session.free, window - link.session.pending) <= self._unwritten:
             return None
         return max(0.001, self._pace.delay(self._now()))
+
+    def _room(self, session: Session[_Part], now: float) -> float:
+        """How many parts may be written, whether or not there are any."""
+        return min(session.free, self._pace.room(now, session.pending))
+
+    def _under_way(self) -> int:
+        return 0 if self._link is None else self._link.session.pending
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

@@ -28,6 +28,7 @@ NUMBER = "+32494000000"
 HARMLESS = {
     "account.countries",
     "account.kinds",
+    "allotment.scope",
     "audit.action",
     "audit.face",
     "cap_trip.period",
