@@ -360,7 +360,7 @@ def steps(delivery: history.DeliveryHistory) -> str:
 @pytest.fixture
 def smscs(tmp_path: Path) -> Iterator[dict[str, Smsc]]:
     with contextlib.ExitStack() as stack:
-        options: dict[str, dict[str, object]] = {
+        options: dict[str, dict[str, Any]] = {
             "smsc": {},
             "closed": {"bind_status": 0x0E},
             "deaf": {"enquire_link": False},

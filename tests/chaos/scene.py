@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from support import running
+from support.difficult import RESENT
+from support.disk import Disk
 
 from sms_gateway.store import Store
 
-from .messages import RESENT
-from .parts import Carrier, Command, Disk, Part, Postgresql, lasting_port
+from .parts import Carrier, Command, Part, Postgresql, lasting_port
 
 _SETTINGS = """
 upstream = "{north}"

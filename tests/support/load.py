@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
@@ -52,19 +52,23 @@ async def send_by_soap(
     persistent: bool = False,
     repeat: bool = False,
     rate: float | None = None,
+    hosts: Sequence[str] = ("127.0.0.1",),
+    patience: float = 60,
 ) -> Book:
     """Send (recipients, text) pairs, each once, and return what was answered.
 
     A cut connection is opened again; with `persistent`, also when nobody listens for a while.
     With `repeat` each request carries an idempotency key, and one that was cut off, or answered
     with code 6 or 30, is repeated until it is answered otherwise. `rate` is the most messages per
-    second.
+    second. Clients are spread over `hosts`, all at this port; a client whose connection is cut, or
+    who has no answer for `patience` seconds, goes to the next. They look at `hosts` before each
+    request, so that it can be changed meanwhile.
     """
     book = Book() if book is None else book
     work = _paced(messages, rate)
 
-    async def client() -> None:
-        connection = _Connection(port, persistent)
+    async def client(number: int) -> None:
+        connection = _Connection(hosts, port, persistent, patience, number)
         async for recipients, text in work():
             request = soap_request(recipients, text, apikey, _key(text) if repeat else "")
             answer = await connection.ask(request)
@@ -75,7 +79,7 @@ async def send_by_soap(
             _enter(book, text, answer)
         connection.close()
 
-    await asyncio.gather(*(client() for _ in range(connections)))
+    await asyncio.gather(*(client(number) for number in range(connections)))
     return book
 
 
@@ -192,24 +196,34 @@ class _MailConnection:
 
 
 class _Connection:
-    """A kept connection, opened when it is needed."""
+    """A kept connection to one of several hosts, opened when it is needed."""
 
-    def __init__(self, port: int, persistent: bool) -> None:
+    def __init__(
+        self, hosts: Sequence[str], port: int, persistent: bool, patience: float, first: int
+    ) -> None:
+        self._hosts = hosts
         self._port = port
         self._persistent = persistent
+        self._patience = patience
+        #: Which host is asked next, among those that there are.
+        self._turn = first
+        self._host = ""
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> tuple[int, str] | None:
         """Code and id that were answered; None when the connection was cut."""
+        if self._host not in self._hosts:
+            self.close()
         if self._streams is None:
             self._streams = await self._open()
         reader, writer = self._streams
         try:
             writer.write(request)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(self._patience):
                 body = await _response(reader)
         except (OSError, asyncio.IncompleteReadError):
             self.close()
+            self._turn += 1
             return None
         match = _RESULT.search(body)
         assert match, body
@@ -217,11 +231,14 @@ class _Connection:
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while True:
+            self._host = self._hosts[self._turn % len(self._hosts)]
             try:
-                return await asyncio.open_connection("127.0.0.1", self._port)
+                async with asyncio.timeout(self._patience):
+                    return await asyncio.open_connection(self._host, self._port)
             except OSError:
                 if not self._persistent:
                     raise
+                self._turn += 1
                 await asyncio.sleep(0.05)
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,18 +65,19 @@ class Smsc:
 
 
 @contextmanager
-def start_smsc(tmp_path: Path, **options: Any) -> Iterator[Smsc]:
+def start_smsc(tmp_path: Path, *, inside: Sequence[str] = (), **options: Any) -> Iterator[Smsc]:
     """An SMSC with these options (see smsc.js), which ends with the context or with this process.
 
     Its journal in `tmp_path` is carried on if there is one. Skips the test where neither cache nor
-    registry has node-smpp; with CI=true that is a failure.
+    registry has node-smpp; with CI=true that is a failure. `inside`: the words before its
+    command, where it runs on another host (tests/hosts).
     """
     modules = _node_modules()
     journal = tmp_path / "smsc.jsonl"
     journal.touch()
     given = {"journal": str(journal), **options}
     with subprocess.Popen(
-        [npm.node(), str(_HERE / "smsc.js"), json.dumps(given)],
+        [*inside, npm.node(), str(_HERE / "smsc.js"), json.dumps(given)],
         env={**os.environ, "NODE_PATH": str(modules)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,0 +1,67 @@
+"""`python -m hosts --messages N --rate R --seed S NAME...`, as root: faults, or groups of them."""
+
+import argparse
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from support import smsc
+
+from .database import programs
+from .faults import GROUPS
+
+#: Whether this process is the one with namespaces of its own.
+_INSIDE = "SENDSMSNOW_HOSTS_INSIDE"
+_UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def lacking() -> str | None:
+    """What this machine lacks to be eight hosts; None when it can be."""
+    for program, package in (("ip", "iproute2"), ("unshare", "util-linux")):
+        if shutil.which(program) is None:
+            return f"there is no {program} (Debian: {package})"
+    if programs() is None:
+        return "there is no PostgreSQL (Debian: postgresql)"
+    if not Path("/dev/net/tun").exists():
+        return "there is no /dev/net/tun"
+    if subprocess.run([*_UNSHARE, "true"], capture_output=True, check=False).returncode:
+        return "no namespaces can be made here: that takes root"
+    return None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="hosts", description=__doc__)
+    parser.add_argument("--messages", type=int, default=1_000, help="for each fault")
+    parser.add_argument("--rate", type=float, default=60, help="messages in a second")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("names", nargs="*", help="which faults or groups, in this order")
+    options = parser.parse_args()
+    if _INSIDE not in os.environ:
+        missing = lacking()
+        if missing:
+            print(missing, file=sys.stderr)
+            return 2
+        # The SMSC is installed from a registry, which the namespaces do not reach.
+        smsc.evaluate("''")
+        # Whatever becomes of this process, its namespaces and all that runs in them end with it.
+        command = [*_UNSHARE, sys.executable, "-m", "hosts", *sys.argv[1:]]
+        return subprocess.run(command, env={**os.environ, _INSIDE: "1"}, check=False).returncode
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    from .rounds import run
+
+    known = {fault.__name__: (fault,) for group in GROUPS.values() for fault in group} | GROUPS
+    chosen = [fault for name in options.names or GROUPS for fault in known[name]]
+    good = asyncio.run(run(chosen, options.messages, options.rate, options.seed, tell=_tell))
+    _tell("all books agree" if good else "THE BOOKS DO NOT AGREE")
+    return 0 if good else 1
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
