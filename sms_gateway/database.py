@@ -8,7 +8,16 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from .errors import UnavailableError
 from .moments import now
 from .settings import Settings, SettingsError
-from .store import Store, audit, database_file, encryption, grants, migrate, pending_migration
+from .store import (
+    Limits,
+    Store,
+    audit,
+    database_file,
+    encryption,
+    grants,
+    migrate,
+    pending_migration,
+)
 from .store.audit import Action
 from .store.encryption import EncryptionKeyError
 from .store.key_file import KeyFileError, seal_from
@@ -63,6 +72,16 @@ def seal(settings: Settings) -> Seal | None:
         ) from None
 
 
+def limits(settings: Settings) -> Limits:
+    """The limits of connections to PostgreSQL."""
+    return Limits(
+        silence=settings.database_timeout.total_seconds(),
+        statement=settings.database_statement_timeout.total_seconds(),
+        lock=settings.database_lock_timeout.total_seconds(),
+        connections=settings.database_connections,
+    )
+
+
 def _missing(store: Store, role: grants.Role) -> list[str]:
     with store.read() as connection:
         return grants.missing(connection, role)
@@ -95,7 +114,7 @@ def _open(settings: Settings, *, create: bool) -> Iterator[Store]:
         with _told(settings):
             if file is not None and create:
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            store = Store(url, keys)
+            store = Store(url, keys, limits(settings))
     except (ArgumentError, ValueError):
         raise SettingsError(f"database_url = {str(settings.database_url)!r} is no URL") from None
     except (ModuleNotFoundError, NoSuchModuleError):

@@ -39,7 +39,9 @@ def hsts_of(settings: Settings) -> Hsts | None:
 
 def web_app(settings: Settings, guesses: Guesses) -> ASGIApp:
     """The whole web application. Make it after the fork, but `guesses` before."""
-    store = Store(settings.database_url.get_secret_value(), database.seal(settings))
+    store = Store(
+        settings.database_url.get_secret_value(), database.seal(settings), database.limits(settings)
+    )
     wrong_keys = WrongKeys(guesses, store)
     accepting = gateway(settings, store, wrong_keys.came)
 

@@ -64,7 +64,24 @@ class Settings(BaseModel):
     database_url: DatabaseUrl = Field(default_factory=_default_database_url)
     """The database of accounts and messages. The default is one SQLite file in the user's data
     directory. SQLite serves one machine; PostgreSQL serves any number of processes on any number
-    of machines."""
+    of machines. Of several hosts the first is used that can be written to
+    (docs/use/standby.md)."""
+
+    database_timeout: Seconds = timedelta(seconds=5)
+    """How long a host of PostgreSQL may take to let us in, to acknowledge what it was sent, and to
+    answer a transaction that accepts messages or writes down what became of them. Then the
+    connection is given up and the next one opened. What the URL says itself (`connect_timeout`,
+    `tcp_user_timeout`, `keepalives…`) stays."""
+
+    database_statement_timeout: Seconds = timedelta(seconds=60)
+    """After how long PostgreSQL ends a statement, or a transaction in which nothing happens.
+    Migrations have no limit."""
+
+    database_lock_timeout: Seconds = timedelta(seconds=3)
+    """After how long PostgreSQL ends a statement that waits for a lock of somebody else."""
+
+    database_connections: Annotated[int, Field(ge=5, le=1000), Allowed("5 to 1000")] = 15
+    """The most connections to PostgreSQL that each process opens. Most have one to three."""
 
     encryption_key_file: KeyFile = None
     """The file with the keys by which texts and numbers are encrypted in the database

@@ -300,7 +300,8 @@ DatabaseUrl = Annotated[
     SecretUrl,
     AfterValidator(_database_url),
     Allowed(
-        "sqlite:///FILE (sqlite:////FILE from the root) or postgresql://USER:PASSWORD@HOST/NAME"
+        "sqlite:///FILE (sqlite:////FILE from the root) or postgresql://USER:PASSWORD@HOST/NAME, "
+        "with several hosts HOST:PORT,HOST:PORT"
     ),
 ]
 PublicUrl = Annotated[

@@ -2,11 +2,13 @@
 
 from .engine import Store, database_file, database_url
 from .group_commit import GroupCommit, QueueFullError
+from .limits import Limits
 from .migrate import migrate, pending_migration
 from .outcome import OutcomeUnknownError, OverdueError
 
 __all__ = [
     "GroupCommit",
+    "Limits",
     "OutcomeUnknownError",
     "OverdueError",
     "QueueFullError",

@@ -3,6 +3,7 @@
 import fcntl
 import math
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -14,9 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from . import sealed
+from .limits import DEFAULT_LIMITS, Limits
 from .outcome import OutcomeUnknownError, OverdueError
 
 # The errors of SQLite's COMMIT after which the transaction is undone: its commit frame is not in
@@ -30,6 +31,14 @@ _UNDONE = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_READONLY,
 }
+
+# The first eight digits of a file of the log are the timeline, which each promotion counts up.
+_STATUS = text(
+    """
+    SELECT CASE WHEN left(pg_walfile_name(pg_current_wal_lsn()), 8) = :timeline
+        THEN pg_xact_status(CAST(:number AS xid8)) ELSE 'elsewhere' END
+    """
+)
 
 #: How long a statement of SQLite waits for other programs that write, seconds.
 _BUSY_TIMEOUT = 10
@@ -52,12 +61,40 @@ ERASED_IN = (
 )
 
 
+# Several hosts, with or without ports (PostgreSQL: Connection URIs), and one of them.
+_SEVERAL = re.compile(r"(postgresql://(?:[^@/]*@)?)([^/?@]*,[^/?@]*)(/.*)", re.DOTALL)
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(?::([0-9]{1,5}))?")
+
+
 def database_url(url: str) -> URL:
-    """The engine's URL for a setting's `sqlite:///…` or `postgresql://…`."""
-    parsed = make_url(url)
+    """The engine's URL for a setting's `sqlite:///…` or `postgresql://…`.
+
+    The latter may have several hosts: `postgresql://h1:5432,h2:5432/db`. Unless the URL says
+    otherwise, the first is used that can be written to. ValueError for hosts that are none.
+    """
+    if (several := _SEVERAL.fullmatch(url)) is not None:
+        before, hosts, after = several.groups()
+        found = [_HOST.fullmatch(host) for host in hosts.split(",")]
+        parsed = make_url(f"{before}{after}")
+        parsed = parsed.update_query_dict(
+            {
+                "target_session_attrs": "read-write",
+                **parsed.query,
+                "host": ",".join(_part(match, 1).strip("[]") for match in found),
+                "port": ",".join(_part(match, 2) or "5432" for match in found),
+            }
+        )
+    else:
+        parsed = make_url(url)
     if parsed.drivername in ("postgresql", "postgres"):
         return parsed.set(drivername="postgresql+psycopg")
     return parsed
+
+
+def _part(match: re.Match[str] | None, group: int) -> str:
+    if match is None:
+        raise ValueError("a host is a name or an address, with or without a port")
+    return match[group] or ""
 
 
 def database_file(url: str) -> Path | None:
@@ -73,8 +110,12 @@ def database_file(url: str) -> Path | None:
 class Store:
     """A database opened by one process. Open it after forking."""
 
-    def __init__(self, url: str, seal: sealed.Seal | None = None) -> None:
-        """`seal` encrypts texts and numbers; None leaves them in clear."""
+    def __init__(
+        self, url: str, seal: sealed.Seal | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        """`seal` encrypts texts and numbers; None leaves them in clear. `limits` are those of
+        connections to PostgreSQL."""
+        self.limits = limits
         parsed = database_url(url)
         # SQLite has one writer at a time. Processes that wait in its busy handler starve each
         # other for seconds; the file lock of the system hands over at once.
@@ -87,7 +128,9 @@ class Store:
             self.engine = _sqlite_engine(parsed)
             self._write_lock = _FileLock(Path(f"{file}.lock"))
         else:
-            self.engine = _postgresql_engine(parsed)
+            from .postgresql import open_engine  # psycopg may not be installed
+
+            self.engine = open_engine(parsed, limits)
         sealed.use(self.engine.dialect, seal)
         #: The errors of a full disk, a lost server or a missing answer: no statement is at fault.
         driver = self.engine.dialect.loaded_dbapi
@@ -115,12 +158,16 @@ class Store:
     def is_committed(self, transaction: str) -> bool | None:
         """Whether a transaction of PostgreSQL was committed; None while it is in progress.
 
-        It asks on another connection than the lost one. `transaction`: see
-        OutcomeUnknownError.
+        It asks on another connection than the lost one. `transaction`: see OutcomeUnknownError,
+        which is raised when a standby was promoted meanwhile: it numbers its own transactions from
+        where it was, so that the number may be that of another.
         """
+        number, timeline = transaction.split()
         with self.engine.connect() as connection:
-            asked = text("SELECT pg_xact_status(CAST(:transaction AS xid8))")
-            status = connection.execute(asked, {"transaction": transaction}).scalar()
+            asked = {"number": number, "timeline": timeline}
+            status = connection.execute(_STATUS, asked).scalar()
+        if status == "elsewhere":
+            raise OutcomeUnknownError
         return {"committed": True, "aborted": False}.get(str(status))
 
     def turn(self, *, wait: bool = True) -> AbstractContextManager[None]:
@@ -130,6 +177,21 @@ class Store:
     def to_write(self) -> Connection:
         """A connection for transactions that write."""
         return self.engine.connect().execution_options(begin="BEGIN IMMEDIATE")
+
+    @contextmanager
+    def unhurried(self) -> Iterator[Connection]:
+        """A connection without time limits: for migrations, and for what reads whole tables."""
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                yield connection
+                return
+            from .postgresql import unhurried
+
+            unhurried(connection)
+            try:
+                yield connection
+            finally:
+                connection.invalidate()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -145,7 +207,7 @@ class Store:
         bytes stay on its disk until their page is written again (docs/use/erasure.md).
         """
         if not self.is_sqlite:
-            with self.engine.connect() as connection:
+            with self.unhurried() as connection:
                 autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
                 autocommit.exec_driver_sql(f"VACUUM {', '.join(ERASED_IN)}")
             return True
@@ -188,6 +250,9 @@ class Writer:
         self._wait = wait
         self._connection: Connection | None = None
         self._used_at = 0.0
+        #: The longest silence of PostgreSQL, seconds. It doubles while transactions fail by it, so
+        #: that one that takes long succeeds in the end.
+        self._patience = store.limits.silence
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -201,12 +266,19 @@ class Writer:
                     # Other programs may write without our lock.
                     self._connection.exec_driver_sql("PRAGMA busy_timeout = 0")
                     self._connection.rollback()
+            # None for SQLite.
+            session = self._connection.info.get("session")
+            if session is not None:
+                session.patience = self._patience
             try:
                 with _committed(self._connection, self._connection.info.get("pipeline")):
                     yield self._connection
             except BaseException:
+                if session is not None and session.gave_up:
+                    self._patience = min(2 * self._patience, self._store.limits.statement)
                 self.close()
                 raise
+            self._patience = self._store.limits.silence
             self._used_at = time.monotonic()
 
     def close(self) -> None:
@@ -289,29 +361,6 @@ def _sqlite_engine(url: URL) -> Engine:
         # By the driver itself: SQLAlchemy's layers cost more than the statement.
         begin = connection.get_execution_options().get("begin", "BEGIN")
         connection.connection.cursor().execute(begin)
-
-    return engine
-
-
-def _postgresql_engine(url: URL) -> Engine:
-    from .pipeline import Pipeline  # psycopg may not be installed
-
-    engine = create_engine(
-        url,
-        hide_parameters=True,
-        # Replaces a connection that died while idle before it is used.
-        pool_pre_ping=True,
-        connect_args={
-            "client_encoding": "utf8",
-            # The driver's cursors prepare nothing: with each rollback they would also drop the
-            # statements that `Pipeline` has prepared.
-            "prepare_threshold": None,
-        },
-    )
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info["pipeline"] = Pipeline(connection)
 
     return engine
 

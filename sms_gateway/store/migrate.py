@@ -43,17 +43,15 @@ def _turn(store: Store) -> Iterator[Connection]:
         with store.write() as connection:
             yield connection
         return
-    with store.engine.connect() as holder, store.engine.connect() as connection:
+    # The lock is that of a transaction: by a pooler, a session may serve others at any time.
+    with store.unhurried() as holder, store.unhurried() as connection, holder.begin():
         # Polls instead of waiting in a statement: CREATE INDEX CONCURRENTLY in the other process
-        # would wait for that statement to end.
-        holder = holder.execution_options(isolation_level="AUTOCOMMIT")
-        key = {"key": _ADVISORY_LOCK}
-        while not holder.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar_one():
+        # would wait for that statement to end. It has no parameters, as the portal of a statement
+        # with parameters would keep its snapshot, for which that waits too.
+        asked = f"SELECT pg_try_advisory_xact_lock({_ADVISORY_LOCK})"
+        while not holder.exec_driver_sql(asked).scalar_one():
             time.sleep(_TURN)
-        try:
-            yield connection
-        finally:
-            holder.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+        yield connection
 
 
 def pending_migration(store: Store) -> str | None:

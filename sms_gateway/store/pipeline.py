@@ -8,13 +8,16 @@ import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from psycopg import Connection, DataError, InternalError, OperationalError, pq
+from psycopg import DataError, InternalError, OperationalError, pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
 from .outcome import OutcomeUnknownError
+
+if TYPE_CHECKING:
+    from .postgresql import Session
 
 #: A statement with a `?` for each of its parameters.
 _Statement = tuple[str, Sequence[Any]]
@@ -24,19 +27,24 @@ _Statement = tuple[str, Sequence[Any]]
 _MOST_PREPARED = 200
 
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
-_NAME_TRANSACTION = "SELECT pg_current_xact_id()"
+# Its number, and the timeline of the server, on which it is the only one with this number.
+_NAME_TRANSACTION = (
+    "SELECT pg_current_xact_id() || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+)
 
 
 class Pipeline:
     """Runs statements on a connection of the driver; raises the driver's errors."""
 
-    def __init__(self, connection: Connection[Any]) -> None:
+    def __init__(self, connection: "Session", *, prepares: bool) -> None:
+        """`prepares`: whether statements are prepared, which a pooler does not allow."""
         self._connection = connection
         self._pgconn = connection.pgconn
+        self._most_prepared = _MOST_PREPARED if prepares else 0
         self._prepared: dict[str, bytes] = {}
         #: The statements that will be sent with the COMMIT; None outside of `committed`.
         self._waiting: list[_Statement] | None = None
-        #: The transaction's id, by which the server can later tell its outcome.
+        #: The name of the transaction, by which the server can later tell its outcome.
         self._transaction = ""
 
     def run(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
@@ -123,7 +131,7 @@ class Pipeline:
     def _name(self, text: str) -> bytes | None:
         """The name of the prepared statement; None when too many are prepared."""
         name = self._prepared.get(text)
-        if name is None and len(self._prepared) < _MOST_PREPARED:
+        if name is None and len(self._prepared) < self._most_prepared:
             name = b"s%d" % len(self._prepared)
             result = self._pgconn.prepare(name, _numbered(text))
             if result.status not in _DONE:
@@ -135,14 +143,11 @@ class Pipeline:
         """Append the results of all sent statements to `results`, also those before an error."""
         pgconn = self._pgconn
         pgconn.pipeline_sync()
-        ready = select.poll()
-        ready.register(pgconn.socket, select.POLLIN | select.POLLOUT)
         while pgconn.flush():
-            ready.poll()
+            self._connection.poll(select.POLLIN | select.POLLOUT)
             pgconn.consume_input()
-        ready.register(pgconn.socket, select.POLLIN)
         while True:
-            ready.poll()
+            self._connection.poll(select.POLLIN)
             pgconn.consume_input()
             while not pgconn.is_busy():
                 result = pgconn.get_result()

@@ -1,4 +1,5 @@
-"""Between a gateway and PostgreSQL: cuts connections at the worst of moments."""
+"""Between a gateway and PostgreSQL: cuts connections, or lets them fall silent, at the worst of
+moments."""
 
 import contextlib
 import socket
@@ -35,11 +36,19 @@ class Proxy:
         self._keep_back = False
         #: Whether those who connect are let in.
         self.lets_in = True
+        #: Whether a connection falls silent instead of being cut: both ends are held, and nothing
+        #: is forwarded any more.
+        self.hushes = False
+        self._hushed: set[socket.socket] = set()
         #: How often it has cut.
         self.cuts = 0
         there = parsed.update_query_dict({"host": self._folder.name})
         self.url = there.render_as_string(hide_password=False)
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def hush(self) -> None:
+        """Let all open connections fall silent; new ones are served."""
+        self._hushed.update(self._open)
 
     def close(self) -> None:
         self._listener.close()
@@ -70,11 +79,18 @@ class Proxy:
         assert callable(watch)
         with contextlib.suppress(OSError):
             while data := source.recv(1_000_000):
+                if source in self._hushed:
+                    continue
                 if not watch(data):
                     self.cuts += 1
-                    self._cut()
-                    return
+                    if not self.hushes:
+                        self._cut()
+                        return
+                    self.hush()
+                    continue
                 target.sendall(data)
+            if source in self._hushed:
+                return
         for end in (source, target):
             end.close()
 
