@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: The schemes of Android telephones.
 _TELEPHONES = ("smsgate", "smsgates")
+#: Those of Parlay X services.
+_PARLAYX = ("parlayx", "parlayxs")
 
 
 def check(settings: Settings) -> None:
@@ -55,6 +57,12 @@ def _upstream(name: str, url: SecretUrl, public_url: str) -> Upstream:
 
             phones = phone.provider(text)
             return phone.PhoneUpstream(name, phones, _address(public_url, name, phones))
+        if urlsplit(text).scheme in _PARLAYX:
+            from ..upstream import parlayx
+
+            services = parlayx.provider(text)
+            services.address = _address(public_url, name, services)
+            return parlayx.ParlayXUpstream(name, services)
         provider = _provider(text)
         if provider is not None:
             from ..upstream.http import HttpUpstream
@@ -71,6 +79,10 @@ def _pusher(url: str) -> TakesPushes | None:
         from ..upstream import phone
 
         return phone.provider(url)
+    if urlsplit(url).scheme in _PARLAYX:
+        from ..upstream import parlayx
+
+        return parlayx.provider(url)
     provider = _provider(url)
     return provider if isinstance(provider, TakesPushes) else None
 

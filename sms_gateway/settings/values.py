@@ -98,7 +98,9 @@ def _public_url(url: str) -> str:
 
 
 #: Those of sms_gateway/bootstrap/upstreams.py.
-_SCHEMES = frozenset(("sandbox", "smpp", "smpps", "http", "https", "smsgate", "smsgates"))
+_SCHEMES = frozenset(
+    ("sandbox", "smpp", "smpps", "http", "https", "smsgate", "smsgates", "parlayx", "parlayxs")
+)
 
 
 def _upstream_url(value: SecretUrl) -> SecretUrl:
@@ -261,8 +263,8 @@ def lower(value: object) -> object:
 
 
 _UPSTREAMS = Allowed(
-    "sandbox:, smpp://USER:PASSWORD@HOST:PORT (or smpps), https://HOST/sendsms/?apikey=KEY or "
-    "smsgate://USER:PASSWORD@HOST:PORT"
+    "sandbox:, smpp://USER:PASSWORD@HOST:PORT (or smpps), https://HOST/sendsms/?apikey=KEY, "
+    "smsgate://USER:PASSWORD@HOST:PORT or parlayx://USER:PASSWORD@HOST/PATH"
 )
 
 Address = Annotated[

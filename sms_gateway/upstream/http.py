@@ -21,6 +21,7 @@ from urllib.parse import urlencode, urlsplit
 
 from .. import __version__
 from ..backoff import pause, spread
+from ..errors import GatewayError
 from ..log import error_facts, log_error
 from ..network.client_tls import client_context
 from ..remote.answers import Answer as HttpAnswer
@@ -86,6 +87,10 @@ class Judgement:
     #: Every message will get this answer until an operator changes something: a key, a path, an
     #: account without credit. Nothing is sent for `locked_out_delay`, then one message.
     is_locked_out: bool = False
+
+
+class UnsendableError(GatewayError):
+    """A message that no request can carry; the text says why, without numbers or texts."""
 
 
 class Provider(Protocol):
@@ -303,6 +308,8 @@ class HttpUpstream:
     async def _ask(self, delivery: Delivery) -> Judgement:
         try:
             request = self.provider.request(delivery)
+        except UnsendableError as error:
+            return Judgement(outcome=Outcome.REFUSED, reason=str(error))
         except Exception as error:
             # Half a surrogate pair stays in the text; an operator may repair any other cause.
             lasts = isinstance(error, UnicodeEncodeError)

@@ -58,6 +58,8 @@ SENTENCES = (
     "an optional parameter is out of range",
     "the telephone's queue is full",
     "the server knows no such telephone",
+    "the service refuses the request",
+    "the text has a character that XML does not have",
     # Of callbacks.
     "its address is not public",
     "its port is not one of callback_ports",
@@ -133,6 +135,9 @@ SENTENCES = (
     "ask the operator what it means",
     # Why the answer of a relay, or of another provider, is not believed.
     "it could not be read",
+    "it is no SOAP envelope",
+    "it is neither an answer nor a fault",
+    "it is a fault without a number",
     "it reports success with no or too many recipients",
     "it reports success without a count",
     "it reports success without an id",
@@ -308,6 +313,7 @@ FORMS = tuple(
         (r"bind refused: (?P<words>.+)", "bind refused: %(words)s"),
         (r"not reached: (?P<words>.+)", "not reached: %(words)s"),
         (r"HTTP status (?P<code>[0-9]+)", "HTTP status %(code)s"),
+        (r"fault (?P<code>[A-Z0-9]+)", "fault %(code)s"),
         (
             r"HTTP status (?P<code>[0-9]+); redirects are not followed",
             "HTTP status %(code)s; redirects are not followed",

@@ -17,6 +17,7 @@ from support.asgi_server import free_port, serving
 from support.clock import LoopClock
 from support.courier import Courier, CourierOptions
 from support.courier_peer import TOKEN, courier_peer
+from support.parlayx_peer import parlayx_peer
 from support.phone_peer import KEY, phone_peer
 from support.relay_peer import peer
 from support.smsc import start_smsc
@@ -24,6 +25,7 @@ from support.upstreams import RecordingSink, a_delivery, eventually, running
 
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import Delivery, Outcome, SaysReceipts, Sink, Upstream, pending_parts
+from sms_gateway.upstream import parlayx as parlayx_provider
 from sms_gateway.upstream import phone as phone_provider
 from sms_gateway.upstream import relay as relay_provider
 from sms_gateway.upstream.http import HttpUpstream
@@ -184,7 +186,25 @@ async def phone() -> AsyncIterator[Way]:
             yield Way(upstream=upstream, words=WORDS, in_parts=False)
 
 
-WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [sandbox, smpp, relay, courier, phone]
+@asynccontextmanager
+async def parlayx() -> AsyncIterator[Way]:
+    options = f"window={WINDOW}&response_timeout={RESPONSE}&stop_timeout=0.3"
+    options += f"&push_secret={'s' * 32}"
+    async with parlayx_peer() as operator:
+        services = parlayx_provider.provider(f"{operator.url()}?{options}")
+        upstream = parlayx_provider.ParlayXUpstream("parlayx", services)
+        async with door("parlayx", services, lambda: upstream._sink) as services.address:
+            yield Way(upstream=upstream, words=WORDS, in_parts=False)
+
+
+WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [
+    sandbox,
+    smpp,
+    relay,
+    courier,
+    phone,
+    parlayx,
+]
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: way.__name__)

@@ -18,7 +18,7 @@ from sms_gateway.codes import Code
 from sms_gateway.settings.route_table import RouteTable
 from sms_gateway.sms.kinds import Kind
 from sms_gateway.sms.message import State
-from sms_gateway.upstream import phone_options, relay_options, sandbox
+from sms_gateway.upstream import parlayx_options, phone_options, relay_options, sandbox
 from sms_gateway.upstream.relay_options import RelayOptions
 from sms_gateway.upstream.smpp_options import PARAMETERS, SmppOptions
 from sms_gateway.web.api import OPERATIONS
@@ -174,7 +174,11 @@ def documented_options(page: str, section: str, options: type[Any], names: Colle
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
     for name in names:
         default = defaults[name]
-        shown = "none" if default is None else str(int(default) if default is True else default)
+        shown = (
+            "none"
+            if default is None
+            else str(int(default) if isinstance(default, bool) else default)
+        )
         assert table[name][0] == shown, name
     assert set(table) - {"Option", "---"} == set(names)
 
@@ -182,6 +186,12 @@ def documented_options(page: str, section: str, options: type[Any], names: Colle
 def test_every_option_of_a_telephone_is_documented_with_its_default() -> None:
     documented_options(
         "docs/use/telephone.md", "Options", phone_options.SeveralOptions, phone_options.PARAMETERS
+    )
+
+
+def test_every_option_of_parlay_x_is_documented_with_its_default() -> None:
+    documented_options(
+        "docs/use/parlayx.md", "Options", parlayx_options.ParlayXOptions, parlayx_options.PARAMETERS
     )
 
 
