@@ -55,12 +55,25 @@ def _turn(store: Store) -> Iterator[Connection]:
 
 
 def pending_migration(store: Store) -> str | None:
-    """The schema version this program needs, or None when the database has it."""
+    """The schema version this program needs, or None when it can run on the database as it is."""
     current = None
     with store.read() as connection:
         if inspect(connection).has_table("alembic_version"):
             current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return None if current == SCHEMA else SCHEMA
+    return None if current is not None and suffices(current, SCHEMA) else SCHEMA
+
+
+def suffices(current: str, needed: str) -> bool:
+    """Whether a program that needs one schema runs on a database with another.
+
+    Migrations only add, so a program runs on every newer schema: hosts are upgraded in turn, and
+    may restart meanwhile (docs/use/upgrade.md). A migration that takes something away is named
+    after the oldest schema whose programs still run, and so are those that follow: on "0031.0025"
+    run programs that need 0025 or later.
+    """
+    number, _, oldest = current.partition(".")
+    known, _, _ = needed.partition(".")
+    return number >= known >= oldest
 
 
 def _config() -> "Config":

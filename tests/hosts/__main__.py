@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=1_000, help="for each fault")
     parser.add_argument("--rate", type=float, default=60, help="messages in a second")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--commit", default="", help="for upgrade: what is upgraded")
     parser.add_argument("names", nargs="*", help="which faults or groups, in this order")
     options = parser.parse_args()
     if _INSIDE not in os.environ:
@@ -53,8 +54,10 @@ def main() -> int:
     from .rounds import run
 
     known = {fault.__name__: (fault,) for group in GROUPS.values() for fault in group} | GROUPS
-    chosen = [fault for name in options.names or GROUPS for fault in known[name]]
-    good = asyncio.run(run(chosen, options.messages, options.rate, options.seed, tell=_tell))
+    names = options.names or [name for name in GROUPS if name != "upgrade"]
+    chosen = [fault for name in names for fault in known[name]]
+    how = options.messages, options.rate, options.seed
+    good = asyncio.run(run(chosen, *how, tell=_tell, commit=options.commit))
     _tell("all books agree" if good else "THE BOOKS DO NOT AGREE")
     return 0 if good else 1
 

@@ -90,7 +90,7 @@ class Laboratory:
         patience += "&keepalives_interval=1&keepalives_count=3"
         return f"postgresql://postgres@/sms?{hosts}&target_session_attrs=read-write&{patience}"
 
-    def environment(self, host: str, source: Path | None = None) -> dict[str, str]:
+    def environment(self, host: str, source: str | None = None) -> dict[str, str]:
         """What a program on a host runs with: this version, or another from its source."""
         clock = self.folder / f"{host}.clock"
         if not clock.exists():
@@ -101,7 +101,7 @@ class Laboratory:
         shifted = Path(__file__).parents[1] / "support" / "shifted_clock"
         return env | {"PYTHONPATH": f"{shifted}:{source or env['PYTHONPATH']}"}
 
-    async def start(self, source: Path | None = None) -> None:
+    async def start(self, source: str | None = None) -> None:
         """Start it all, the gateway's programs of this version or another; returns when ready."""
         self._name_the_hosts()
         self.primary.make()
@@ -123,11 +123,11 @@ class Laboratory:
             await self.ready(host)
         self._keeping = asyncio.create_task(self._keep())
 
-    def run(self, *arguments: str, source: Path | None = None) -> str:
+    def run(self, *arguments: str, source: str | None = None) -> str:
         """What a command of the operator prints."""
         return running.sendsmsnow(self.environment("callers", source), *arguments)
 
-    def create_key(self, name: str, *options: str, source: Path | None = None) -> str:
+    def create_key(self, name: str, *options: str, source: str | None = None) -> str:
         return self.run("key", "create", name, *options, source=source).strip()
 
     def _name_the_hosts(self) -> None:
@@ -369,7 +369,7 @@ class Laboratory:
 
 @contextlib.asynccontextmanager
 async def laboratory(
-    tell: Callable[[str], None], seed: int = 1, source: Path | None = None
+    tell: Callable[[str], None], seed: int = 1, source: str | None = None
 ) -> AsyncIterator[Laboratory]:
     """A running laboratory; its folder, with all logs, stays for whoever looks why it failed."""
     made = Laboratory(tell, seed)

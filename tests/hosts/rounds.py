@@ -1,25 +1,67 @@
 """Faults one after the other in one laboratory, each with messages and an audit."""
 
+import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 from .faults import Fault
-from .laboratory import laboratory
+from .laboratory import Laboratory, laboratory
+
+_ROOT = Path(__file__).parents[2]
 
 
 async def run(
-    faults: Sequence[Fault], messages: int, rate: float, seed: int, tell: Callable[[str], None]
+    faults: Sequence[Fault],
+    messages: int,
+    rate: float,
+    seed: int,
+    tell: Callable[[str], None],
+    commit: str = "",
 ) -> bool:
-    """Whether all books agreed after each fault."""
+    """Whether all books agreed after each fault.
+
+    With `commit` the gateway is that of this commit in the beginning, and no request may fail: the
+    only thing that happens is that it is upgraded.
+    """
     good = True
-    async with laboratory(tell, seed) as lab:
-        for number, fault in enumerate(faults, 1):
-            name = fault.__name__.replace("_", " ")
-            is_last = number == len(faults)
-            good &= await lab.under_load(name, fault, messages, rate, is_last=is_last)
-        for line in lab.tracebacks():
-            tell(line)
+    with ExitStack() as stack:
+        source = stack.enter_context(_source(commit)) if commit else None
+        async with laboratory(tell, seed, source) as lab:
+            for number, fault in enumerate(faults, 1):
+                name = fault.__name__.replace("_", " ")
+                is_last = number == len(faults)
+                good &= await lab.under_load(name, fault, messages, rate, is_last=is_last)
+            if commit:
+                good &= _none_failed(lab)
+            for line in lab.tracebacks():
+                tell(line)
     if good:
         lab.remove()
     else:
         tell(f"what was left is in {lab.folder}")
     return good
+
+
+def has_commit(commit: str) -> bool:
+    """Whether the source of this commit is in this clone."""
+    asked = ["git", "-C", str(_ROOT), "cat-file", "-e", commit]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+
+def _source(commit: str) -> "tempfile.TemporaryDirectory[str]":
+    """A folder with the source of a commit. It runs with what is installed here."""
+    folder = tempfile.TemporaryDirectory(prefix="old")
+    packed = subprocess.run(
+        ["git", "-C", str(_ROOT), "archive", commit], capture_output=True, check=True
+    )
+    subprocess.run(["tar", "-x", "-C", folder.name], input=packed.stdout, check=True)
+    return folder
+
+
+def _none_failed(lab: Laboratory) -> bool:
+    """Whether each request was answered, at once and with 0."""
+    failed = sum(len(book.refused) + len(book.unanswered) + book.repeated for book in lab.books)
+    lab.tell(f"requests that failed  {failed} of {sum(map(len, lab.books))}")
+    return not failed

@@ -16,7 +16,7 @@ from sms_gateway.sms.ids import new_id
 from sms_gateway.store import Store, history, intake, migrate, pending_migration
 from sms_gateway.store import accounts as account_statements
 from sms_gateway.store.indexes import metadata
-from sms_gateway.store.migrate import SCHEMA
+from sms_gateway.store.migrate import SCHEMA, suffices
 
 MIGRATIONS = Path(sms_gateway.store.__file__).with_name("migrations")
 
@@ -34,6 +34,34 @@ def test_a_database_is_at_the_schema_that_alembic_says(database: str) -> None:
         connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '0000'"))
     assert pending_migration(store) == SCHEMA
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("current", "needed", "runs"),
+    [
+        ("0012", "0012", True),
+        ("0013", "0012", True),
+        ("0011", "0012", False),
+        ("0031.0025", "0024", False),
+        ("0031.0025", "0025", True),
+        ("0031.0025", "0031.0025", True),
+        ("0032.0025", "0031.0025", True),
+        ("0030", "0031.0025", False),
+    ],
+)
+def test_a_program_runs_on_newer_schemas_until_one_needs_a_later_program(
+    current: str, needed: str, runs: bool
+) -> None:
+    assert suffices(current, needed) is runs
+
+
+def test_nothing_is_pending_on_a_newer_schema(store: Store) -> None:
+    with store.write() as connection:
+        connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '9998'"))
+    assert pending_migration(store) is None
+    with store.write() as connection:
+        connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = '9999.9998'"))
+    assert pending_migration(store) == SCHEMA
 
 
 def test_a_new_database_needs_all_migrations_once(tmp_path: Path) -> None:
