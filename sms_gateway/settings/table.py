@@ -133,7 +133,7 @@ class Settings(BaseModel):
     upstream: UpstreamUrl = SecretUrl("sandbox:")
     """The connection by which messages leave: a carrier's SMSC, or the sandbox, which sends
     nothing and answers as the number asks it to. A query adds options:
-    docs/adding-an-upstream.md."""
+    docs/adding-an-upstream.md, docs/use/smpp.md."""
 
     upstreams: Annotated[
         dict[str, UpstreamUrl], Allowed("a table of names and upstreams, written as upstream is")

@@ -12,9 +12,11 @@ Ticket = TypeVar("Ticket")
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Parts may be submitted."""
+    """The SMSC has let us in."""
 
     system_id: str
+    #: The highest version it speaks (sc_interface_version, §5.3.2.25); None where it does not say.
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

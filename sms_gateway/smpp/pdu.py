@@ -1,4 +1,4 @@
-"""SMPP 3.4 PDUs as values (§4): all that a transceiver sends or receives."""
+"""SMPP 3.4 PDUs as values (§4): all that an ESME sends or receives."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -55,8 +55,8 @@ class GenericNack(Pdu):
 
 
 @dataclass(slots=True, kw_only=True)
-class BindTransceiver(Pdu):
-    command_id = 0x00000009
+class Bind(Pdu):
+    """The three binds, which have one layout (§4.1)."""
 
     # 16 and 9 in the specification; some carriers give out longer ones, and they are the judges.
     system_id: str = _cstring(64)
@@ -69,10 +69,40 @@ class BindTransceiver(Pdu):
 
 
 @dataclass(slots=True, kw_only=True)
-class BindTransceiverResp(Pdu):
-    command_id = 0x80000009
+class BindReceiver(Bind):
+    command_id = 0x00000001
+
+
+@dataclass(slots=True, kw_only=True)
+class BindTransmitter(Bind):
+    command_id = 0x00000002
+
+
+@dataclass(slots=True, kw_only=True)
+class BindTransceiver(Bind):
+    command_id = 0x00000009
+
+
+@dataclass(slots=True, kw_only=True)
+class BindResp(Pdu):
+    """The answers to the three binds, which have one layout, too."""
 
     system_id: str = _cstring(16)
+
+
+@dataclass(slots=True, kw_only=True)
+class BindReceiverResp(BindResp):
+    command_id = 0x80000001
+
+
+@dataclass(slots=True, kw_only=True)
+class BindTransmitterResp(BindResp):
+    command_id = 0x80000002
+
+
+@dataclass(slots=True, kw_only=True)
+class BindTransceiverResp(BindResp):
+    command_id = 0x80000009
 
 
 @dataclass(slots=True, kw_only=True)
@@ -185,6 +215,10 @@ class DataSmResp(Pdu):
 
 PDUS: tuple[type[Pdu], ...] = (
     GenericNack,
+    BindReceiver,
+    BindReceiverResp,
+    BindTransmitter,
+    BindTransmitterResp,
     BindTransceiver,
     BindTransceiverResp,
     Outbind,

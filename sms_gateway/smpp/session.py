@@ -1,15 +1,17 @@
-"""One connection of a transceiver ESME to an SMSC (SMPP 3.4 §2.2), without I/O and without a clock.
+"""One connection of an ESME to an SMSC (SMPP 3.4 §2.2), without I/O and without a clock.
 
 Bytes go in with `received`, and events come out; commands and the passing of time (`tick`) put
 bytes into `outgoing`. `now` is any clock in seconds that never goes back. Nothing is closed here:
 after `Closed` the caller writes what is outgoing and closes its connection.
 """
 
+import math
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Generic
 
 from . import status as statuses
+from . import tlv
 from .codec import Decoder, FramingError, encode
 from .events import (
     Answered,
@@ -25,8 +27,12 @@ from .events import (
 from .pdu import (
     ANSWER,
     AlertNotification,
-    BindTransceiver,
+    Bind,
+    BindReceiver,
+    BindReceiverResp,
+    BindResp,
     BindTransceiverResp,
+    BindTransmitterResp,
     DataSm,
     DataSmResp,
     DeliverSm,
@@ -67,17 +73,25 @@ class Session(Generic[Ticket]):
 
     def __init__(
         self,
-        bind: BindTransceiver,
+        bind: Bind,
         *,
         window: int,
         response_timeout: float,
         enquire_interval: float,
         late_timeout: float,
+        inactivity_timeout: float = math.inf,
     ) -> None:
         """`late_timeout`: how long after its response timer an answer is still recognised, and
-        how long answers may stay away altogether before the connection is given up."""
+        how long answers may stay away altogether before the connection is given up.
+        `inactivity_timeout`: after so long without a message or receipt in either direction the
+        session unbinds (§7.2)."""
         self.state = State.OPEN
         self._bind = bind
+        self._submits = not isinstance(bind, BindReceiver)
+        self._inactivity_timeout = inactivity_timeout
+        #: When the session unbinds because nothing was carried; only while it is bound.
+        self._inactive_at = math.inf
+        self._farewell = "unbound"
         self._window: Window[Ticket] = Window(
             window, response_timeout=response_timeout, late_timeout=late_timeout
         )
@@ -103,7 +117,7 @@ class Session(Generic[Ticket]):
     @property
     def free(self) -> int:
         """How many parts may be submitted now."""
-        return self._window.free if self.state is State.BOUND else 0
+        return self._window.free if self._submits and self.state is State.BOUND else 0
 
     @property
     def pending(self) -> int:
@@ -120,7 +134,7 @@ class Session(Generic[Ticket]):
 
     def deadline(self) -> float:
         """When `tick` will have something to do, if nothing else happens before."""
-        return min(self._deadline, self._window.deadline())
+        return min(self._deadline, self._inactive_at, self._window.deadline())
 
     # Commands.
 
@@ -139,6 +153,7 @@ class Session(Generic[Ticket]):
         sequence = self._next_sequence()
         self._send(part, sequence)
         self._window.add(sequence, ticket, now)
+        self._inactive_at = now + self._inactivity_timeout
 
     def accept(self, pdu: DeliverSm | DataSm) -> None:
         """Acknowledge an offered message or receipt, now ours; once for each offer."""
@@ -152,6 +167,7 @@ class Session(Generic[Ticket]):
         """Say goodbye; answers are still taken until the SMSC has said so too."""
         if self.state is State.BOUND:
             self.state = State.UNBINDING
+            self._inactive_at = math.inf
             self._deadline = now + self._response_timeout
             self._send(Unbind(), self._next_sequence())
 
@@ -184,11 +200,20 @@ class Session(Generic[Ticket]):
             return events + self._close("submit_sm is not answered any more")
         if now >= self._deadline:
             events += self._overdue(now)
+        if now >= self._inactive_at:
+            self._inactive(now)
         return events
+
+    def _inactive(self, now: float) -> None:
+        if self.state is State.BOUND and self._is_quit:
+            self._farewell = "nothing was carried for inactivity_timeout"
+            self.unbind(now)
+        else:
+            self._inactive_at = now + self._inactivity_timeout
 
     def _overdue(self, now: float) -> list[Event[Ticket]]:
         if self.state is State.BINDING:
-            return self._close("bind_transceiver was not answered")
+            return self._close("the bind was not answered")
         if self.state is State.UNBINDING:
             return self._close("unbind was not answered")
         if self.state is State.LEAVING:
@@ -217,6 +242,7 @@ class Session(Generic[Ticket]):
             )
             return
         ticket = self._window.answered(pdu.sequence)
+        self._inactive_at = now + self._inactivity_timeout
         status = statuses.lookup(pdu.status)
         events.append(Answered(ticket, status, "" if pdu.status else pdu.message_id))
 
@@ -230,17 +256,17 @@ class Session(Generic[Ticket]):
         else:
             events.append(ProtocolViolation(f"generic_nack {statuses.lookup(number)}"))
 
-    def _bind_answer(
-        self, pdu: BindTransceiverResp, now: float, events: list[Event[Ticket]]
-    ) -> None:
-        if self.state is not State.BINDING:
+    def _bind_answer(self, pdu: BindResp, now: float, events: list[Event[Ticket]]) -> None:
+        if self.state is not State.BINDING or pdu.command_id != self._bind.command_id | ANSWER:
             self._unexpected(pdu, now, events)
         elif pdu.status:
             self._bind_refused(statuses.lookup(pdu.status), events)
         else:
             self.state = State.BOUND
             self._deadline = now + self._enquire_interval
-            events.append(Bound(pdu.system_id))
+            self._inactive_at = now + self._inactivity_timeout
+            version = tlv.number(pdu.tlvs, tlv.SC_INTERFACE_VERSION)
+            events.append(Bound(pdu.system_id, version))
 
     def _bind_refused(self, status: Status, events: list[Event[Ticket]]) -> None:
         events.append(BindRefused(status))
@@ -248,6 +274,7 @@ class Session(Generic[Ticket]):
 
     def _offered(self, pdu: DeliverSm | DataSm, now: float, events: list[Event[Ticket]]) -> None:
         self._offers += 1
+        self._inactive_at = now + self._inactivity_timeout
         if self.state is State.BINDING:
             self.refuse(pdu, statuses.INVALID_BIND_STATUS)
         else:
@@ -267,7 +294,7 @@ class Session(Generic[Ticket]):
 
     def _unbind_answer(self, pdu: UnbindResp, now: float, events: list[Event[Ticket]]) -> None:
         if self.state is State.UNBINDING:
-            events += self._close("unbound")
+            events += self._close(self._farewell)
         else:
             self._unexpected(pdu, now, events)
 
@@ -306,7 +333,7 @@ class Session(Generic[Ticket]):
         if not self._open:
             return []
         self.state = State.CLOSED
-        self._deadline = float("inf")
+        self._deadline = self._inactive_at = math.inf
         events: list[Event[Ticket]] = [
             Unanswered(ticket, reason) for ticket in self._window.clear()
         ]
@@ -329,6 +356,8 @@ _HANDLERS: dict[type[Pdu], Callable[..., None]] = {
     DataSm: Session._offered,
     EnquireLink: Session._enquired,
     EnquireLinkResp: Session._ignored,
+    BindReceiverResp: Session._bind_answer,
+    BindTransmitterResp: Session._bind_answer,
     BindTransceiverResp: Session._bind_answer,
     Unbind: Session._unbind_asked,
     UnbindResp: Session._unbind_answer,

@@ -1,4 +1,5 @@
-"""The command_status values of SMPP 3.4 (§5.1.3) and what each means for the refused message.
+"""The command_status values of SMPP 3.4 (§5.1.3) and 5.0 (§4.7.6), and what each means for the
+refused message.
 
 A status that finds fault with the message itself is REFUSED: the same bytes would meet it again.
 Everything else is RETRY. An answer with an error says that nothing was accepted, so another try
@@ -37,7 +38,7 @@ class Status:
         return f"0x{self.number:08x} {self.words}"
 
 
-#: SMPP 3.4 §5.1.3 by number.
+#: SMPP 3.4 §5.1.3, and from 0x100 on SMPP 5.0 §4.7.6, by number.
 STATUSES = {
     status.number: status
     for status in (
@@ -100,6 +101,14 @@ STATUSES = {
         Status(0xC4, "invalid optional parameter value", Verdict.REFUSED),
         Status(0xFE, "delivery failure", Verdict.RETRY),
         Status(0xFF, "unknown error", Verdict.RETRY),
+        Status(0x100, "not authorised to use this service_type", Verdict.REFUSED),
+        # About the account, not the message: it passes once the operator allows it.
+        Status(0x101, "prohibited from this operation", Verdict.RETRY),
+        Status(0x102, "service_type is unavailable", Verdict.RETRY),
+        Status(0x103, "service_type is denied", Verdict.REFUSED),
+        Status(0x104, "invalid data_coding", Verdict.REFUSED),
+        Status(0x105, "invalid source_addr_subunit", Verdict.REFUSED),
+        Status(0x106, "invalid dest_addr_subunit", Verdict.REFUSED),
     )
 }
 
@@ -115,7 +124,7 @@ UNKNOWN_ERROR = STATUSES[0xFF]
 
 
 def lookup(number: int) -> Status:
-    """The status with this number; one that SMPP 3.4 does not know is worth another try.
+    """The status with this number; one that no SMPP knows is worth another try.
 
     0x400 to 0x4FF are each vendor's own; anything else unlisted is reserved.
     """

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 #: Tag and value, in the order of the PDU; a tag may come more than once.
 Tlvs = tuple[tuple[int, bytes], ...]
 
+DEST_ADDR_SUBUNIT = 0x0005
 RECEIPTED_MESSAGE_ID = 0x001E
 SAR_MSG_REF_NUM = 0x020C
 SAR_TOTAL_SEGMENTS = 0x020E

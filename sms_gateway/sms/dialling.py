@@ -7,8 +7,9 @@ Python's `re` cache.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
+import phonenumbers
 from phonenumbers import PhoneMetadata
 
 from .kinds import may_be_mobile
@@ -76,6 +77,22 @@ def national(digits: str, region: str) -> tuple[str, str] | None:
         if found is not None and not may_be_mobile(*found):
             return None
     return found
+
+
+@lru_cache(maxsize=8_192)
+def written_in(number: str, region: str, *, trunk: bool = True) -> str | None:
+    """The digits of a number (E.164) as people in `region` dial it, with the trunk prefix unless
+    told otherwise; None for a number with another calling code."""
+    home = _home(region)
+    if home is None or not number.startswith(f"+{home.calling_code}"):
+        return None
+    parsed = phonenumbers.parse(number)
+    if str(parsed.country_code) != home.calling_code:
+        return None
+    if not trunk:
+        return phonenumbers.national_significant_number(parsed)
+    written = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+    return "".join(filter(str.isdigit, written))
 
 
 def _valid(home: _Home, significant: str) -> tuple[str, str] | None:

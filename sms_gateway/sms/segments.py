@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ..errors import GatewayError
 from .encoding import (
@@ -23,6 +23,10 @@ from .encoding import (
 
 #: The most parts that one message can have: they are numbered in one octet.
 MAX_PARTS = 255
+
+#: How the parts of a long text are joined over SMPP: by a user data header with a reference of 8 or
+#: 16 bits, by sar parameters, or by the SMSC, which gets the whole text as a payload.
+LongTexts = Literal["udh8", "udh16", "sar", "payload"]
 
 _CONCATENATION_8BIT = 0x00  # 3GPP TS 23.040 §9.2.3.24.1
 _CONCATENATION_16BIT = 0x08  # 3GPP TS 23.040 §9.2.3.24.8
@@ -168,21 +172,41 @@ def user_data(
     the carrier's, and the one that the text was counted with. In "utf8" a part may have more
     octets than a short_message holds (254): it then needs a message_payload. Raises as `segment`.
     """
-    if encoding is Encoding.UCS2 or alphabet == "gsm7":
-        parts = _cut(text, encoding)
-    else:
-        parts = [encode(part, encoding, alphabet) for part in segment(text, encoding)]
+    parts = contents(text, encoding, alphabet)
     if len(parts) == 1:
         return parts
+    total = len(parts)
     return [
-        bytes((5, _CONCATENATION_8BIT, 3, reference & 0xFF, len(parts), number)) + part
+        concatenation_header(Concatenation(reference, total, number)) + part
         for number, part in enumerate(parts, 1)
     ]
 
 
-def _cut(text: str, encoding: Encoding) -> list[bytes]:
+def contents(
+    text: str, encoding: Encoding, alphabet: DefaultAlphabet = "gsm7", *, spare: int = 0
+) -> list[bytes]:
+    """The octets of each part without a header. Raises as `segment`.
+
+    Each of several parts leaves `spare` units free: one for a header with a wide reference.
+    """
+    if encoding is Encoding.UCS2 or alphabet == "gsm7":
+        return _cut(text, encoding, spare)
+    decode = decode_gsm7
+    return [encode(decode(part), encoding, alphabet) for part in _cut(text, encoding, spare)]
+
+
+def concatenation_header(place: Concatenation, *, wide: bool = False) -> bytes:
+    """The user data header of a part, with the low 8 or (`wide`) 16 bits of the reference."""
+    if wide:
+        reference = (place.reference & 0xFFFF).to_bytes(2, "big")
+        return bytes((6, _CONCATENATION_16BIT, 4, *reference, place.total, place.number))
+    return bytes((5, _CONCATENATION_8BIT, 3, place.reference & 0xFF, place.total, place.number))
+
+
+def _cut(text: str, encoding: Encoding, spare: int = 0) -> list[bytes]:
     """The octets of each part."""
     size, single, part = LIMITS[encoding]
+    part -= spare
     octets = encode(text, encoding)
     if len(octets) <= single * size:
         return [octets]

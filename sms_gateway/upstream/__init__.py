@@ -187,6 +187,13 @@ class TellsTrouble(Protocol):
         ...
 
 
+def part_id(ids: Sequence[str], number: int) -> str:
+    """The name of a part: its own id, or the message's id, from the second part with its number."""
+    if number <= len(ids):
+        return ids[number - 1]
+    return f"{ids[0]}.{number}"
+
+
 def pending_parts(delivery: Delivery) -> Sequence[int]:
     """The parts still to be submitted, in order."""
     parts = range(1, delivery.parts + 1)

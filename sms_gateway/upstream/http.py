@@ -28,7 +28,7 @@ from ..remote.answers import Answer as HttpAnswer
 from ..remote.answers import InvalidAnswerError
 from ..remote.http_client import FORM, Client, CutOffError, UnreachedError, UnwritableError
 from ..sms.message import State
-from . import Answer, Delivery, Outcome, ReceiptsOf, Sink, pending_parts
+from . import Answer, Delivery, Outcome, ReceiptsOf, Sink, part_id, pending_parts
 from .allotment import Allotment, Ask
 from .http_options import HttpOptions
 from .http_poll import NoReceiptError, ReceiptPoll
@@ -424,13 +424,6 @@ class HttpUpstream:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def part_id(ids: Sequence[str], number: int) -> str:
-    """The name of a part: its own id, or the message's id, from the second part with its number."""
-    if number <= len(ids):
-        return ids[number - 1]
-    return f"{ids[0]}.{number}"
 
 
 def message_id(name: str) -> str:

@@ -1,6 +1,7 @@
 """Deliveries as submit_sm, and deliver_sm as receipts and incoming messages."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from ..moments import utc
 from ..smpp import tlv
@@ -13,38 +14,46 @@ from ..sms.encoding import (
     decode,
     decode_part,
     is_default,
+    pack_septets,
     unpack_septets,
 )
 from ..sms.message import State
 from ..sms.receipt import Receipt, has_form, parse_receipt, receipt_text
 from ..sms.segments import (
     Concatenation,
+    concatenation_header,
+    contents,
     is_surely_header,
     national_languages,
     parse_user_data_header,
-    user_data,
 )
 from . import Delivery, Incoming, pending_parts
-from .smpp_options import SmppOptions, Validity
+from .smpp_options import NumberForm, SmppOptions, Validity, ton_npi
 
 _UDHI = 0x40  # SMPP 3.4 §5.2.12, GSM network specific features
 # §5.2.12, message type: a delivery receipt, and an intermediate notification of the same form.
 _MESSAGE_TYPE, _RECEIPT_TYPES = 0x3C, (0x04, 0x20)
-_DATA_CODINGS = {Encoding.GSM7: 0x00, Encoding.UCS2: 0x08}  # §5.2.19
+# 3GPP TS 23.038 §4: data_coding 0x1x has a message class in its last two bits, and in the two
+# before it the alphabet, 0 for GSM and 2 for UCS-2.
+_CLASS_OF_GSM7, _CLASS_OF_UCS2 = 0x10, 0x18
+# dest_addr_subunit (§5.3.2.1) by message class: display, mobile equipment, smart card, external.
+_SUBUNITS = {"0": b"\x01", "1": b"\x02", "2": b"\x03", "3": b"\x04"}
+_CARRIAGE_RETURN = b"\r"
 _MAX_SHORT_MESSAGE = 254  # §4.4.1
 
 # Type of number and numbering plan (§5.2.5, §5.2.6).
 _UNKNOWN = (0, 0)
-_INTERNATIONAL = (1, 1)
+_INTERNATIONAL = 1
 _NATIONAL = 2
-_SHORT_CODE = (3, 0)  # network specific
-_ALPHANUMERIC = (5, 0)
 #: Numbers of more digits are international ones: the shortest have seven with their country code.
 _LONGEST_SHORT_CODE = 6
 
 
-def submit_sms(delivery: Delivery, options: SmppOptions, now: float) -> list[tuple[int, SubmitSm]]:
-    """The parts still to be submitted, each with its number. `now` is Unix time in seconds.
+def submit_sms(
+    delivery: Delivery, options: SmppOptions, now: float
+) -> list[tuple[tuple[int, ...], SubmitSm]]:
+    """The PDUs still to be submitted, each with the numbers of the parts that it carries: one, or
+    all of them in a payload. `now` is Unix time in seconds.
 
     Raises ValueError, without the text in it, for what cannot be written in this carrier's way.
     """
@@ -53,45 +62,154 @@ def submit_sms(delivery: Delivery, options: SmppOptions, now: float) -> list[tup
     if encoding is Encoding.GSM7:
         # The carrier's alphabet for data_coding 0 may lack what the GSM alphabet has.
         encoding = choose(delivery.text, alphabet)
-    octets = user_data(delivery.text, encoding, delivery.id % 256, alphabet)
-    if len(octets) != delivery.parts:
-        raise ValueError(
-            f"takes {len(octets)} parts in the carrier's alphabet and was counted as "
-            f"{delivery.parts}"
-        )
-    source_ton, source_npi = source_type(delivery.sender)
-    destination_ton, destination_npi = _INTERNATIONAL
+    carrying = _user_data(delivery, encoding, alphabet, options)
+    source, source_type = sender_address(delivery.sender, options)
+    destination, destination_type = recipient_address(delivery.recipient, options)
     validity = validity_period(delivery.expires_at, options.validity, now)
+    data_coding = data_coding_of(encoding, options)
+    receipts = options.asked_for()
+    subunit: tlv.Tlvs = ()
+    if options.message_class_by == "dest_addr_subunit":
+        subunit = ((tlv.DEST_ADDR_SUBUNIT, _SUBUNITS[options.message_class]),)
 
-    def submit_sm(part: bytes) -> SubmitSm:
-        short = len(part) <= _MAX_SHORT_MESSAGE
+    def submit_sm(each: _UserData) -> SubmitSm:
+        short = len(each.octets) <= _MAX_SHORT_MESSAGE and not each.is_whole
+        payload = () if short else ((tlv.MESSAGE_PAYLOAD, each.octets),)
         return SubmitSm(
             service_type=options.service_type,
-            source_addr_ton=source_ton,
-            source_addr_npi=source_npi,
-            source_addr=delivery.sender.removeprefix("+"),
-            dest_addr_ton=destination_ton,
-            dest_addr_npi=destination_npi,
-            destination_addr=delivery.recipient.removeprefix("+"),
-            esm_class=_UDHI if delivery.parts > 1 else 0,
+            source_addr_ton=source_type[0],
+            source_addr_npi=source_type[1],
+            source_addr=source,
+            dest_addr_ton=destination_type[0],
+            dest_addr_npi=destination_type[1],
+            destination_addr=destination,
+            esm_class=_UDHI if each.has_header else 0,
+            protocol_id=options.protocol_id,
+            priority_flag=options.priority_flag,
             validity_period=validity,
-            registered_delivery=options.registered_delivery,
-            data_coding=_DATA_CODINGS[encoding],
-            short_message=part if short else b"",
-            tlvs=() if short else ((tlv.MESSAGE_PAYLOAD, part),),
+            registered_delivery=receipts,
+            data_coding=data_coding,
+            short_message=each.octets if short else b"",
+            tlvs=(*subunit, *each.tlvs, *payload),
         )
 
-    return [(number, submit_sm(octets[number - 1])) for number in pending_parts(delivery)]
+    pending = pending_parts(delivery)
+    return [(each.parts, submit_sm(each)) for each in carrying if each.parts[0] in pending]
 
 
-def source_type(sender: str) -> tuple[int, int]:
-    """TON and NPI of a sender: letters, a short code or an international number."""
+class _UserData(NamedTuple):
+    """The user data of one PDU."""
+
+    parts: tuple[int, ...]
+    octets: bytes
+    has_header: bool = False
+    #: The whole of a text of several parts, for the SMSC to cut.
+    is_whole: bool = False
+    tlvs: tlv.Tlvs = ()
+
+
+def _user_data(
+    delivery: Delivery, encoding: Encoding, alphabet: DefaultAlphabet, options: SmppOptions
+) -> list[_UserData]:
+    """The text in PDUs, joined as the carrier wants it. Raises as `submit_sms`."""
+    texts = contents(delivery.text, encoding, alphabet)
+    total = len(texts)
+    if total != delivery.parts:
+        raise ValueError(
+            f"takes {total} parts in the carrier's alphabet and was counted as {delivery.parts}"
+        )
+    packed = encoding is Encoding.GSM7 and options.outgoing_septets == "packed"
+    if total == 1:
+        return [_UserData((1,), _packed(texts[0]) if packed else texts[0])]
+    if options.long_texts == "payload":
+        whole = b"".join(texts)
+        numbers = tuple(range(1, total + 1))
+        return [_UserData(numbers, _packed(whole) if packed else whole, is_whole=True)]
+    places = [Concatenation(delivery.id & 0xFFFF, total, number) for number in range(1, total + 1)]
+    if options.long_texts == "sar":
+        return [
+            _UserData((place.number,), _packed(text) if packed else text, tlvs=_sar_tlvs(place))
+            for place, text in zip(places, texts, strict=True)
+        ]
+    wide = False
+    if options.long_texts == "udh16":
+        # The header takes a unit more. A text that would need one part more for it, than it was
+        # counted with, keeps the narrow one.
+        narrower = contents(delivery.text, encoding, alphabet, spare=1)
+        if wide := len(narrower) == total:
+            texts = narrower
+    found = []
+    for place, text in zip(places, texts, strict=True):
+        head = concatenation_header(place, wide=wide)
+        octets = head + (_packed(text, -8 * len(head) % 7) if packed else text)
+        found.append(_UserData((place.number,), octets, has_header=True))
+    return found
+
+
+def _packed(septets: bytes, fill_bits: int = 0) -> bytes:
+    """Septets, eight in seven octets, after a header's fill bits.
+
+    Seven bits that are left over would be read as an @: a carriage return is there instead, which
+    shows nothing (3GPP TS 23.038 §6.1.2.3.1 has it so for USSD).
+    """
+    if (fill_bits + 7 * len(septets)) % 8 == 1:
+        septets += _CARRIAGE_RETURN
+    return pack_septets(septets, fill_bits)
+
+
+def _sar_tlvs(place: Concatenation) -> tlv.Tlvs:
+    """Parameters that make a part of a submit_sm (§5.3.2.22 to §5.3.2.24)."""
+    return (
+        (tlv.SAR_MSG_REF_NUM, place.reference.to_bytes(2, "big")),
+        (tlv.SAR_TOTAL_SEGMENTS, bytes((place.total,))),
+        (tlv.SAR_SEGMENT_SEQNUM, bytes((place.number,))),
+    )
+
+
+def data_coding_of(encoding: Encoding, options: SmppOptions) -> int:
+    """The data_coding of a text (§5.2.19)."""
+    is_ucs2 = encoding is Encoding.UCS2
+    if options.message_class != "none" and options.message_class_by == "data_coding":
+        return (_CLASS_OF_UCS2 if is_ucs2 else _CLASS_OF_GSM7) + int(options.message_class)
+    return options.ucs2_data_coding if is_ucs2 else options.default_data_coding
+
+
+def sender_address(sender: str, options: SmppOptions) -> tuple[str, tuple[int, int]]:
+    """A sender as the carrier wants it written, with its TON and NPI: letters, a short code, a
+    national number (as it is dialled, with a 0), or an international one."""
     if not sender:
-        return _UNKNOWN
+        return "", _UNKNOWN
     digits = sender.removeprefix("+")
     if not (digits.isascii() and digits.isdigit()):
-        return _ALPHANUMERIC
-    return _SHORT_CODE if len(digits) <= _LONGEST_SHORT_CODE else _INTERNATIONAL
+        return digits, ton_npi(options.ton_alphanumeric)
+    if len(digits) <= options.short_digits and digits == sender:
+        return digits, ton_npi(options.ton_short)
+    if digits == sender and digits.startswith("0") and not digits.startswith("00"):
+        return digits, ton_npi(options.ton_national)
+    return _written(digits, options.sender_form, options, options.ton_international)
+
+
+def recipient_address(number: str, options: SmppOptions) -> tuple[str, tuple[int, int]]:
+    """A recipient (E.164) as the carrier wants it written, with its TON and NPI."""
+    return _written(
+        number.removeprefix("+"), options.recipient_form, options, options.ton_recipient
+    )
+
+
+def _written(
+    digits: str, form: NumberForm, options: SmppOptions, ton: str
+) -> tuple[str, tuple[int, int]]:
+    """An international number in a form, with its TON and NPI."""
+    if form == "digits":
+        return digits, ton_npi(ton)
+    if form == "plus":
+        return f"+{digits}", ton_npi(ton)
+    if form != "00":
+        trunk = form == "national"
+        national = dialling.written_in(f"+{digits}", options.region, trunk=trunk)
+        if national is not None:
+            return national, ton_npi(options.ton_national)
+    return f"00{digits}", ton_npi(ton)
 
 
 def validity_period(expires_at: int, form: Validity, now: float) -> str:
@@ -206,7 +324,7 @@ def _number(address: str, ton: int, region: str | None = None) -> str:
     digits = address.removeprefix("+")
     if not (digits.isascii() and digits.isdigit()):
         return address
-    if ton == _INTERNATIONAL[0]:
+    if ton == _INTERNATIONAL:
         return f"+{digits.removeprefix('00')}"
     if region is None or address != digits or len(digits) <= _LONGEST_SHORT_CODE:
         return address

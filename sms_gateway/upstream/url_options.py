@@ -34,7 +34,10 @@ def _value(name: str, kind: Any, value: str, *, is_number: bool) -> Any:
     if not is_number:
         return value
     try:
-        return int(value) if kind is int else float(value)
+        if kind is not int:
+            return float(value)
+        # A data_coding is known by its hexadecimal digits.
+        return int(value, 16 if value.startswith("0x") else 10)
     except ValueError:
         told = "a whole number" if kind is int else "a number"
         raise ValueError(f"{name}={value}: allowed is {told}") from None

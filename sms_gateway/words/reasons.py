@@ -51,7 +51,8 @@ SENTENCES = (
     "unbound",
     "unbound by the SMSC",
     "submit_sm is not answered any more",
-    "bind_transceiver was not answered",
+    "the bind was not answered",
+    "nothing was carried for inactivity_timeout",
     "unbind was not answered",
     "enquire_link was not answered",
     "another carrier has taken a part of it and has to take the rest",
@@ -114,10 +115,39 @@ SENTENCES = (
     "client certificate (certfile), and with the operator that this machine's address is "
     "allowed",
     "write smpps:// for smpp://",
+    # Of a SOCKS server.
+    "the proxy does not speak SOCKS 5",
+    "check socks",
+    "the SOCKS server accepts neither no password nor ours",
+    "set socks_user and socks_password, or ask who runs it",
+    "the SOCKS server refuses our password",
+    "set socks_user and socks_password",
+    "the SOCKS server failed",
+    "look into its log",
+    "the SOCKS server does not allow this connection",
+    "ask who runs it to allow it",
+    "the SOCKS server has no way to the network",
+    "look at its routes and firewalls",
+    "the SOCKS server does not reach the host",
+    "nothing listens there, says the SOCKS server",
+    "the SOCKS server had no answer in time",
+    "the SOCKS server does not connect for others",
+    "ask who runs it",
+    "the SOCKS server does not know this type of address",
+    "write the host as a name",
     # Advice after a refused bind.
-    "the operator expects another form of bind: ask for SMPP 3.4 with transceivers",
-    "the operator knows no transceivers: ask for SMPP 3.4 with bind_transceiver",
-    "transceivers are not allowed: ask the operator to allow this account bind_transceiver",
+    "the operator expects another form of bind: ask which SMPP version and binds it has, and "
+    "set the options version and bind",
+    "the operator does not know this bind: set the option bind to separate (or to "
+    "transceiver), as the operator says",
+    "the account may not bind as transceiver: set bind=separate (or bind=transmitter with "
+    "registered_delivery=none), or ask the operator to allow transceivers",
+    "the account may not bind as transmitter: set bind=transceiver, or ask the operator which"
+    " binds it may have",
+    "the account may not bind as receiver: set bind=transceiver, or receiver_host and "
+    "receiver_port if the operator has another address for receivers",
+    "the account may have fewer binds than binds and receivers ask for in each worker: set "
+    "them to what the operator allows, divided by the workers",
     "the account is bound already: run no more workers than it may have binds, stop what "
     "else uses it, or ask the operator for more; after a cut connection it passes of "
     "itself",
@@ -196,6 +226,13 @@ SENTENCES = (
     "invalid destination address TON",
     "invalid destination address NPI",
     "invalid system_type field",
+    "not authorised to use this service_type",
+    "prohibited from this operation",
+    "service_type is unavailable",
+    "service_type is denied",
+    "invalid data_coding",
+    "invalid source_addr_subunit",
+    "invalid dest_addr_subunit",
     "invalid replace_if_present flag",
     "invalid number of messages",
     "throttling error",

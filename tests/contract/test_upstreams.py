@@ -82,8 +82,18 @@ async def sandbox() -> AsyncIterator[Way]:
 
 @asynccontextmanager
 async def smpp() -> AsyncIterator[Way]:
-    options = f"window={WINDOW}&response_timeout={RESPONSE}&stop_timeout=0.3"
-    with TemporaryDirectory() as folder, start_smsc(Path(folder), receipt_latency=20) as smsc:
+    async with smpp_with(f"window={WINDOW}", {"bind_transceiver": 1}) as way:
+        yield way
+
+
+@asynccontextmanager
+async def smpp_with(binding: str, binds: Mapping[str, int]) -> AsyncIterator[Way]:
+    """Binds as the options say, to an SMSC that allows no others."""
+    options = f"{binding}&response_timeout={RESPONSE}&stop_timeout=0.3"
+    with (
+        TemporaryDirectory() as folder,
+        start_smsc(Path(folder), receipt_latency=20, binds=binds) as smsc,
+    ):
         yield Way(
             upstream=SmppUpstream("smpp", options_from_url(f"{smsc.url}?{options}")),
             words={
@@ -95,6 +105,14 @@ async def smpp() -> AsyncIterator[Way]:
                 "send a message": "#mo ",
             },
         )
+
+
+@asynccontextmanager
+async def smpp_separate() -> AsyncIterator[Way]:
+    """Two transmitters, whose windows come to that of all others, and two receivers."""
+    options = f"bind=separate&binds=2&receivers=2&window={WINDOW // 2}"
+    async with smpp_with(options, {"bind_transmitter": 2, "bind_receiver": 2}) as way:
+        yield way
 
 
 @asynccontextmanager
@@ -200,6 +218,7 @@ async def parlayx() -> AsyncIterator[Way]:
 WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [
     sandbox,
     smpp,
+    smpp_separate,
     relay,
     courier,
     phone,
@@ -306,12 +325,15 @@ async def test_what_was_throttled_is_accepted_in_a_later_attempt(way, sink):
 
 async def test_a_full_window_is_not_free_until_answers_make_it_so(loop_clock, way, sink):
     # Some open their window only once the carrier has answered.
-    first = way.delivery()
     silent = [way.delivery("be silent") for _ in range(WINDOW)]
     async with running(way.upstream, sink):
         await way.upstream.ready()
-        way.upstream.submit(first)
-        await sink.answers_to(first)
+        while way.upstream.free() < WINDOW:
+            answered = [way.delivery() for _ in range(WINDOW)]
+            for delivery in answered:
+                way.upstream.submit(delivery)
+            for delivery in answered:
+                await sink.answers_to(delivery)
         for number, delivery in enumerate(silent):
             assert way.upstream.free() == WINDOW - number
             way.upstream.submit(delivery)

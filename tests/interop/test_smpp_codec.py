@@ -1,21 +1,27 @@
-"""Our reading of SMPP 3.4 against that of node-smpp."""
+"""Our reading of SMPP 3.4 against that of node-smpp and of smpp.pdu."""
 
+import io
 import json
 from typing import Any
 
 import pytest
+from smpp.pdu import pdu_types
+from smpp.pdu.pdu_encoding import PDUEncoder
 from support.smsc import evaluate
+from support.upstreams import a_delivery
 
 from sms_gateway.smpp import tlv
 from sms_gateway.smpp.codec import decode, encode
 from sms_gateway.smpp.pdu import PDUS, DataSm, DeliverSm, SubmitSm, SubmitSmResp, layout
 from sms_gateway.smpp.status import STATUSES
+from sms_gateway.upstream.smpp_messages import submit_sms
+from sms_gateway.upstream.smpp_options import SmppOptions
 
 
 def test_the_statuses_are_those_of_the_standard() -> None:
     errors = json.loads(evaluate("JSON.stringify(smpp.errors)"))
-    # From 0x100 on they are of SMPP 5.0.
-    assert {number for number in errors.values() if number < 0x100} == set(STATUSES)
+    # From 0x107 on they are about broadcasts (SMPP 5.0 section 4.7.6).
+    assert {number for number in errors.values() if number < 0x107} == set(STATUSES)
 
 
 def test_the_pdus_have_their_ids_and_fields() -> None:
@@ -92,3 +98,60 @@ def test_an_answer_is_read_by_node_smpp() -> None:
         7,
         "00AF",
     )
+
+
+def theirs(options: dict[str, Any], text: str, **fields: Any) -> list[dict[str, Any]]:
+    """The fields of each submit_sm of a text, as smpp.pdu reads them."""
+    given = SmppOptions(host="smsc.example", system_id="esme", **options)
+    delivery = a_delivery(text, id=0x1234, recipient="+32494000000", **fields)
+    read = []
+    for number, (_, pdu) in enumerate(submit_sms(delivery, given, 1_800_000_000), 1):
+        read.append(PDUEncoder().decode(io.BytesIO(encode(pdu, number))).params)
+    return read
+
+
+def test_the_options_of_a_carrier_read_as_they_are_called() -> None:
+    (read,) = theirs(
+        {
+            "registered_delivery": "all",
+            "priority_flag": 2,
+            "ton_short": "6/9",
+            "recipient_form": "national",
+            "region": "BE",
+            "message_class": "0",
+            "message_class_by": "dest_addr_subunit",
+        },
+        "Hello",
+        sender="8888",
+    )
+    receipts = read["registered_delivery"]
+    assert receipts.receipt is pdu_types.RegisteredDeliveryReceipt.SMSC_DELIVERY_RECEIPT_REQUESTED
+    assert receipts.intermediateNotification
+    assert read["priority_flag"] is pdu_types.PriorityFlag.LEVEL_2
+    assert read["source_addr_ton"] is pdu_types.AddrTon.ABBREVIATED
+    assert read["source_addr_npi"] is pdu_types.AddrNpi.PRIVATE
+    assert read["dest_addr_ton"] is pdu_types.AddrTon.NATIONAL
+    assert read["dest_addr_npi"] is pdu_types.AddrNpi.ISDN
+    assert read["destination_addr"] == b"0494000000"
+    assert read["dest_addr_subunit"] is pdu_types.AddrSubunit.MS_DISPLAY
+    (read,) = theirs({"registered_delivery": "failures", "message_class": "1"}, "Hello")
+    receipt = read["registered_delivery"].receipt
+    failure = pdu_types.RegisteredDeliveryReceipt.SMSC_DELIVERY_RECEIPT_REQUESTED_FOR_FAILURE
+    assert receipt is failure
+
+
+def test_the_parts_of_a_long_text_read_as_they_are_joined() -> None:
+    sar = theirs({"long_texts": "sar"}, "a" * 300)
+    assert [
+        (p["sar_msg_ref_num"], p["sar_total_segments"], p["sar_segment_seqnum"]) for p in sar
+    ] == [
+        (0x1234, 2, 1),
+        (0x1234, 2, 2),
+    ]
+    assert {len(part["esm_class"].gsmFeatures) for part in sar} == {0}
+    (payload,) = theirs({"long_texts": "payload"}, "a" * 300)
+    assert payload["message_payload"] == b"a" * 300
+    for form in ("udh8", "udh16"):
+        parts = theirs({"long_texts": form}, "a" * 300)
+        features = {feature for part in parts for feature in part["esm_class"].gsmFeatures}
+        assert features == {pdu_types.EsmClassGsmFeatures.UDHI_INDICATOR_SET}

@@ -695,7 +695,7 @@ async def test_stopping_does_not_wait_for_an_smsc_that_is_gone(tmp_path) -> None
         async with running(bind.upstream, bind.sink):
             await bind.upstream.ready()
             smsc.process.kill()
-            await eventually(lambda: bind.upstream._link is None)
+            await eventually(lambda: not bind.upstream.is_bound())
     assert bind.upstream.free() == 0
 
 

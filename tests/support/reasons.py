@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import sms_gateway
-from sms_gateway.network import errors
+from sms_gateway.network import errors, socks
 from sms_gateway.network.errors import Trouble
+from sms_gateway.smpp.pdu import BindTransceiver
 from sms_gateway.smpp.status import lookup
-from sms_gateway.upstream import smpp, smpp_bind
+from sms_gateway.upstream import smpp_bind, smpp_connection
+from sms_gateway.upstream.smpp_options import SmppOptions
 from sms_gateway.web import unreadable
 
 ROOT = Path(sms_gateway.__file__).parent
@@ -110,15 +112,19 @@ def _tables() -> Iterator[tuple[str, Iterable[str]]]:
     """Reasons that stand in tables, some of them put together from pieces."""
     troubles = [
         each
-        for module in (errors, smpp)
-        for each in vars(module).values()
+        for module in (errors, smpp_connection, socks)
+        for each in (*vars(module).values(), *socks.REPLIES.values())
         if isinstance(each, Trouble)
     ]
     troubles += filter(None, map(errors.first_words, (b"\x16\x03\x01", b"HTTP")))
     yield "network/errors.py", [each.what for each in troubles]
     yield "network/errors.py", map(str, troubles)
     statuses = [lookup(number) for number in (*smpp_bind.ADVICE, 0x01, 0x400)]
-    advised = [f"bind refused: {status}; {smpp_bind.advice(status)}" for status in statuses]
+    options = SmppOptions(host="smsc.example", system_id="esme")
+    advice = [(status, smpp_bind.advice(status, options, BindTransceiver)) for status in statuses]
+    advice += ((lookup(0x04), said) for said in smpp_bind.WRONG_BIND.values())
+    advice.append((lookup(0x0D), smpp_bind.TOO_MANY))
+    advised = [f"bind refused: {status}; {said}" for status, said in advice]
     yield "upstream/smpp_bind.py", advised
     yield "web/unreadable.py", unreadable.REASONS
 

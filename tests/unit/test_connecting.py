@@ -187,7 +187,7 @@ async def test_a_port_for_tls_spoken_to_in_the_clear_says_so(tmp_path: Path) -> 
         assert "smpps://" in upstream.trouble()
 
 
-@pytest.mark.parametrize("number", [*sorted(ADVICE), 0x401, 0x10])
+@pytest.mark.parametrize("number", [*sorted(ADVICE), 0x04, 0x401, 0x10])
 async def test_a_refused_bind_says_what_to_set(
     number: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -205,7 +205,9 @@ async def test_a_refused_bind_says_what_to_set(
     async with server, running(an_upstream(port), RecordingSink()):
         await eventually(lambda: any(r.message == "bind refused" for r in caplog.records))
     (record, *_) = [each for each in caplog.records if each.message == "bind refused"]
-    assert vars(record)["why"] == advice(lookup(number))
+    assert vars(record)["why"] == advice(
+        lookup(number), SmppOptions(host="h", system_id="e"), BindTransceiver
+    )
     lasting = number in (0x02, 0x03, 0x04, 0x0E, 0x0F, 0x10, 0x53) and number != 0x10
     assert (record.levelno == logging.ERROR) is lasting
     assert "s3cr3t" not in str(vars(record))

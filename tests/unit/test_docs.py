@@ -218,7 +218,7 @@ def test_every_option_of_an_upstream_is_documented_with_its_default() -> None:
     for name in sandbox.OPTIONS:
         assert table[name][0] == f"{defaults[name]:g}"
 
-    table = rows("SMPP", UPSTREAMS)
+    table = rows("Options", (ROOT / "docs/use/smpp.md").read_text("utf-8"))
     options = {field.name: field.default for field in dataclasses.fields(SmppOptions)}
     for name in PARAMETERS:
         default = options[name]

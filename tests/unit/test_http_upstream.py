@@ -12,7 +12,7 @@ from support.upstreams import RecordingSink, a_delivery, eventually, running
 
 from sms_gateway.remote.answers import Answer, InvalidAnswerError
 from sms_gateway.sms.message import State
-from sms_gateway.upstream import Delivery, Outcome
+from sms_gateway.upstream import Delivery, Outcome, part_id
 from sms_gateway.upstream.http import (
     HttpUpstream,
     Judgement,
@@ -20,7 +20,6 @@ from sms_gateway.upstream.http import (
     by_status,
     form_request,
     message_id,
-    part_id,
 )
 from sms_gateway.upstream.http_options import HttpOptions
 from sms_gateway.upstream.http_poll import NoReceiptError

@@ -40,7 +40,7 @@ def test_every_reason_in_the_code_is_known_and_reads_in_french():
     assert unknown == {}, "add them to words/reasons.py and to the .po files"
 
 
-@pytest.mark.parametrize("status", [*STATUSES.values(), lookup(0x400), lookup(0x101)], ids=str)
+@pytest.mark.parametrize("status", [*STATUSES.values(), lookup(0x400), lookup(0x120)], ids=str)
 def test_every_status_of_smpp_reads_in_french_behind_its_number(status):
     number, _, said = in_words(str(status), FRENCH).partition(" ")
     assert number == f"0x{status.number:08x}"

@@ -1,21 +1,23 @@
 """Deliveries as submit_sm, and deliver_sm as receipts and messages."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from support.upstreams import a_delivery
 
 from sms_gateway.smpp import tlv
 from sms_gateway.smpp.codec import encode
-from sms_gateway.smpp.pdu import DataSm, DeliverSm
+from sms_gateway.smpp.pdu import DataSm, DeliverSm, SubmitSm
 from sms_gateway.sms.encoding import DefaultAlphabet, Encoding, decode, encode_gsm7, pack_septets
 from sms_gateway.sms.message import State
+from sms_gateway.sms.segments import LongTexts
 from sms_gateway.upstream import Incoming
 from sms_gateway.upstream.smpp_messages import (
     incoming_of,
     is_receipt,
     receipt_of,
-    source_type,
+    sender_address,
     submit_sms,
     validity_period,
 )
@@ -27,9 +29,9 @@ NOW = 1_800_014_400.0  # 2027-01-15 12:00:00 UTC
 
 def test_a_short_text_is_one_submit_sm() -> None:
     delivery = a_delivery("Hé", sender="Shop", recipient="+32494000000")
-    options = dataclasses.replace(OPTIONS, service_type="WAP", registered_delivery=17)
+    options = dataclasses.replace(OPTIONS, service_type="WAP", registered_delivery="all")
     ((number, pdu),) = submit_sms(delivery, options, NOW)
-    assert number == 1
+    assert number == (1,)
     assert (pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi) == ("Shop", 5, 0)
     assert (pdu.destination_addr, pdu.dest_addr_ton, pdu.dest_addr_npi) == ("32494000000", 1, 1)
     assert (pdu.esm_class, pdu.data_coding, pdu.short_message) == (0, 0, b"H\x05")
@@ -39,7 +41,7 @@ def test_a_short_text_is_one_submit_sm() -> None:
 def test_a_long_text_has_its_id_for_a_reference_in_every_try() -> None:
     delivery = a_delivery("ж" * 100, id=0x1234)
     first = submit_sms(delivery, OPTIONS, NOW)
-    assert [number for number, _ in first] == [1, 2]
+    assert [number for number, _ in first] == [(1,), (2,)]
     assert [pdu.short_message[:6] for _, pdu in first] == [
         b"\x05\x00\x03\x34\x02\x01",
         b"\x05\x00\x03\x34\x02\x02",
@@ -51,7 +53,7 @@ def test_a_long_text_has_its_id_for_a_reference_in_every_try() -> None:
 def test_parts_that_were_accepted_before_are_left_out() -> None:
     delivery = a_delivery("a" * 400, accepted=frozenset({1, 3}))
     ((number, pdu),) = submit_sms(delivery, OPTIONS, NOW)
-    assert number == 2
+    assert number == (2,)
     assert pdu.short_message[4:6] == b"\x03\x02"
 
 
@@ -69,7 +71,7 @@ def test_parts_that_were_accepted_before_are_left_out() -> None:
     ],
 )
 def test_the_sender_says_what_kind_of_address_it_is(sender: str, expected: tuple[int, int]) -> None:
-    assert source_type(sender) == expected
+    assert sender_address(sender, OPTIONS) == (sender.removeprefix("+"), expected)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +130,60 @@ def test_the_validity_is_written_as_the_carrier_takes_it(
     assert validity_period(expires_at, "relative", NOW) == relative
     assert validity_period(expires_at, "absolute", NOW) == absolute
     assert validity_period(expires_at, "none", NOW) == ""
+
+
+@pytest.mark.parametrize("long_texts", ["udh8", "udh16", "sar", "payload"])
+@pytest.mark.parametrize("length", [7, 8, 15, 160, 161, 300, 306, 456])
+def test_packed_septets_are_read_as_they_were_written(length: int, long_texts: LongTexts) -> None:
+    options = dataclasses.replace(OPTIONS, outgoing_septets="packed", long_texts=long_texts)
+    text = ("Hé{ @" * 100)[: length - length // 6 - 1] + "n"
+    read = []
+    for _, pdu in submit_sms(a_delivery(text), options, NOW):
+        assert len(pdu.short_message) <= 140
+        read.append(incoming_of(DeliverSm(**_same_fields(pdu)), "gsm7", packed=True).text)
+    # A carriage return fills seven bits that would read as an @.
+    assert "".join(part.removesuffix("\r") for part in read) == text
+
+
+def _same_fields(pdu: SubmitSm) -> dict[str, Any]:
+    return {field.name: getattr(pdu, field.name) for field in dataclasses.fields(pdu)}
+
+
+@pytest.mark.parametrize(
+    ("sender", "options", "expected"),
+    [
+        ("+123456", {}, ("123456", (1, 1))),
+        ("0494000000", {}, ("0494000000", (2, 1))),
+        ("0032494000000", {}, ("0032494000000", (1, 1))),
+        ("12345678", {"short_digits": 8, "ton_short": "0/1"}, ("12345678", (0, 1))),
+        ("+32494000000", {"sender_form": "plus"}, ("+32494000000", (1, 1))),
+        (
+            "32494000000",
+            {"sender_form": "significant", "region": "BE"},
+            ("494000000", (2, 1)),
+        ),
+        # Hungary's trunk prefix is 06, Italy has none, in North America it may be left out.
+        (
+            "+36201234567",
+            {"sender_form": "national", "region": "HU"},
+            ("06201234567", (2, 1)),
+        ),
+        (
+            "+393401234567",
+            {"sender_form": "national", "region": "IT"},
+            ("3401234567", (2, 1)),
+        ),
+        (
+            "+12015550123",
+            {"sender_form": "national", "region": "CA"},
+            ("2015550123", (2, 1)),
+        ),
+    ],
+)
+def test_a_sender_is_written_in_the_form_that_the_carrier_wants(
+    sender: str, options: dict[str, Any], expected: tuple[str, tuple[int, int]]
+) -> None:
+    assert sender_address(sender, dataclasses.replace(OPTIONS, **options)) == expected
 
 
 RECEIPTED = (tlv.RECEIPTED_MESSAGE_ID, b"00AF\x00")

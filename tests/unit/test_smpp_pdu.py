@@ -12,8 +12,12 @@ from sms_gateway.smpp.codec import MAX_LENGTH, Decoder, EncodeError, FramingErro
 from sms_gateway.smpp.pdu import (
     PDUS,
     AlertNotification,
+    BindReceiver,
+    BindReceiverResp,
     BindTransceiver,
     BindTransceiverResp,
+    BindTransmitter,
+    BindTransmitterResp,
     DataSm,
     DataSmResp,
     DeliverSm,
@@ -35,6 +39,16 @@ from sms_gateway.smpp.pdu import (
 # Written out by the tables of SMPP 3.4 §4; the header is added below.
 CASES: list[tuple[Pdu, str]] = [
     (GenericNack(sequence=0, status=2), "80000000 00000002 00000000"),
+    (
+        BindReceiver(sequence=1, system_id="esme", addr_ton=1, addr_npi=1, address_range="^32"),
+        "00000001 00000000 00000001 65736d6500 00 00 34 01 01 5e333200",
+    ),
+    (BindReceiverResp(sequence=1, system_id="a"), "80000001 00000000 00000001 6100"),
+    (
+        BindTransmitter(sequence=1, system_id="esme", interface_version=0x50),
+        "00000002 00000000 00000001 65736d6500 00 00 50 00 00 00",
+    ),
+    (BindTransmitterResp(sequence=1, status=14), "80000002 0000000e 00000001 00"),
     (
         BindTransceiver(sequence=1, system_id="esme", password="secret", system_type="SMS"),
         "00000009 00000000 00000001 65736d6500 73656372657400 534d5300 34 00 00 00",

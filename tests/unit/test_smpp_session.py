@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sms_gateway.smpp import status as statuses
+from sms_gateway.smpp import tlv
 from sms_gateway.smpp.codec import Decoder, EncodeError, encode
 from sms_gateway.smpp.events import (
     Answered,
@@ -18,6 +19,8 @@ from sms_gateway.smpp.events import (
 )
 from sms_gateway.smpp.pdu import (
     AlertNotification,
+    BindReceiver,
+    BindReceiverResp,
     BindTransceiver,
     BindTransceiverResp,
     DataSm,
@@ -137,7 +140,7 @@ def test_an_unanswered_bind_is_given_up() -> None:
     link = Link()
     link.session.bind(link.now)
     assert link.pass_(RESPONSE - 0.1) == []
-    assert link.pass_(0.2) == [Closed("bind_transceiver was not answered")]
+    assert link.pass_(0.2) == [Closed("the bind was not answered")]
 
 
 def test_nothing_is_taken_before_the_bind_is_answered() -> None:
@@ -605,3 +608,53 @@ def test_each_part_is_answered_once_or_again_late_whatever_comes(
             if isinstance(event, Answered | Unanswered) and event.ticket == ticket
         ]
         assert told in ([Answered], [Unanswered], [Unanswered, Answered])
+
+
+# Receivers, and binds that carry nothing.
+
+
+def test_a_receiver_submits_nothing_and_takes_offers() -> None:
+    session: Session[str] = Session(
+        BindReceiver(system_id="esme"),
+        window=3,
+        response_timeout=RESPONSE,
+        enquire_interval=ENQUIRE,
+        late_timeout=LATE,
+    )
+    session.bind(0)
+    # The answer to another bind is none.
+    (strange,) = session.received(encode(BindTransceiverResp(sequence=1)), 0)
+    assert isinstance(strange, ProtocolViolation)
+    answer = BindReceiverResp(
+        sequence=1, system_id="smsc", tlvs=((tlv.SC_INTERFACE_VERSION, b"\x34"),)
+    )
+    assert session.received(encode(answer), 0) == [Bound("smsc", 0x34)]
+    assert session.free == 0
+    (offered,) = session.received(encode(DeliverSm(sequence=5)), 0)
+    assert isinstance(offered, Offered)
+
+
+def test_a_bind_that_carries_nothing_unbinds() -> None:
+    session: Session[str] = Session(
+        BindTransceiver(system_id="esme"),
+        window=3,
+        response_timeout=RESPONSE,
+        enquire_interval=ENQUIRE,
+        late_timeout=LATE,
+        inactivity_timeout=100,
+    )
+    session.bind(0)
+    session.received(encode(BindTransceiverResp(sequence=1)), 0)
+    session.submit(SubmitSm(), "a", 50)
+    session.outgoing()
+    session.received(encode(SubmitSmResp(sequence=2, message_id="1")), 60)
+    # What keeps a link up carries nothing.
+    session.received(encode(EnquireLink(sequence=9)), 159)
+    session.outgoing()
+    assert session.deadline() == 160
+    assert session.tick(160) == []
+    assert session.state is State.UNBINDING
+    assert session.outgoing() == encode(Unbind(sequence=3))
+    assert session.received(encode(UnbindResp(sequence=3)), 161) == [
+        Closed("nothing was carried for inactivity_timeout")
+    ]

@@ -8,6 +8,8 @@
 //   journal            the file for what happened, one JSON object per line (see `note`)
 //   system_id, password    what a bind has to say; anything goes without them
 //   bind_status        refuse every bind with this status
+//   binds              how an ESME may bind, {"bind_receiver": 2}: the most at a time of each; others
+//                      are refused with 0x04, and too many with 0x0D. Without it: as it wants
 //   latency            ms before an answer
 //   receipt_latency    ms between an answer and its receipt
 //   receipt_spread     ms, up to so many of which are added to that at random
@@ -102,6 +104,10 @@ function textOf(pdu) {
 function concatenationOf(pdu) {
   for (const element of pdu.short_message.udh || []) {
     if (element[0] === 0) return { reference: element[2], parts: element[3], part: element[4] };
+    if (element[0] === 8) return { reference: element.readUInt16BE(2), parts: element[4], part: element[5] };
+  }
+  if (pdu.sar_msg_ref_num !== undefined) {
+    return { reference: pdu.sar_msg_ref_num, parts: pdu.sar_total_segments, part: pdu.sar_segment_seqnum };
   }
   return { reference: 0, parts: 1, part: 1 };
 }
@@ -255,7 +261,9 @@ class Connection {
     // Errors of a connection are events of the test, not of this process.
     session.on('error', (error) => note('error', number, { code: error.code || error.message }));
     session.on('close', () => this.closed());
-    session.on('bind_transceiver', (pdu) => this.bind(pdu));
+    for (const kind of ['bind_transceiver', 'bind_transmitter', 'bind_receiver']) {
+      session.on(kind, (pdu) => this.bind(pdu));
+    }
     session.on('submit_sm', (pdu) => this.submitted(pdu));
     session.on('enquire_link', (pdu) => {
       note('enquire_link', number, { answered: options.enquire_link });
@@ -282,6 +290,8 @@ class Connection {
     this.socket.cork();
     setImmediate(() => {
       this.corked = false;
+      // What is answered now may have come after the journal was to be written.
+      writeJournal();
       this.socket.uncork();
     });
   }
@@ -326,12 +336,21 @@ class Connection {
     let status = options.bind_status || 0;
     if (options.system_id !== undefined && options.system_id !== pdu.system_id) status = 0x0f;
     else if (options.password !== undefined && options.password !== pdu.password) status = 0x0e;
-    const { system_id, system_type, interface_version } = pdu;
-    note('bind', this.number, { system_id, system_type, interface_version, status });
-    this.reply(pdu, status ? { command_status: status } : { system_id: 'smsc', sc_interface_version: 0x34 });
+    const { command, system_id, system_type, interface_version, address_range } = pdu;
+    if (options.binds && !status) {
+      const most = options.binds[command];
+      const there = [...connections].filter((each) => each.kind === command && each.system_id === system_id);
+      if (most === undefined) status = 0x04;
+      else if (there.length >= most) status = 0x0d;
+    }
+    note('bind', this.number, { command, system_id, system_type, interface_version, address_range, status, from: this.socket.remoteAddress });
+    this.reply(pdu, status ? { command_status: status } : { system_id: 'smsc', sc_interface_version: interface_version });
     if (status) return;
+    this.kind = command;
     this.system_id = system_id;
     this.outbox = outboxOf(system_id);
+    // A transmitter is told nothing.
+    if (command === 'bind_transmitter') return;
     this.outbox.sessions.add(this);
     this.outbox.send();
   }
@@ -377,6 +396,9 @@ class Connection {
       esm_class: pdu.esm_class,
       registered_delivery: pdu.registered_delivery,
       service_type: pdu.service_type,
+      protocol_id: pdu.protocol_id,
+      priority_flag: pdu.priority_flag,
+      dest_addr_subunit: pdu.dest_addr_subunit,
       validity: pdu.validity_period,
       id: id ? hex(id) : '',
       status,
@@ -393,7 +415,7 @@ class Connection {
   }
 
   statusFor(words) {
-    if (!this.outbox) return 0x04;
+    if (!this.outbox || this.kind === 'bind_receiver') return 0x04;
     if (words.throttled || this.throttled()) return 0x58;
     if (words['queue-full']) return 0x14;
     if (words['invalid-destination']) return 0x0b;
@@ -450,6 +472,9 @@ function messageTo(destination) {
 
 const octets = (value) => (value && value.hex !== undefined ? Buffer.from(value.hex, 'hex') : value);
 
+// The connections that bound so ("bind_receiver"), or all.
+const of = (kind) => [...connections].filter((each) => kind === undefined || each.kind === kind);
+
 const COMMANDS = {
   // {"do": "offer", "command": "deliver_sm" | "data_sm", "pdu": {...}, "facts": {...}}: to every
   // system_id, now or when it binds next.
@@ -458,14 +483,14 @@ const COMMANDS = {
     for (const outbox of outboxes.values()) outbox.push({ command, pdu: fields, facts });
   },
   // {"do": "write", "command": "unbind" | "alert_notification" | ..., "pdu": {...}}: as it is.
-  write({ command, pdu }) {
-    for (const connection of connections) connection.write(command, { ...pdu }, () => {});
+  write({ command, pdu, kind }) {
+    for (const connection of of(kind)) connection.write(command, { ...pdu }, () => {});
   },
   raw({ hex: digits }) {
     for (const connection of connections) connection.writeRaw(Buffer.from(digits, 'hex'));
   },
-  drop() {
-    for (const connection of connections) connection.destroy();
+  drop({ kind }) {
+    for (const connection of of(kind)) connection.destroy();
   },
   // {"do": "release"}: what it holds is answered.
   release() {
