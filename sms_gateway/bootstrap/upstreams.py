@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..routing.routes import Routes
-from ..settings import TEST_UPSTREAM, SecretUrl, Settings, SettingsError
+from ..settings import TEST_UPSTREAM, SecretTable, SecretUrl, Settings, SettingsError
 from ..upstream import Upstream, smpp_options
 from ..upstream.push import TakesPushes
+from ..upstream.url_options import from_query_as_text
 
 if TYPE_CHECKING:
     from ..upstream.http import Provider
+    from ..upstream.http_provider import HttpProvider
 
 #: The schemes of Android telephones.
 _TELEPHONES = ("smsgate", "smsgates")
@@ -28,6 +30,7 @@ def check(settings: Settings) -> None:
 
 def upstreams(settings: Settings) -> dict[str, Upstream]:
     """All upstreams by name, and the sandbox of test keys; SettingsError for a wrong one."""
+    urls: dict[str, SecretUrl | SecretTable]
     urls = settings.upstream_urls() | {TEST_UPSTREAM: SecretUrl("sandbox:")}
     return {name: _upstream(name, url, settings.external_url()) for name, url in urls.items()}
 
@@ -38,16 +41,44 @@ def pushing(settings: Settings) -> dict[str, TakesPushes]:
     found: dict[str, TakesPushes] = {}
     for name, url in settings.upstream_urls().items():
         with _explained(name, url):
-            pusher = _pusher(url.get_secret_value())
+            pusher = _pusher(name, url, settings.external_url())
         if pusher is not None and pusher.options.push_secret:
             found[name] = pusher
     return found
 
 
-def _upstream(name: str, url: SecretUrl, public_url: str) -> Upstream:
-    text = url.get_secret_value()
+def described(
+    name: str, given: SecretUrl | SecretTable, public_url: str = ""
+) -> "HttpProvider | None":
+    """The provider of an upstream that is a table, or the URL of a provider by name; None for
+    another. ValueError for a wrong one."""
+    entries = given.get_secret_value()
+    if isinstance(entries, str):
+        scheme, _, query = entries.partition(":?")
+        if not query or not scheme.isalnum() or scheme == "sandbox":
+            return None
+        entries = {"kind": scheme, **from_query_as_text(query)}
+    from ..upstream.http_kinds import provider
+
+    return provider(entries, lambda secret: push_address(public_url, name, secret))
+
+
+def push_address(public_url: str, name: str, secret: str) -> str:
+    """The address that the provider of an upstream pushes to."""
+    from ..web.pushes import address
+
+    return address(public_url, name, secret)
+
+
+def _upstream(name: str, url: SecretUrl | SecretTable, public_url: str) -> Upstream:
     # Import a kind of upstream only where the settings have one.
     with _explained(name, url):
+        found = described(name, url, public_url)
+        if found is not None:
+            from ..upstream.http import HttpUpstream
+
+            return HttpUpstream(name, found)
+        text = _url(url)
         if urlsplit(text).scheme == "sandbox":
             from ..upstream.sandbox import SandboxUpstream
 
@@ -73,8 +104,18 @@ def _upstream(name: str, url: SecretUrl, public_url: str) -> Upstream:
         return SmppUpstream(name, smpp_options.options_from_url(text))
 
 
-def _pusher(url: str) -> TakesPushes | None:
-    """What pushes to the upstream of a URL; None where nothing can. ValueError for a wrong URL."""
+def _url(given: SecretUrl | SecretTable) -> str:
+    text = given.get_secret_value()
+    assert isinstance(text, str)
+    return text
+
+
+def _pusher(name: str, given: SecretUrl | SecretTable, public_url: str) -> TakesPushes | None:
+    """What pushes to an upstream; None where nothing can. ValueError for a wrong one."""
+    found = described(name, given, public_url)
+    if found is not None:
+        return found
+    url = _url(given)
     if urlsplit(url).scheme in _TELEPHONES:
         from ..upstream import phone
 
@@ -89,10 +130,8 @@ def _pusher(url: str) -> TakesPushes | None:
 
 def _address(public_url: str, name: str, pusher: TakesPushes) -> str:
     """Where an upstream is pushed to; empty where nothing is."""
-    from ..web.pushes import address
-
     secrets = pusher.options.push_secrets()
-    return address(public_url, name, secrets[0]) if secrets else ""
+    return push_address(public_url, name, secrets[0]) if secrets else ""
 
 
 def _provider(url: str) -> "Provider | None":
@@ -106,18 +145,20 @@ def _provider(url: str) -> "Provider | None":
 
 
 @contextmanager
-def _explained(name: str, url: SecretUrl) -> Iterator[None]:
+def _explained(name: str, given: SecretUrl | SecretTable) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
         setting = "upstream" if name == "default" else f"upstreams.{name}"
-        raise SettingsError(f"{setting} = {str(url)!r} is wrong; {error}") from None
+        if isinstance(given, SecretTable):
+            raise SettingsError(f"{setting}: {error}") from None
+        raise SettingsError(f"{setting} = {str(given)!r} is wrong; {error}") from None
 
 
 def routes(settings: Settings) -> Routes:
     """All routes, each with the alphabet of its upstreams; SettingsError where they differ."""
     alphabets = {
-        name: smpp_options.options_from_url(url.get_secret_value()).default_alphabet
+        name: smpp_options.options_from_url(_url(url)).default_alphabet
         for name, url in settings.upstream_urls().items()
         if str(url).startswith("smpp")
     }

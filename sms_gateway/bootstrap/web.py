@@ -19,7 +19,7 @@ from ..store import Store, pending_migration
 from ..web.app import Hsts, create_app
 from ..web.guesses import Guesses
 from ..web.pages import PageServices
-from ..web.pushes import Door, Pushes
+from ..web.pushes import Pushes, door_of
 from ..web.wrong_keys import WrongKeys
 from .gateway import gateway
 from .limits import limits_of, proxies_of
@@ -114,9 +114,6 @@ def _pushes(settings: Settings, store: Store) -> "tuple[Arrivals | None, Pushes 
         receipts_of={name: provider.receipts_of for name, provider in found.items()},
         patience=patience,
     )
-    doors = {
-        name: Door(secrets=provider.options.push_secrets(), hear=provider.hear)
-        for name, provider in found.items()
-    }
+    doors = {name: door_of(provider) for name, provider in found.items()}
     url = settings.external_url()
     return arrivals, Pushes(doors, arrivals.keep, public_url=url, patience=patience)

@@ -121,13 +121,16 @@ class Client:
         """
         more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         is_one_each = more.count("\n") == len(headers)
-        if not (is_one_each and _FIELDS.fullmatch(more) and _PATH.fullmatch(path)):
+        target = f"{self._path}{path}"
+        if not target.startswith("/"):
+            target = f"/{target}"
+        if not (is_one_each and _FIELDS.fullmatch(more) and _PATH.fullmatch(target)):
             raise UnwritableError
         if not keep:
             more += "Connection: close\r\n"
         if body or method != "GET":
             more += f"Content-Length: {len(body)}\r\n"
-        head = f"{method} {self._path}{path} HTTP/1.1\r\n{self._headers}{more}\r\n"
+        head = f"{method} {target} HTTP/1.1\r\n{self._headers}{more}\r\n"
         request = head.encode("ascii") + body
         async with self._room:
             connection = (keep and self._kept()) or await self._opened()

@@ -3,7 +3,7 @@
 from .reference import in_force, reference
 from .sources import ENV_CONFIG, ENV_PREFIX, Given, SettingsError, config_file, given, load
 from .table import DEFAULT_UPSTREAM, TEST_UPSTREAM, Settings
-from .values import SecretUrl, masked, milliseconds, split_address
+from .values import SecretTable, SecretUrl, masked, milliseconds, split_address
 
 __all__ = [
     "DEFAULT_UPSTREAM",
@@ -11,6 +11,7 @@ __all__ = [
     "ENV_PREFIX",
     "TEST_UPSTREAM",
     "Given",
+    "SecretTable",
     "SecretUrl",
     "Settings",
     "SettingsError",

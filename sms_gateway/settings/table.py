@@ -36,6 +36,7 @@ from .values import (
     Region,
     Relay,
     Seconds,
+    SecretTable,
     SecretUrl,
     UpstreamUrl,
     Words,
@@ -379,7 +380,7 @@ class Settings(BaseModel):
             free_countries=frozenset(countries.split(",")) if countries else None,
         )
 
-    def upstream_urls(self) -> dict[str, SecretUrl]:
+    def upstream_urls(self) -> dict[str, SecretUrl | SecretTable]:
         """All upstreams by name; `default` among them where a route uses it."""
         used = {name for route in self.all_routes() for name in route.upstreams}
         default = {DEFAULT_UPSTREAM: self.upstream} if DEFAULT_UPSTREAM in used else {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 import phonenumbers
@@ -45,6 +45,13 @@ class SecretUrl(Secret[str]):
 
     def _display(self) -> str:
         return masked(self.get_secret_value())
+
+
+class SecretTable(Secret[dict[str, Any]]):
+    """The table of an upstream, which shows its kind only; `get_secret_value()` is the whole."""
+
+    def _display(self) -> str:
+        return f"kind = {self.get_secret_value().get('kind')}, …"
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -97,17 +104,26 @@ def _public_url(url: str) -> str:
     return url.rstrip("/")
 
 
-#: Those of sms_gateway/bootstrap/upstreams.py.
+#: Those of sms_gateway/bootstrap/upstreams.py. Providers by name may be URLs, too: twilio:?sid=…
 _SCHEMES = frozenset(
     ("sandbox", "smpp", "smpps", "http", "https", "smsgate", "smsgates", "parlayx", "parlayxs")
 )
 
 
-def _upstream_url(value: SecretUrl) -> SecretUrl:
-    scheme, colon, _ = value.get_secret_value().partition(":")
-    if not colon or scheme not in _SCHEMES:
+def _upstream(value: object) -> object:
+    """A URL, or a table with the `kind`. What only one kind knows is checked where it is made."""
+    if isinstance(value, SecretUrl | SecretTable):
+        return value
+    if isinstance(value, dict):
+        if not isinstance(value.get("kind"), str):
+            raise ValueError("it has no kind, such as http or twilio")
+        return SecretTable(value)
+    scheme, colon, rest = str(value).partition(":")
+    if not isinstance(value, str) or not colon:
         raise ValueError
-    return value
+    if scheme not in _SCHEMES and (not re.fullmatch("[a-z0-9]+", scheme) or rest[:1] != "?"):
+        raise ValueError
+    return SecretUrl(value)
 
 
 def _relay(value: object) -> object:
@@ -264,7 +280,8 @@ def lower(value: object) -> object:
 
 _UPSTREAMS = Allowed(
     "sandbox:, smpp://USER:PASSWORD@HOST:PORT (or smpps), https://HOST/sendsms/?apikey=KEY, "
-    "smsgate://USER:PASSWORD@HOST:PORT or parlayx://USER:PASSWORD@HOST/PATH"
+    "smsgate://USER:PASSWORD@HOST:PORT, parlayx://USER:PASSWORD@HOST/PATH, "
+    "PROVIDER:?OPTION=VALUE, or a table with a kind"
 )
 
 Address = Annotated[
@@ -311,7 +328,7 @@ PublicUrl = Annotated[
     AfterValidator(_public_url),
     Allowed("http://HOST or https://HOST, with a port and a path where needed"),
 ]
-UpstreamUrl = Annotated[SecretUrl, AfterValidator(_upstream_url), _UPSTREAMS]
+UpstreamUrl = Annotated[SecretUrl | SecretTable, BeforeValidator(_upstream), _UPSTREAMS]
 KeyFile = Annotated[
     str | None,
     BeforeValidator(_optional),

@@ -11,6 +11,7 @@ free ──request──► waiting ──answer, judged──► free
 """
 
 import asyncio
+import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,9 @@ from . import Answer, Delivery, Outcome, ReceiptsOf, Sink, part_id, pending_part
 from .allotment import Allotment, Ask
 from .http_options import HttpOptions
 from .http_poll import NoReceiptError, ReceiptPoll
+from .oauth2 import OAuth2, RefusedTokenError, Tokens
 from .pace import Pace
+from .push import Heard
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +123,25 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class SendsParts(Protocol):
+    """A provider that takes each part of a text in a request of its own."""
+
+    def part_request(self, delivery: Delivery, part: int) -> Request:
+        """The request that carries a part (1-based) of a delivery."""
+        ...
+
+
+@runtime_checkable
+class SignsIn(Protocol):
+    """A provider that wants a token of OAuth 2.0 with each request."""
+
+    @property
+    def oauth2(self) -> OAuth2:
+        """Where the tokens come from."""
+        ...
+
+
+@runtime_checkable
 class IsAsked(Protocol):
     """A provider that can be asked for the state of a message."""
 
@@ -138,6 +160,28 @@ class IsAsked(Protocol):
     def id_of(self, key: str) -> str:
         """The provider's id of a message from `key`, its id as stored: lower case, no leading
         zeros."""
+        ...
+
+
+@runtime_checkable
+class HasInbox(Protocol):
+    """A provider that keeps receipts and received messages until it is asked for them."""
+
+    @property
+    def inbox_interval(self) -> float:
+        """Seconds between two questions."""
+        ...
+
+    def inbox_question(self) -> Request:
+        """The request that asks for them."""
+        ...
+
+    def inbox(self, answer: HttpAnswer) -> Heard:
+        """The receipts and messages in an answer; InvalidAnswerError for one without a meaning."""
+        ...
+
+    def inbox_done(self, id: str) -> Request | None:
+        """The request that takes a stored message out of the inbox; None where there is none."""
         ...
 
 
@@ -167,6 +211,15 @@ def by_status(answer: HttpAnswer) -> Judgement:
     if known is None or (status == 503 and answer.retry_after is None):
         raise InvalidAnswerError(f"its status is {status}")
     return replace(known, reason=f"HTTP status {status}")
+
+
+def idempotency_key(delivery: Delivery) -> str:
+    """The idempotency key of a delivery, the same for all its attempts.
+
+    A resend that the sender asks for begins a new validity, and so has another key.
+    """
+    told = f"{delivery.message_id} {delivery.recipient} {delivery.expires_at}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 class HttpUpstream:
@@ -199,6 +252,11 @@ class HttpUpstream:
         #: Connections in a row that failed.
         self._failures = 0
         self._trouble = ""
+        self._tokens = (
+            Tokens(provider.oauth2, _HEADERS, within=options.response_timeout)
+            if isinstance(provider, SignsIn)
+            else None
+        )
         self._poll: ReceiptPoll | None = None
         if isinstance(provider, IsAsked):
             self._poll = ReceiptPoll(
@@ -245,26 +303,30 @@ class HttpUpstream:
             stopped = Judgement(outcome=Outcome.NOT_WRITTEN, reason="stopped")
             loop.call_soon(self._answer, delivery, stopped)
             return
-        if delivery.accepted:
+        in_parts = isinstance(self.provider, SendsParts)
+        if delivery.accepted and not in_parts:
             # A request carries the whole text: the recipient would get a part of it twice.
             reason = "another carrier has taken a part of it and has to take the rest"
             loop.call_soon(self._answer, delivery, Judgement(outcome=Outcome.RETRY, reason=reason))
             return
-        parts = len(pending_parts(delivery))
-        self._unanswered += parts
-        self._pace.written(parts, self._now())
-        request = loop.create_task(self._send(delivery, parts))
-        self._requests.add(request)
-        request.add_done_callback(self._requests.discard)
+        parts = pending_parts(delivery)
+        self._unanswered += len(parts)
+        self._pace.written(len(parts), self._now())
+        for numbers in [[number] for number in parts] if in_parts else [parts]:
+            request = loop.create_task(self._send(delivery, numbers))
+            self._requests.add(request)
+            request.add_done_callback(self._requests.discard)
 
     async def run(self, sink: Sink) -> None:
         """See `Upstream.run`."""
         self._sink = sink
         self._is_running = True
         self._freed.set()
+        inbox = asyncio.create_task(self._ask_for_inbox(sink))
         try:
             await (asyncio.Event().wait() if self._poll is None else self._poll.run(sink))
         finally:
+            inbox.cancel()
             self._is_running = False
             requests = set(self._requests)
             if requests:
@@ -274,6 +336,8 @@ class HttpUpstream:
             if requests:
                 await asyncio.wait(requests)
             self._client.close()
+            if self._tokens is not None:
+                self._tokens.close()
 
     def ask_for(self, smsc_ids: Sequence[tuple[str, str, int]]) -> None:
         """See `AsksForReceipts.ask_for`."""
@@ -291,23 +355,32 @@ class HttpUpstream:
 
     # One request.
 
-    async def _send(self, delivery: Delivery, parts: int) -> None:
+    async def _send(self, delivery: Delivery, parts: Sequence[int]) -> None:
         judgement = Judgement(outcome=Outcome.UNANSWERED, reason="stopped")
+        is_part = isinstance(self.provider, SendsParts)
         try:
-            judgement = await self._ask(delivery)
+            judgement = await self._ask(delivery, parts[0] if is_part else 0)
         finally:
-            self._unanswered -= parts
+            self._unanswered -= len(parts)
+            if judgement.outcome is Outcome.ACCEPTED:
+                # A part that goes by itself has the only id of its answer.
+                ids = judgement.ids * parts[0] if is_part else judgement.ids
+                judgement = replace(judgement, ids=ids)
             if judgement.outcome is Outcome.UNANSWERED and self._options.idempotent:
                 # Whether it took the first request or not, the provider deduplicates a repeat.
                 judgement = replace(judgement, outcome=Outcome.RETRY)
-            self._answer(delivery, judgement)
+            self._answer(delivery, judgement, parts)
         if judgement.outcome is Outcome.ACCEPTED and self._poll is not None:
-            names = [part_id(judgement.ids, number) for number in range(1, delivery.parts + 1)]
+            names = [part_id(judgement.ids, number) for number in parts]
             self._poll.add(judgement.ids[0], names, delivery)
 
-    async def _ask(self, delivery: Delivery) -> Judgement:
+    async def _ask(self, delivery: Delivery, part: int) -> Judgement:
+        """The judgement of a delivery, or of one of its parts; 0 is all of them."""
         try:
-            request = self.provider.request(delivery)
+            if part and isinstance(self.provider, SendsParts):
+                request = self.provider.part_request(delivery, part)
+            else:
+                request = self.provider.request(delivery)
         except UnsendableError as error:
             return Judgement(outcome=Outcome.REFUSED, reason=str(error))
         except Exception as error:
@@ -323,6 +396,9 @@ class HttpUpstream:
             return Judgement(outcome=Outcome.NOT_WRITTEN, reason="not reached")
         except UnwritableError:
             return Judgement(outcome=Outcome.REFUSED, reason="its request could not be made")
+        except RefusedTokenError as error:
+            self._be_locked_out(str(error))
+            return Judgement(outcome=Outcome.RETRY, reason=str(error))
         except TimeoutError:
             return Judgement(outcome=Outcome.UNANSWERED, reason="no answer")
         except CutOffError:
@@ -346,18 +422,49 @@ class HttpUpstream:
 
     async def exchange(self, request: Request) -> HttpAnswer:
         """The answer to a request. TimeoutError, and the errors of `Client.send`."""
+        if self._tokens is None:
+            return await self._exchange_once(request, request.headers)
+        token = await self._tokens.token()
+        answer = await self._exchange_once(request, _bearing(request, token))
+        if answer.status != 401:
+            return answer
+        # The token has ended before its time. Nothing was accepted, so a repeat is safe.
+        token = await self._tokens.token(instead_of=token)
+        return await self._exchange_once(request, _bearing(request, token))
+
+    async def _exchange_once(self, request: Request, headers: Mapping[str, str]) -> HttpAnswer:
         async with asyncio.timeout(self._options.response_timeout):
             return await self._client.send(
                 request.method,
                 request.path,
                 request.body,
-                request.headers,
+                headers,
                 LONGEST_ANSWER,
                 # A kept connection may close at the other end just now. Then the request may be
                 # lost, and its outcome is unknown. So a request that must not be repeated gets a
                 # connection of its own.
                 keep=self._options.idempotent,
             )
+
+    async def _ask_for_inbox(self, sink: Sink) -> None:
+        """Ask for what the provider keeps for us, until cancelled."""
+        provider = self.provider
+        while isinstance(provider, HasInbox):
+            try:
+                heard = provider.inbox(await self.exchange(provider.inbox_question()))
+                for told in heard.receipts:
+                    await sink.received_receipt(told)
+                for message in heard.messages:
+                    await sink.received_message(message)
+                    done = provider.inbox_done(message.id)
+                    if done is not None:
+                        await self.exchange(done)
+            except Exception as error:
+                # What was not stored or not taken out is asked for again; the store knows
+                # repeats by their ids.
+                facts = {"upstream": self.name, **error_facts(error)}
+                log.warning("inbox not read", extra=facts)
+            await asyncio.sleep(provider.inbox_interval)
 
     async def _state_of(self, id: str, recipient: str) -> State | None:
         """The state of a message at the provider; None while it is unknown."""
@@ -373,10 +480,12 @@ class HttpUpstream:
             log.info("not told what became of a message", extra=facts)
             return None
 
-    def _answer(self, delivery: Delivery, judgement: Judgement) -> None:
+    def _answer(
+        self, delivery: Delivery, judgement: Judgement, parts: Sequence[int] | None = None
+    ) -> None:
         assert self._sink is not None
         is_accepted = judgement.outcome is Outcome.ACCEPTED
-        for number in pending_parts(delivery):
+        for number in parts or pending_parts(delivery):
             self._sink.answered(
                 Answer(
                     delivery_id=delivery.id,
@@ -424,6 +533,10 @@ class HttpUpstream:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _bearing(request: Request, token: str) -> Mapping[str, str]:
+    return {**request.headers, "Authorization": f"Bearer {token}"}
 
 
 def message_id(name: str) -> str:

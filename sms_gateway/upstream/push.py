@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
-from urllib.parse import parse_qsl
+from urllib.parse import urlsplit
 
 from ..errors import GatewayError
 from ..moments import now
@@ -13,6 +13,7 @@ from ..sms.message import State
 from ..sms.receipt import Receipt
 from . import Incoming
 from .http_options import HttpOptions
+from .url_options import pairs_of
 
 #: The most fields of a form.
 MOST_FIELDS = 100
@@ -47,6 +48,7 @@ class Push:
     body: bytes = field(repr=False)
     #: When the push came, Unix milliseconds.
     at: int
+    method: str = "POST"
 
     def json(self) -> Any:
         """The value of a JSON body. PushError for another media type, and for invalid JSON."""
@@ -62,10 +64,16 @@ class Push:
         if self._media_type() != "application/x-www-form-urlencoded":
             raise PushError(415, "the body has to be application/x-www-form-urlencoded")
         try:
-            text = self.body.decode()
-            return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS))
+            return dict(pairs_of(self.body.decode(), MOST_FIELDS))
         except ValueError:
             raise PushError(400, "the body is no form in UTF-8, or has too many fields") from None
+
+    def query(self) -> dict[str, str]:
+        """The fields of the query of the URL, for providers that push by GET; see `form`."""
+        try:
+            return dict(pairs_of(urlsplit(self.url).query, MOST_FIELDS))
+        except ValueError:
+            raise PushError(400, "the query is not UTF-8, or has too many fields") from None
 
     def _media_type(self) -> str:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -101,6 +109,16 @@ class TakesPushes(Protocol):
 
         It runs in web processes: it reads, and does nothing else.
         """
+        ...
+
+
+@runtime_checkable
+class PushesOtherwise(Protocol):
+    """A provider that pushes by another method than POST."""
+
+    @property
+    def push_method(self) -> str:
+        """The method."""
         ...
 
 

@@ -4,7 +4,6 @@ The other end splits a text into parts by its own rules. It reports the states o
 /status/, or by callbacks to our address.
 """
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +13,7 @@ from ..remote.answers import Answer, InvalidAnswerError, read_reply, read_status
 from ..remote.http_backend import parameters
 from ..sms.message import State
 from . import Delivery, Incoming, Outcome
-from .http import Judgement, Request, form_request, message_id
+from .http import Judgement, Request, form_request, idempotency_key, message_id
 from .http_poll import NoReceiptError
 from .push import Heard, Push, receipt
 from .relay_options import RelayOptions, options_from_url
@@ -147,12 +146,3 @@ def provider(url: str) -> Relay:
     """The relay that a URL of the settings describes; ValueError as `options_from_url`."""
     options = options_from_url(url)
     return AskedRelay(options) if options.receipts else Relay(options)
-
-
-def idempotency_key(delivery: Delivery) -> str:
-    """The idempotency key of a delivery, the same for all its attempts.
-
-    A resend that the sender asks for begins a new validity, and so has another key.
-    """
-    told = f"{delivery.message_id} {delivery.recipient} {delivery.expires_at}"
-    return hashlib.sha256(told.encode()).hexdigest()

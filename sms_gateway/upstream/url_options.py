@@ -17,12 +17,26 @@ def from_query(
     that may be a secret.
     """
     found = dict(given or {})
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    for name, value in pairs_of(query):
         if name not in types:
             raise ValueError(f"{name}: no such parameter; allowed are {', '.join(types)}")
         if name in found:
             raise ValueError(f"{name}: given twice")
         found[name] = _value(name, types[name], value, is_number=name in limits)
+    return found
+
+
+def pairs_of(form: str, most: int | None = None) -> list[tuple[str, str]]:
+    """The names and values of a form or query, in order; ValueError for more than `most`."""
+    return parse_qsl(form, keep_blank_values=True, max_num_fields=most)
+
+
+def from_query_as_text(query: str) -> dict[str, str]:
+    """The options in a query by name, as texts. ValueError for one that is given twice."""
+    pairs = pairs_of(query)
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an option is given twice")
     return found
 
 

@@ -20,7 +20,7 @@ from ..log import error_facts, log_error
 from ..moments import now
 from ..network.asgi_body import UnusableError, receive_body
 from ..upstream.http_options import MOST_SECRETS
-from ..upstream.push import Heard, Push, PushError, checked
+from ..upstream.push import Heard, Push, PushError, PushesOtherwise, TakesPushes, checked
 from .express import Response, send_response
 from .incident import report
 from .params import check_encoding
@@ -46,6 +46,13 @@ class Door:
     secrets: Sequence[str]
     #: See `TakesPushes.hear`.
     hear: Callable[[Push], Heard]
+    method: str = "POST"
+
+
+def door_of(provider: TakesPushes) -> Door:
+    """The endpoint of a provider."""
+    method = provider.push_method if isinstance(provider, PushesOtherwise) else "POST"
+    return Door(secrets=provider.options.push_secrets(), hear=provider.hear, method=method)
 
 
 def address(public_url: str, name: str, secret: str) -> str:
@@ -78,8 +85,10 @@ class Pushes:
         if not self._lets_in(name, secret):
             self._tell_of_strangers()
             return _plain(404, "Not Found")
-        if scope["method"] != "POST":
-            return _plain(405, "Only POST is understood here", (b"allow", b"POST"))
+        method = self._doors[name].method
+        if scope["method"] != method:
+            allowed = (b"allow", method.encode())
+            return _plain(405, f"Only {method} is understood here", allowed)
         headers = dict(scope["headers"])
         try:
             check_encoding(headers)
@@ -89,6 +98,7 @@ class Pushes:
                 headers={k.decode("latin-1"): v.decode("latin-1") for k, v in headers.items()},
                 body=await receive_body(receive),
                 at=now(),
+                method=method,
             )
             heard = self._heard(name, push)
         except (UnusableError, PushError) as error:

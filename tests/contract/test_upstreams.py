@@ -6,7 +6,7 @@ named in WAYS.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,12 +19,21 @@ from support.courier import Courier, CourierOptions
 from support.courier_peer import TOKEN, courier_peer
 from support.parlayx_peer import parlayx_peer
 from support.phone_peer import KEY, phone_peer
+from support.provider_peer import NAMES, provider_peer, settings_of
 from support.relay_peer import peer
 from support.smsc import start_smsc
 from support.upstreams import RecordingSink, a_delivery, eventually, running
 
 from sms_gateway.sms.message import State
-from sms_gateway.upstream import Delivery, Outcome, SaysReceipts, Sink, Upstream, pending_parts
+from sms_gateway.upstream import (
+    Delivery,
+    Outcome,
+    SaysReceipts,
+    Sink,
+    Upstream,
+    http_kinds,
+    pending_parts,
+)
 from sms_gateway.upstream import parlayx as parlayx_provider
 from sms_gateway.upstream import phone as phone_provider
 from sms_gateway.upstream import relay as relay_provider
@@ -33,7 +42,7 @@ from sms_gateway.upstream.push import Heard, TakesPushes
 from sms_gateway.upstream.sandbox import SandboxUpstream
 from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
-from sms_gateway.web.pushes import Door, Pushes, address
+from sms_gateway.web.pushes import Pushes, address, door_of
 
 LONG = "Long enough for three parts. " * 15
 WINDOW = 4
@@ -139,10 +148,10 @@ async def relay() -> AsyncIterator[Way]:
 
 @asynccontextmanager
 async def door(
-    name: str, provider: TakesPushes, sink: Callable[[], Sink | None]
+    name: str, provider: TakesPushes, sink: Callable[[], Sink | None], port: int = 0
 ) -> AsyncIterator[str]:
     """The address at which a provider may push; what comes there goes to the sink."""
-    port = free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     secrets = provider.options.push_secrets()
 
@@ -154,7 +163,7 @@ async def door(
         for message in heard.messages:
             await opened.received_message(message)
 
-    doors = {name: Door(secrets=secrets, hear=provider.hear)}
+    doors = {name: door_of(provider)}
     pushes = Pushes(doors, keep, public_url=url, patience=RESPONSE)
     async with serving(pushes, port):
         yield address(url, name, secrets[0])
@@ -215,6 +224,29 @@ async def parlayx() -> AsyncIterator[Way]:
             yield Way(upstream=upstream, words=WORDS, in_parts=False)
 
 
+def named_provider(name: str) -> Callable[[], AbstractAsyncContextManager[Way]]:
+    """A provider that a table describes, in front of a server that its documentation describes."""
+
+    @asynccontextmanager
+    async def way() -> AsyncIterator[Way]:
+        async with provider_peer(name) as peer, AsyncExitStack() as stack:
+            port = free_port()
+            quick = {"window": WINDOW, "response_timeout": RESPONSE, "stop_timeout": 0.3}
+            entries = settings_of(peer) | quick | {"rate": 10_000}
+            provider = http_kinds.provider(
+                entries, lambda secret: address(f"http://127.0.0.1:{port}", name, secret)
+            )
+            upstream = HttpUpstream(name, provider)
+            peer.address = await stack.enter_async_context(
+                door(name, provider, lambda: upstream._sink, port)
+            )
+            yield Way(upstream=upstream, words=WORDS, in_parts=False)
+            assert peer.complaints == []
+
+    way.__name__ = name
+    return way
+
+
 WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [
     sandbox,
     smpp,
@@ -223,6 +255,7 @@ WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [
     courier,
     phone,
     parlayx,
+    *map(named_provider, NAMES),
 ]
 
 

@@ -47,6 +47,8 @@ _FILES = (
 #: What is called with a reason.
 _CALLS = {
     "InvalidAnswerError",
+    "UnsendableError",
+    "RefusedTokenError",
     "FramingError",
     "EncodeError",
     "TextError",

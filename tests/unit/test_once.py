@@ -25,7 +25,7 @@ ONCE = [
     (r'"more_body"|http\.disconnect', {"asgi_body.py"}),
     (r"log\.exception\(|exc_info=", set()),
     # Options of upstreams, and forms that providers push.
-    (r"\bparse_qsl\(", {"url_options.py", "push.py"}),
+    (r"\bparse_qsl\(", {"url_options.py", "published.py"}),
     (r"OrderedDict\[str, float\]", {"allowance.py"}),
 ]  # fmt: skip
 
