@@ -99,7 +99,7 @@ def _part(match: re.Match[str] | None, group: int) -> str:
 
 def database_file(url: str) -> Path | None:
     """The file of a SQLite database; None for a database that is not one file."""
-    parsed = make_url(url)
+    parsed = database_url(url)
     if parsed.get_backend_name() != "sqlite":
         return None
     if not parsed.database or parsed.database == ":memory:":

@@ -20,7 +20,7 @@ _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "-
 
 def lacking() -> str | None:
     """What this machine lacks to be eight hosts; None when it can be."""
-    for program, package in (("ip", "iproute2"), ("unshare", "util-linux")):
+    for program, package in (("ip", "iproute2"), ("unshare", "util-linux"), ("pgbouncer",) * 2):
         if shutil.which(program) is None:
             return f"there is no {program} (Debian: {package})"
     if programs() is None:
@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=60, help="messages in a second")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--commit", default="", help="for upgrade: what is upgraded")
+    parser.add_argument("--pooled", action="store_true", help="reach the database by PgBouncer")
     parser.add_argument("names", nargs="*", help="which faults or groups, in this order")
     options = parser.parse_args()
     if _INSIDE not in os.environ:
@@ -54,10 +55,11 @@ def main() -> int:
     from .rounds import run
 
     known = {fault.__name__: (fault,) for group in GROUPS.values() for fault in group} | GROUPS
-    names = options.names or [name for name in GROUPS if name != "upgrade"]
+    names = options.names or [name for name in GROUPS if name not in ("pooler", "upgrade")]
     chosen = [fault for name in names for fault in known[name]]
     how = options.messages, options.rate, options.seed
-    good = asyncio.run(run(chosen, *how, tell=_tell, commit=options.commit))
+    more = {"commit": options.commit, "is_pooled": options.pooled}
+    good = asyncio.run(run(chosen, *how, tell=_tell, **more))
     _tell("all books agree" if good else "THE BOOKS DO NOT AGREE")
     return 0 if good else 1
 

@@ -68,6 +68,13 @@ async def database_cut_off(lab: Laboratory) -> str:
     return f"accepting again {await lab.accepting():.1f} s after it was back"
 
 
+async def pooler_restarted(lab: Laboratory) -> str:
+    lab.power_off("pooler")
+    await asyncio.sleep(1)
+    await lab.power_on("pooler")
+    return f"accepting again after {await lab.accepting():.1f} s"
+
+
 async def failed_over(lab: Laboratory) -> str:
     """The primary vanishes for good. The standby has all that was acknowledged."""
     lab.network.cut(lab.primary.host)
@@ -211,6 +218,11 @@ GROUPS: dict[str, tuple[Fault, ...]] = {
         names_slow,
         names_unknown,
         limits_and_repeats,
+    ),
+    "pooler": (
+        worker_host_killed,
+        database_restarted,
+        pooler_restarted,
     ),
     "upgrade": (upgraded_in_turn,),
 }

@@ -26,13 +26,13 @@ from sms_gateway.store import Store, tables
 from .database import Database
 from .names import ZONE
 from .network import Network
-from .parts import Carrier, Part, Program
+from .parts import Carrier, Part, Pooler, Program
 
 WEB = ("web1", "web2", "web3")
 WORKERS = ("worker1", "worker2")
 DATABASES = ("db1", "db2")
 #: The first is where the callers are: this process.
-HOSTS = ("callers", "names", *DATABASES, *WEB, *WORKERS, "smsc")
+HOSTS = ("callers", "names", *DATABASES, *WEB, *WORKERS, "smsc", "pooler")
 PORT = 8000
 _SETTINGS = """
 bind = "0.0.0.0:{port}"
@@ -82,27 +82,30 @@ class Laboratory:
         self._sent = 0
         self._keeping: asyncio.Task[None] | None = None
 
-    @property
-    def url(self) -> str:
-        """The database, wherever the primary is."""
-        hosts = "&".join(f"host={name}.{ZONE}:5432" for name in DATABASES)
-        patience = "connect_timeout=2&tcp_user_timeout=4000&keepalives_idle=2"
-        patience += "&keepalives_interval=1&keepalives_count=3"
-        return f"postgresql://postgres@/sms?{hosts}&target_session_attrs=read-write&{patience}"
+    def url(self, source: str | None = None) -> str:
+        """The database, wherever the primary is; for versions that knew no hosts with ports too."""
+        if source is None:
+            hosts = ",".join(f"{name}.{ZONE}:5432" for name in DATABASES)
+            return f"postgresql://postgres@{hosts}/sms"
+        old = "&".join(f"host={name}.{ZONE}:5432" for name in DATABASES)
+        return f"postgresql://postgres@/sms?{old}&target_session_attrs=read-write"
 
-    def environment(self, host: str, source: str | None = None) -> dict[str, str]:
+    def environment(self, host: str, source: str | None = None, *, url: str = "") -> dict[str, str]:
         """What a program on a host runs with: this version, or another from its source."""
         clock = self.folder / f"{host}.clock"
         if not clock.exists():
             clock.write_bytes(bytes(8))
         env = command.environment(
-            database_url=self.url, config=str(self.folder / "settings.toml")
+            database_url=url or self.url(source), config=str(self.folder / "settings.toml")
         ) | {"SHIFTED_CLOCK": str(clock)}
         shifted = Path(__file__).parents[1] / "support" / "shifted_clock"
         return env | {"PYTHONPATH": f"{shifted}:{source or env['PYTHONPATH']}"}
 
-    async def start(self, source: str | None = None) -> None:
-        """Start it all, the gateway's programs of this version or another; returns when ready."""
+    async def start(self, source: str | None = None, *, is_pooled: bool = False) -> None:
+        """Start it all, the gateway's programs of this version or another; returns when ready.
+
+        If `is_pooled`, they reach the database by PgBouncer only.
+        """
         self._name_the_hosts()
         self.primary.make()
         await asyncio.to_thread(self.standby.follow, self.primary)
@@ -112,13 +115,19 @@ class Laboratory:
         )
         (self.folder / "settings.toml").write_text(settings)
         self.run("migrate", source=source)
+        url = ""
+        if is_pooled:
+            server = self.network.address(self.primary.host)
+            self.parts.append(Pooler(self.network, "pooler", self.folder, server))
+            self.parts[-1].start()
+            url = f"postgresql://postgres@pooler.{ZONE}:{Pooler.PORT}/sms"
         for host, word in [*((w, "web") for w in WEB), *((w, "worker") for w in WORKERS)]:
-            env = self.environment(host, source)
+            env = self.environment(host, source, url=url)
             program = Program(self.network, host, self.folder, env, word)
             program.start()
             self.parts.append(program)
         self.apikey = self.create_key("callers", "--rate", "none", "--multi", source=source)
-        self.store = Store(self.url)
+        self.store = Store(self.url())
         for host in WEB:
             await self.ready(host)
         self._keeping = asyncio.create_task(self._keep())
@@ -361,7 +370,7 @@ class Laboratory:
         """The lines in which programs said that something went wrong which nobody foresaw."""
         found = []
         for log in sorted(self.folder.glob("*.log")):
-            if not log.name.startswith("db"):
+            if not log.name.startswith(("db", "pooler")):
                 words = re.findall(r"^.*(?:Traceback|unexpected).*$", log.read_text(), re.M)
                 found += [f"{log.name}: {line[:200]}" for line in words[:3]]
         return found
@@ -369,12 +378,16 @@ class Laboratory:
 
 @contextlib.asynccontextmanager
 async def laboratory(
-    tell: Callable[[str], None], seed: int = 1, source: str | None = None
+    tell: Callable[[str], None],
+    seed: int = 1,
+    source: str | None = None,
+    *,
+    is_pooled: bool = False,
 ) -> AsyncIterator[Laboratory]:
     """A running laboratory; its folder, with all logs, stays for whoever looks why it failed."""
     made = Laboratory(tell, seed)
     try:
-        await made.start(source)
+        await made.start(source, is_pooled=is_pooled)
         yield made
     finally:
         await made.close()

@@ -1,6 +1,7 @@
 """What runs on the hosts, each a program that can be killed, stopped and started again."""
 
 import contextlib
+import pwd
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -120,3 +121,41 @@ class Carrier(Part):
     def stop(self) -> None:
         self.is_wanted = False
         self._context.close()
+
+
+class Pooler(Part):
+    """PgBouncer in transaction mode, on a host of its own."""
+
+    PORT = 6432
+
+    def __init__(self, network: Network, host: str, folder: Path, server: str) -> None:
+        """`server`: the address of PostgreSQL."""
+        super().__init__(network, host, host, folder / f"{host}.log")
+        self._settings = folder / "pgbouncer.ini"
+        users = folder / "pgbouncer.txt"
+        users.write_text('"postgres" ""\n')
+        self._settings.write_text(_POOLER.format(server=server, port=self.PORT, users=users))
+
+    def inside(self) -> list[str]:
+        user = pwd.getpwnam("postgres")  # it does not run as root
+        return [*super().inside(), f"--setuid={user.pw_uid}", f"--setgid={user.pw_gid}"]
+
+    def start(self) -> None:
+        self.launch(["pgbouncer", str(self._settings)])
+
+
+_POOLER = """
+[databases]
+sms = host={server} port=5432
+
+[pgbouncer]
+listen_addr = *
+listen_port = {port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {users}
+pool_mode = transaction
+default_pool_size = 10
+max_client_conn = 300
+server_login_retry = 1
+"""

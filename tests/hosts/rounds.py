@@ -19,6 +19,7 @@ async def run(
     seed: int,
     tell: Callable[[str], None],
     commit: str = "",
+    is_pooled: bool = False,
 ) -> bool:
     """Whether all books agreed after each fault.
 
@@ -28,7 +29,7 @@ async def run(
     good = True
     with ExitStack() as stack:
         source = stack.enter_context(_source(commit)) if commit else None
-        async with laboratory(tell, seed, source) as lab:
+        async with laboratory(tell, seed, source, is_pooled=is_pooled) as lab:
             for number, fault in enumerate(faults, 1):
                 name = fault.__name__.replace("_", " ")
                 is_last = number == len(faults)

@@ -30,7 +30,8 @@ def eight_hosts() -> None:
 
 @pytest.mark.parametrize("group", [name for name in GROUPS if name != "upgrade"])
 def test_no_book_disagrees_after_faults_between_hosts(group: str) -> None:
-    run(group, "--messages", "200", "--rate", "45")
+    pooled = ["--pooled"] if group == "pooler" else []
+    run(group, *pooled, "--messages", "200", "--rate", "45")
 
 
 @pytest.mark.parametrize(("version", "commit"), VERSIONS.items(), ids=list(VERSIONS))

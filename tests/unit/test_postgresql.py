@@ -25,6 +25,7 @@ from sms_gateway.store import (
     Limits,
     OutcomeUnknownError,
     Store,
+    database_file,
     database_url,
     migrate,
     pending_migration,
@@ -44,7 +45,9 @@ on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=Tru
 )
 def test_a_url_may_have_several_hosts(hosts: str, host: str, port: str, attributes: str) -> None:
     own = "" if attributes == "read-write" else f"?target_session_attrs={attributes}"
-    url = database_url(f"postgresql://{hosts}/db{own}")
+    asked = f"postgresql://{hosts}/db{own}"
+    assert database_file(asked) is None
+    url = database_url(asked)
     assert url.database == "db"
     assert (url.query["host"], url.query["port"]) == (host, port)
     assert url.query["target_session_attrs"] == attributes
