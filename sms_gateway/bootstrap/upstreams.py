@@ -83,6 +83,10 @@ def _upstream(name: str, url: SecretUrl | SecretTable, public_url: str) -> Upstr
             from ..upstream.sandbox import SandboxUpstream
 
             return SandboxUpstream.from_url(name, text)
+        if urlsplit(text).scheme == "modem":
+            from ..upstream import modem, modem_options
+
+            return modem.ModemUpstream(name, modem_options.options_from_url(text))
         if urlsplit(text).scheme in _TELEPHONES:
             from ..upstream import phone
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "forget": "forget",
     "route": "routes",
     "upstream": "upstreams",
+    "modem": "modems",
     "event": "callbacks",
     "stop": "stops",
     "cap": "caps",

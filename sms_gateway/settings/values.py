@@ -37,7 +37,7 @@ def masked(url: str) -> str:
         return f"{scheme}{user}:***@" if password else f"{scheme}***@"
 
     url = re.sub(r"(?s)^([\w+.-]*://)?([^:@]*)(:.*)?@", hide, url)
-    return re.sub(r"(?is)([?&;][^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*", r"\1***", url)
+    return re.sub(r"(?is)([?&;](?:pin|[^=&]*(?:pass|secret|token|key)[^=&]*)=)[^&]*", r"\1***", url)
 
 
 class SecretUrl(Secret[str]):
@@ -105,9 +105,11 @@ def _public_url(url: str) -> str:
 
 
 #: Those of sms_gateway/bootstrap/upstreams.py. Providers by name may be URLs, too: twilio:?sid=…
-_SCHEMES = frozenset(
-    ("sandbox", "smpp", "smpps", "http", "https", "smsgate", "smsgates", "parlayx", "parlayxs")
-)
+_SCHEMES = {"sandbox", "smpp", "smpps", "http", "https", "smsgate", "smsgates"} | {
+    "parlayx",
+    "parlayxs",
+    "modem",
+}
 
 
 def _upstream(value: object) -> object:
@@ -280,7 +282,7 @@ def lower(value: object) -> object:
 
 _UPSTREAMS = Allowed(
     "sandbox:, smpp://USER:PASSWORD@HOST:PORT (or smpps), https://HOST/sendsms/?apikey=KEY, "
-    "smsgate://USER:PASSWORD@HOST:PORT, parlayx://USER:PASSWORD@HOST/PATH, "
+    "smsgate://USER:PASSWORD@HOST:PORT, parlayx://USER:PASSWORD@HOST/PATH, modem:/dev/ttyUSB0, "
     "PROVIDER:?OPTION=VALUE, or a table with a kind"
 )
 

@@ -280,9 +280,10 @@ class ParlayXUpstream(HttpUpstream):
                 task.cancel()
             await asyncio.gather(*started, return_exceptions=True)
             if options.stop_notification:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(options.stop_timeout):
-                        await self._stop(numbers)
+                # Not by asyncio.timeout: before Python 3.12 it is none in a task that is cancelled.
+                stopping = asyncio.create_task(self._stop(numbers))
+                await asyncio.wait([stopping], timeout=options.stop_timeout)
+                stopping.cancel()
 
     async def _start(self, number: str) -> None:
         """Keep the notifications of a number started."""

@@ -69,6 +69,12 @@ SENTENCES = (
     "check the entry oauth2, and that server",
     "the server knows no such telephone",
     "the service refuses the request",
+    "the modem did not answer",
+    "the modem is away",
+    "the process of the modem ended",
+    "another worker has the modem",
+    "python-gammu is not installed",
+    "the SIM refuses the PIN",
     "the text has a character that XML does not have",
     # Of callbacks.
     "its address is not public",
@@ -360,6 +366,8 @@ FORMS = tuple(
         (r"not reached: (?P<words>.+)", "not reached: %(words)s"),
         (r"HTTP status (?P<code>[0-9]+)", "HTTP status %(code)s"),
         (r"fault (?P<code>[A-Z0-9]+)", "fault %(code)s"),
+        (r"the modem says (?P<code>\w+)", "the modem says %(code)s"),
+        (r"the SIM asks for its (?P<code>\w+)", "the SIM asks for its %(code)s"),
         (
             r"HTTP status (?P<code>[0-9]+); redirects are not followed",
             "HTTP status %(code)s; redirects are not followed",

@@ -17,6 +17,7 @@ from support.asgi_server import free_port, serving
 from support.clock import LoopClock
 from support.courier import Courier, CourierOptions
 from support.courier_peer import TOKEN, courier_peer
+from support.modem import dummy_modem
 from support.parlayx_peer import parlayx_peer
 from support.phone_peer import KEY, phone_peer
 from support.provider_peer import NAMES, provider_peer, settings_of
@@ -32,12 +33,14 @@ from sms_gateway.upstream import (
     Sink,
     Upstream,
     http_kinds,
+    modem_options,
     pending_parts,
 )
 from sms_gateway.upstream import parlayx as parlayx_provider
 from sms_gateway.upstream import phone as phone_provider
 from sms_gateway.upstream import relay as relay_provider
 from sms_gateway.upstream.http import HttpUpstream
+from sms_gateway.upstream.modem import ModemUpstream
 from sms_gateway.upstream.push import Heard, TakesPushes
 from sms_gateway.upstream.sandbox import SandboxUpstream
 from sms_gateway.upstream.smpp import SmppUpstream
@@ -247,6 +250,19 @@ def named_provider(name: str) -> Callable[[], AbstractAsyncContextManager[Way]]:
     return way
 
 
+@asynccontextmanager
+async def modem() -> AsyncIterator[Way]:
+    options = f"connection=none&model=dummy&window={WINDOW}&number=32470000001&poll_interval=0.05"
+    options += f"&response_timeout={RESPONSE}&reconnect_delay=0.05&stop_timeout=0.3"
+    with TemporaryDirectory() as folder:
+        found = modem_options.options_from_url(f"modem:{folder}?{options}")
+        yield Way(
+            upstream=ModemUpstream("modem", found, command=dummy_modem()),
+            words=WORDS,
+            never={"report before answering": "it is read for receipts after its answer"},
+        )
+
+
 WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [
     sandbox,
     smpp,
@@ -256,6 +272,7 @@ WAYS: list[Callable[[], AbstractAsyncContextManager[Way]]] = [
     phone,
     parlayx,
     *map(named_provider, NAMES),
+    modem,
 ]
 
 

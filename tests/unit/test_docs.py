@@ -18,7 +18,13 @@ from sms_gateway.codes import Code
 from sms_gateway.settings.route_table import RouteTable
 from sms_gateway.sms.kinds import Kind
 from sms_gateway.sms.message import State
-from sms_gateway.upstream import parlayx_options, phone_options, relay_options, sandbox
+from sms_gateway.upstream import (
+    modem_options,
+    parlayx_options,
+    phone_options,
+    relay_options,
+    sandbox,
+)
 from sms_gateway.upstream.relay_options import RelayOptions
 from sms_gateway.upstream.smpp_options import PARAMETERS, SmppOptions
 from sms_gateway.web.api import OPERATIONS
@@ -148,7 +154,12 @@ def test_every_dependency_has_its_reason_and_licence() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     extras = config["options.extras_require"]
-    needed = config["options"]["install_requires"] + extras["encryption"] + extras["postgresql"]
+    needed = (
+        config["options"]["install_requires"]
+        + extras["encryption"]
+        + extras["modem"]
+        + extras["postgresql"]
+    )
     names = {re.split(r"[\s;>=\[]", line)[0] for line in needed.strip().splitlines()}
     architecture = (ROOT / "docs/architecture.md").read_text("utf-8")
     documented = set(
@@ -192,6 +203,12 @@ def test_every_option_of_a_telephone_is_documented_with_its_default() -> None:
 def test_every_option_of_parlay_x_is_documented_with_its_default() -> None:
     documented_options(
         "docs/use/parlayx.md", "Options", parlayx_options.ParlayXOptions, parlayx_options.PARAMETERS
+    )
+
+
+def test_every_option_of_a_modem_is_documented_with_its_default() -> None:
+    documented_options(
+        "docs/use/modem.md", "Options", modem_options.ModemOptions, modem_options.PARAMETERS
     )
 
 
