@@ -13,6 +13,7 @@ from ..settings import Settings, milliseconds
 from ..signup.confirmation_mails import Postman, Relay
 from ..sms.stop_words import StopWords
 from ..store import Store
+from ..store.wakes import Topic, Wakes
 from .upstreams import routes, upstreams
 
 
@@ -25,10 +26,11 @@ def make_worker(settings: Settings, store: Store) -> Worker:
     to_ports = ports(settings.callback_ports)
     callback = settings.operator_callback
     url = None if callback is None else callback.get_secret_value()
+    wakes = Wakes(store, poll=settings.poll_interval.total_seconds())
     aside: list[Callable[[], Awaitable[None]]] = [
         partial(keep_house, store, history),
         partial(keep_trail, store, trail),
-        Push(store, allowed=allowed, ports=to_ports).run,
+        Push(store, allowed=allowed, ports=to_ports, waiter=wakes.waiter(Topic.EVENT)).run,
         OperatorTeller(store, url, allowed=allowed, ports=to_ports).run,
     ]
     if settings.smtp_relay is not None:
@@ -45,7 +47,7 @@ def make_worker(settings: Settings, store: Store) -> Worker:
         upstreams(settings),
         routes(settings),
         lease=milliseconds(settings.lease),
-        poll=settings.poll_interval.total_seconds(),
+        wakes=wakes,
         failover_after=settings.failover_after.total_seconds(),
         stop_words=StopWords(settings.stop_words, settings.start_words),
         aside=aside,

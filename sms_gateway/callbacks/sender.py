@@ -12,6 +12,7 @@ from .. import moments
 from ..breaker import Breaker
 from ..moments import iso
 from ..store import Store, events, queue
+from ..store.wakes import Topic, Waiter, Wakes
 from . import posting
 from .networks import USUAL_PORTS, Network, Ports
 from .posting import TIMEOUT
@@ -47,9 +48,11 @@ class Push:
         timeout: float = TIMEOUT,
         pauses: Sequence[int] = PAUSES,
         patience: int = DAY,
+        waiter: Waiter | None = None,
     ) -> None:
         """`allowed`: networks that are not public and may be called all the same; `ports`: those
-        that may. `poll` (seconds): how often it is looked for events. `timeout` (seconds),
+        that may. `poll` (seconds): how often it is looked for events without a `waiter`, which is
+        woken. `timeout` (seconds),
         `pauses` and `patience` (milliseconds): as TIMEOUT, PAUSES and DAY."""
         self._store = store
         self._allowed = allowed
@@ -58,6 +61,7 @@ class Push:
         self._timeout = timeout
         self._pauses = pauses
         self._patience = patience
+        self._waiter = Wakes(store, poll=poll).waiter(Topic.EVENT) if waiter is None else waiter
         # A callback that is down is not asked for each of its events whether it still is.
         self._breakers: dict[int, Breaker] = {}
 
@@ -69,17 +73,20 @@ class Push:
         sending: set[asyncio.Task[None]] = set()
         try:
             while True:
+                self._waiter.looking()
                 due = await asyncio.to_thread(self._claim, _AT_ONCE - len(sending))
                 for each in due:
                     task = asyncio.create_task(self._send(session, each))
                     sending.add(task)
                     task.add_done_callback(sending.discard)
+                if due:
+                    self._waiter.found()
                 if sending and (due or len(sending) >= _AT_ONCE):
                     await asyncio.wait(
                         sending, timeout=self._poll, return_when=asyncio.FIRST_COMPLETED
                     )
                 else:
-                    await asyncio.sleep(self._poll)
+                    await self._waiter.wait()
         finally:
             for task in sending:
                 task.cancel()

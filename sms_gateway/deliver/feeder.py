@@ -13,6 +13,7 @@ from ..log import log_error
 from ..sms.message import State
 from ..sms.receipt import Receipt
 from ..store import GroupCommit
+from ..store.wakes import Waiter
 from ..upstream import Answer, Delivery, Incoming, Outcome, Upstream, pending_parts
 from .busy_numbers import BusyNumbers
 from .dispatch import Dispatch
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: The first and the longest pause between two attempts, milliseconds.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1_000, 300_000
+#: Seconds until an upstream that may not claim now is looked at again.
+_SOON = 0.05
 
 
 @dataclass(slots=True)
@@ -99,13 +102,13 @@ class Feeder:
         dispatch: Dispatch,
         *,
         resending: Collection[str],
-        poll: float,
+        waiter: Waiter,
     ) -> None:
         self.upstream = upstream
         self._commits = commits
         self._dispatch = dispatch
         self._resending = resending
-        self._poll = poll
+        self._waiter = waiter
         self._loop = asyncio.get_running_loop()
         self._attempts: dict[int, _Attempt] = {}
         self._busy = BusyNumbers()
@@ -122,13 +125,14 @@ class Feeder:
             await self.upstream.ready()
             room = self.upstream.free()
             if room <= 0:
-                await asyncio.sleep(self._poll)
+                await asyncio.sleep(_SOON)
                 continue
             shares = self._dispatch.shares(name, room, self._loop.time())
             if not shares and not unsure:
                 pause = self._dispatch.pause(name, self._loop.time())
-                await asyncio.sleep(min(self._poll, max(pause, 0.001)))
+                await asyncio.sleep(min(_SOON, max(pause, 0.001)))
                 continue
+            self._waiter.looking()
             # Shielded: if the worker stops during a commit, it gives the claimed deliveries back.
             held = frozenset(self._attempts.keys() | self._unwritten) if unsure else None
             claim = asyncio.ensure_future(
@@ -158,8 +162,9 @@ class Feeder:
             unsure = False
             self._dispatch.claimed(name, shares, deliveries or (), self._loop.time())
             if not deliveries:
-                await asyncio.sleep(self._poll)
+                await self._waiter.wait()
                 continue
+            self._waiter.found()
             for delivery in deliveries:
                 self._attempts[delivery.id] = _Attempt(delivery, set(pending_parts(delivery)))
                 self.upstream.submit(delivery)

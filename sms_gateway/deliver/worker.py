@@ -9,6 +9,7 @@ from ..log import log_error
 from ..routing.routes import Routes
 from ..sms.stop_words import StopWords
 from ..store import GroupCommit, Store, allotments, receipts, workers
+from ..store.wakes import Topic, Wakes
 from ..upstream import (
     AsksForReceipts,
     Delivery,
@@ -39,12 +40,14 @@ class Worker:
         *,
         lease: int = 15_000,
         poll: float = 0.05,
+        wakes: Wakes | None = None,
         failover_after: float = 10.0,
         stop_words: StopWords | None = None,
         aside: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         """`lease` (milliseconds): how long the claims of a worker that died still hold. `poll`
-        (seconds): how often an idle worker looks for work. `failover_after` (seconds): how long
+        (seconds): how often an idle worker looks for work that nobody tells of. `wakes`: what
+        tells, also those of `aside`. `failover_after` (seconds): how long
         an upstream may be away or failing before it is failed over. `stop_words`: the words by
         which recipients ask for no more messages. `aside`: tasks that run until the worker stops,
         such as the sending of events."""
@@ -52,7 +55,7 @@ class Worker:
         self._upstreams = upstreams
         self._routes = routes
         self._lease = lease
-        self._poll = poll
+        self._wakes = Wakes(store, poll=poll) if wakes is None else wakes
         self._dispatch = Dispatch(routes, upstreams, grace=failover_after)
         self._stop_words = stop_words
         self._aside = aside
@@ -81,7 +84,7 @@ class Worker:
                 commits,
                 self._dispatch,
                 resending=self._routes.resending(),
-                poll=self._poll,
+                waiter=self._wakes.waiter(Topic.QUEUE),
             )
             for upstream in self._upstreams.values()
         ]
@@ -91,6 +94,7 @@ class Worker:
         feeding = [asyncio.create_task(counter.feed()) for counter in counters]
         feeding.append(asyncio.create_task(self._watch(sharing)))
         feeding.append(asyncio.create_task(sharing.run()))
+        feeding.append(asyncio.create_task(self._wakes.run()))
         feeding += [asyncio.create_task(_forever(work)) for work in self._aside]
         links = [asyncio.create_task(c.upstream.run(c), name=c.upstream.name) for c in counters]
         beating = asyncio.create_task(self._beat(commits))

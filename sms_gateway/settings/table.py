@@ -246,7 +246,8 @@ class Settings(BaseModel):
     takes them over."""
 
     poll_interval: Seconds = timedelta(milliseconds=50)
-    """How often a worker with nothing to do looks for new messages."""
+    """How often a worker with nothing to do looks for new messages that nobody can tell it of: a
+    second worker at a SQLite file, or one behind PgBouncer. Others are told at once."""
 
     mail_bind: OptionalAddress = None
     """The address at which mails come in by SMTP, to be sent as SMS (docs/email.md). Without it

@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from . import sealed
 from .limits import DEFAULT_LIMITS, Limits
 from .outcome import OutcomeUnknownError, OverdueError
+from .wakes import Bell, rung
 
 # The errors of SQLite's COMMIT after which the transaction is undone: its commit frame is not in
 # the log. (The last octet of an error's code is its kind: sqlite.org/rescode.html.) After an I/O
@@ -120,12 +121,15 @@ class Store:
         # SQLite has one writer at a time. Processes that wait in its busy handler starve each
         # other for seconds; the file lock of the system hands over at once.
         self._write_lock: _FileLock | None = None
-        file = database_file(url)
+        self._bell: Bell | None = None
+        #: The file of SQLite; None for PostgreSQL.
+        self.file = file = database_file(url)
         if file is not None:
             # Created here with mode 0600: SQLite would let everybody read the file. Its log and the
             # log's index get the permissions of the file.
             os.close(_private(file))
-            self.engine = _sqlite_engine(parsed)
+            self._bell = Bell(file)
+            self.engine = _sqlite_engine(parsed, self._bell)
             self._write_lock = _FileLock(Path(f"{file}.lock"))
         else:
             from .postgresql import open_engine  # psycopg may not be installed
@@ -236,6 +240,8 @@ class Store:
         self.engine.dispose()
         if self._write_lock is not None:
             self._write_lock.close()
+        if self._bell is not None:
+            self._bell.close()
 
 
 class Writer:
@@ -295,7 +301,7 @@ def _committed(connection: Connection, pipeline: Any = None) -> Iterator[None]:
     """A transaction that is committed at the end of the block, by `pipeline` if there is one."""
     is_committed: bool | OutcomeUnknownError = False
     try:
-        with connection.begin():
+        with rung(connection), connection.begin():
             try:
                 if pipeline is not None:
                     with pipeline.committed():
@@ -334,7 +340,7 @@ def _may_be_committed(error: Exception) -> bool:
     return severity != "ERROR"
 
 
-def _sqlite_engine(url: URL) -> Engine:
+def _sqlite_engine(url: URL, bell: Bell) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,  # no message texts in exceptions
@@ -346,7 +352,8 @@ def _sqlite_engine(url: URL) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
+    def _configure(connection: Any, record: Any) -> None:
+        record.info["bell"] = bell
         connection.isolation_level = None  # `_begin` begins transactions, not the driver
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")

@@ -12,6 +12,7 @@ from .bulk import insert_many
 from .inbox import text_of
 from .sealed import CANNOT_BE_DECRYPTED, is_readable
 from .tables import account, delivery, event, message, received
+from .wakes import Topic, ring
 
 #: A delivery that enters one of these states makes an event; the others only lead to these.
 TOLD = frozenset(State) - {State.QUEUED, State.SUBMITTING}
@@ -82,7 +83,9 @@ def add_received(
 
 def _add(connection: Connection, now: int, rows: Sequence[Mapping[str, Any]]) -> None:
     fresh = {"happened_at": now, "due_at": now, "attempts": 0, "failure": ""}
-    insert_many(connection, event, [{"id": new_id(now), **row, **fresh} for row in rows])
+    if rows:
+        insert_many(connection, event, [{"id": new_id(now), **row, **fresh} for row in rows])
+        ring(connection, Topic.EVENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +286,7 @@ def replay(
         update(event).where(*chosen).values(due_at=now, attempts=0)
     ).rowcount
     if theirs:
+        ring(connection, Topic.EVENT)
         connection.execute(update(account).where(account.c.id.in_(theirs)).values(**RESUMED))
     return replayed
 

@@ -11,6 +11,7 @@ from ..sms.message import State
 from .bulk import insert_rows, later, run, with_marks
 from .sealed import Seal, seal_of
 from .tables import delivery, message
+from .wakes import Topic, ring
 
 #: For how long a repeat gets the first reply, milliseconds.
 REMEMBERED = 24 * 3_600_000
@@ -29,6 +30,7 @@ def add_messages(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Non
 def add_deliveries(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert queued deliveries. `rows`: the values of DELIVERY."""
     insert_rows(connection, delivery, DELIVERY, rows, same=_QUEUED, execute=later)
+    ring(connection, Topic.QUEUE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

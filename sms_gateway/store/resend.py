@@ -10,6 +10,7 @@ from ..sms.message import State
 from .queue import record_steps
 from .sealed import opened
 from .tables import delivery, message, part
+from .wakes import Topic, ring
 
 # Queued, or being handed to a carrier.
 _PENDING = frozenset({State.QUEUED, State.SUBMITTING})
@@ -121,6 +122,7 @@ def queue_again(
                 for d, prefix, parts, expires_at in ended
             ],
         )
+    ring(connection, Topic.QUEUE)
     record_steps(
         connection, [(d.id, now, 0, "resend", f"it was {d.state}") for d, _, _, _ in deliveries]
     )
