@@ -34,6 +34,8 @@ class Submission(NamedTuple):
     sender: str = ""
     #: The name that the caller gives the message, repeated in status and events; empty for none.
     reference: str = ""
+    #: 0 goes before 1, 1 before 2. No face offers it yet.
+    priority: int = 1
 
 
 class Reply(NamedTuple):

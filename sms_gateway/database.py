@@ -21,6 +21,7 @@ from .store import (
 from .store.audit import Action
 from .store.encryption import EncryptionKeyError
 from .store.key_file import KeyFileError, seal_from
+from .store.migrate import contract
 from .store.sealed import Seal, seal_of
 
 
@@ -100,6 +101,7 @@ def migrated(settings: Settings) -> str | None:
                 audit.record(
                     connection, Action.SCHEMA_MIGRATE, None, {"schema": pending}, now=now()
                 )
+        contract(store)
         return pending
 
 

@@ -6,9 +6,10 @@ DO $$ BEGIN
     EXECUTE 'GRANT USAGE ON SCHEMA ' || quote_ident(current_schema())
         || ' TO "sendsmsnow_web", "sendsmsnow_worker", "sendsmsnow_mail", "sendsmsnow_operator"';
 END $$;
-REVOKE ALL ON alembic_version, account, old_key, message, delivery, part, step, early_receipt,
-        number, received, incoming_part, idempotency, worker, allotment, stop, event,
-        session, key_request, counter, cap_trip, encryption_key, audit, audit_retention
+REVOKE ALL ON alembic_version, account, old_key, message, delivery, queue, claim, awaited,
+        lease, part, step, early_receipt, number, received, incoming_part, idempotency,
+        worker, allotment, stop, event, session, key_request, counter, cap_trip,
+        encryption_key, audit, audit_retention
     FROM PUBLIC, "sendsmsnow_web", "sendsmsnow_worker", "sendsmsnow_mail", "sendsmsnow_operator";
 REVOKE ALL ON SEQUENCE account_id_seq, delivery_id_seq, step_id_seq, early_receipt_id_seq,
         received_id_seq, worker_id_seq, key_request_id_seq, audit_id_seq
@@ -38,13 +39,25 @@ GRANT SELECT,
     UPDATE (sender, text, reference, erased_at)
     ON message TO "sendsmsnow_web";
 GRANT SELECT,
-    INSERT (message_id, recipient, route, parts, state, due_at, expires_at, attempts,
+    INSERT (id, message_id, recipient, route, parts, state, due_at, expires_at, attempts,
         possible_duplicate, binding),
     UPDATE (recipient, route, parts, state, due_at, expires_at, attempts, possible_duplicate,
         binding)
     ON delivery TO "sendsmsnow_web";
 GRANT USAGE
     ON SEQUENCE delivery_id_seq TO "sendsmsnow_web";
+GRANT SELECT,
+    INSERT,
+    UPDATE (due_at),
+    DELETE
+    ON queue TO "sendsmsnow_web";
+GRANT SELECT
+    ON claim TO "sendsmsnow_web";
+GRANT SELECT,
+    INSERT,
+    UPDATE (expires_at),
+    DELETE
+    ON awaited TO "sendsmsnow_web";
 GRANT SELECT,
     INSERT,
     UPDATE (upstream, smsc_key, state),
@@ -129,6 +142,25 @@ GRANT SELECT,
     UPDATE (recipient, route, state, due_at, attempts, possible_duplicate, claimed_by,
         upstream, binding)
     ON delivery TO "sendsmsnow_worker";
+GRANT SELECT,
+    INSERT,
+    UPDATE (lane, route, due_at),
+    DELETE
+    ON queue TO "sendsmsnow_worker";
+GRANT SELECT,
+    INSERT,
+    DELETE
+    ON claim TO "sendsmsnow_worker";
+GRANT SELECT,
+    INSERT,
+    UPDATE (expires_at),
+    DELETE
+    ON awaited TO "sendsmsnow_worker";
+GRANT SELECT,
+    INSERT,
+    UPDATE (holder, until),
+    DELETE
+    ON lease TO "sendsmsnow_worker";
 GRANT SELECT,
     INSERT,
     UPDATE (upstream, smsc_key, state)
@@ -220,11 +252,14 @@ GRANT SELECT (id, name, key_hint, enabled, multi, test, rate_count, rate_period,
     ON account TO "sendsmsnow_mail";
 GRANT INSERT (id, account_id, sender, text, encoding, parts, accepted_at, reference)
     ON message TO "sendsmsnow_mail";
-GRANT INSERT (message_id, recipient, route, parts, state, due_at, expires_at, attempts,
+GRANT INSERT (id, message_id, recipient, route, parts, state, due_at, expires_at, attempts,
         possible_duplicate, binding)
     ON delivery TO "sendsmsnow_mail";
 GRANT USAGE
     ON SEQUENCE delivery_id_seq TO "sendsmsnow_mail";
+GRANT INSERT (delivery_id, message_id, account_id, lane, route, priority, parts, expires_at,
+        attempts, possible_duplicate, due_at)
+    ON queue TO "sendsmsnow_mail";
 GRANT SELECT,
     INSERT,
     UPDATE (content_hash, message_id, sent, created_at)
@@ -268,12 +303,22 @@ GRANT SELECT,
     UPDATE (sender, text, reference, erased_at)
     ON message TO "sendsmsnow_operator";
 GRANT SELECT,
-    INSERT (message_id, recipient, route, parts, state, due_at, expires_at, attempts,
+    INSERT (id, message_id, recipient, route, parts, state, due_at, expires_at, attempts,
         possible_duplicate, binding),
     UPDATE (recipient, state, binding)
     ON delivery TO "sendsmsnow_operator";
 GRANT USAGE
     ON SEQUENCE delivery_id_seq TO "sendsmsnow_operator";
+GRANT SELECT,
+    INSERT (delivery_id, message_id, account_id, lane, route, priority, parts, expires_at,
+        attempts, possible_duplicate, due_at),
+    DELETE
+    ON queue TO "sendsmsnow_operator";
+GRANT SELECT
+    ON claim TO "sendsmsnow_operator";
+GRANT SELECT,
+    DELETE
+    ON awaited TO "sendsmsnow_operator";
 GRANT SELECT,
     INSERT (delivery_id, at, part, event, detail)
     ON step TO "sendsmsnow_operator";

@@ -41,3 +41,5 @@ class Request(NamedTuple):
     is_named: bool
     #: Unix milliseconds.
     now: int
+    #: See `Submission.priority`.
+    priority: int

@@ -15,7 +15,7 @@ from ..sms.address import Address, AddressError, TooManyNumbersError, parse_reci
 from ..sms.ids import new_id
 from ..sms.message import State
 from ..sms.segments import Segments, TextError, count, measure, plain
-from ..store import Store, intake, resend, sealed
+from ..store import Store, intake, queue, resend, sealed
 from ..store import accounts as account_statements
 from . import repeats
 from .batch import Batch
@@ -61,7 +61,7 @@ class Acceptance:
         if not account.enabled:
             raise RefusedError(Code.KEY_DISABLED, for_operator="the key is disabled")
         # Unpacked once, as reading a field by its name costs more.
-        recipients, message, _, key, wanted, reference = submission
+        recipients, message, _, key, wanted, reference, priority = submission
         message = plain(message)
         addresses, segments = self._read(account, recipients, self._region, message)
         if reference:
@@ -88,6 +88,7 @@ class Acceptance:
             repeat,
             bool(name),
             now,
+            priority,
         )
 
     def _read(
@@ -232,6 +233,7 @@ class Acceptance:
             None,
             False,
             now,
+            queue.NORMAL,
         )
         # A queued delivery is counted already, and will be sent once.
         waiting = frozenset(
@@ -241,12 +243,26 @@ class Acceptance:
         reply = batch.reply_to(request)
         if batch.accepted:
             again = [
-                (delivery, route.prefix, parts, now + self.validity(account, route))
+                resend.Again(
+                    delivery,
+                    route.prefix,
+                    self._routes.lane(route.prefix),
+                    parts,
+                    now,
+                    now + self.validity(account, route),
+                )
                 for delivery, (_, route, parts) in zip(
                     stored.deliveries, request.recipients, strict=True
                 )
             ]
-            resend.queue_again(connection, again, now=now)
+            resend.queue_again(
+                connection,
+                again,
+                message_id=id,
+                account_id=account.id,
+                priority=queue.NORMAL,
+                now=now,
+            )
         batch.charge(connection)
         return reply
 
@@ -274,21 +290,20 @@ class Acceptance:
                 for r in requests
             ],
         )
-        intake.add_deliveries(
-            connection,
-            [
-                (
-                    r.message_id,
-                    address.number,
-                    route.prefix,
-                    parts,
-                    r.now,
-                    r.now + self.validity(r.account, route),
-                )
-                for r in requests
-                for address, route, parts in r.recipients
-            ],
-        )
+        rows, queued, waits = [], [], []
+        for r in requests:
+            for address, route, parts in r.recipients:
+                prefix, due = route.prefix, r.now
+                lane = self._routes.lane(prefix)
+                if route.quiet is not None and (end := route.quiet.until(address.number, due)):
+                    waits.append((r.message_id, end, due, queue.quiet_words(end)))
+                    due, lane = end, queue.lane_until(lane, end, due)
+                ends = r.now + self.validity(r.account, route)
+                rows.append((r.message_id, address.number, prefix, parts, due, ends))
+                queued.append((r.account.id, lane, r.priority))
+        intake.add_deliveries(connection, rows, queued)
+        if waits:
+            intake.tell_put_off(connection, waits)
 
 
 def closed_words(account: Account | None, route: Route, number: str) -> str:

@@ -41,8 +41,8 @@ class Dispatch:
         self._routes = routes
         self._breakers = {name: Breaker(grace=grace) for name in upstreams}
         self._bound: set[str] = set()
-        self._lanes = {
-            route.prefix: _Lane(route, self._bound)
+        self._limits = {
+            route.prefix: _Limits(route, self._bound)
             for route in routes.all()
             if route.rate is not None or route.window is not None
         }
@@ -50,7 +50,7 @@ class Dispatch:
 
     def limited(self) -> Mapping[str, KeepsLimits]:
         """The routes with limits, by prefix."""
-        return self._lanes
+        return self._limits
 
     def shares(self, upstream: str, room: int, now: float) -> list[Share]:
         """The shares that an upstream with this room (in parts) may claim; call `claimed` after."""
@@ -60,12 +60,12 @@ class Dispatch:
         trial = breaker.circuit(now) is Circuit.HALF_OPEN
         shares = []
         for share in self._routes.shares(upstream, failed=self.failed_over(now), trial=trial):
-            lane = self._lanes.get(share.route.prefix)
-            most = min(1 if trial else room, math.inf if lane is None else lane.free(now))
+            limits = self._limits_of(share)
+            most = min(1 if trial else room, math.inf if limits is None else limits.free(now))
             if most > 0:
                 shares.append(replace(share, most=int(most)))
-                if lane is not None:
-                    lane.take(int(most), now)
+                if limits is not None:
+                    limits.take(int(most), now)
                 if trial:
                     breaker.trying()
                     break
@@ -79,25 +79,28 @@ class Dispatch:
         now: float,
     ) -> None:
         """Take note of the deliveries that the claim of `shares` gave."""
-        taken = Counter({share.route.prefix: -(share.most or 0) for share in shares})
+        taken = Counter(
+            {
+                share.lane.limited.prefix: -(share.most or 0)
+                for share in shares
+                if share.lane.limited is not None
+            }
+        )
         any_taken = False
         for delivery in deliveries:
             taken[delivery.route] += len(pending_parts(delivery))
             any_taken = True
         for prefix, parts in taken.items():
-            if prefix in self._lanes:
-                self._lanes[prefix].take(parts, now)
+            if prefix in self._limits:
+                self._limits[prefix].take(parts, now)
         if not any_taken:
             self._breakers[upstream].undecided()
 
     def pause(self, upstream: str, now: float) -> float:
         """Seconds until the rate of a route that this upstream serves allows another part; inf
         where no rate is the reason to wait."""
-        delays = (
-            self._lanes[share.route.prefix].pace.delay(now)
-            for share in self._routes.shares(upstream)
-            if share.route.prefix in self._lanes
-        )
+        limits = map(self._limits_of, self._routes.shares(upstream))
+        delays = (each.pace.delay(now) for each in limits if each is not None)
         return min((delay for delay in delays if delay > 0), default=math.inf)
 
     def answered(self, upstream: str, outcome: Outcome, now: float) -> None:
@@ -114,9 +117,9 @@ class Dispatch:
 
     def ended(self, delivery: Delivery) -> None:
         """An attempt is over: its parts are not under way any more."""
-        lane = self._lanes.get(delivery.route)
-        if lane is not None:
-            lane.under_way -= len(pending_parts(delivery))
+        limits = self._limits.get(delivery.route)
+        if limits is not None:
+            limits.under_way -= len(pending_parts(delivery))
 
     def noticed(self, upstream: str, *, bound: bool, now: float, why: str = "") -> None:
         """An upstream is bound, or is not, and `why`."""
@@ -137,6 +140,10 @@ class Dispatch:
             if breaker.circuit(now) is not Circuit.CLOSED
         ]
 
+    def _limits_of(self, share: Share) -> "_Limits | None":
+        route = share.lane.limited
+        return None if route is None else self._limits[route.prefix]
+
     def _tell(self, upstream: str, why: str, now: float) -> None:
         circuit = self._breakers[upstream].circuit(now)
         before, self._seen[upstream] = self._seen[upstream], circuit
@@ -146,7 +153,7 @@ class Dispatch:
             log.info("upstream works again", extra={"upstream": upstream})
 
 
-class _Lane:
+class _Limits:
     """The pace of one route, and how many parts are under way."""
 
     def __init__(self, route: Route, bound: Collection[str]) -> None:

@@ -8,7 +8,7 @@ from .. import moments
 from ..log import log_error
 from ..routing.routes import Routes
 from ..sms.stop_words import StopWords
-from ..store import GroupCommit, Store, allotments, receipts, workers
+from ..store import GroupCommit, Store, allotments, leases, receipts, workers
 from ..store.wakes import Topic, Wakes
 from ..upstream import (
     AsksForReceipts,
@@ -20,6 +20,7 @@ from ..upstream import (
 from ..upstream.allotment import KeepsLimits
 from .dispatch import Dispatch
 from .feeder import Feeder
+from .housekeeper import Housekeeper
 from .ledger import Beat, Event, Ledger
 from .sharing import Sharing
 
@@ -64,17 +65,7 @@ class Worker:
         """Work until cancelled, then stop cleanly: each written part is answered or recorded as
         uncertain, and no delivery stays claimed."""
         number = await asyncio.to_thread(self._enroll)
-        ledger = Ledger(
-            self._routes,
-            worker=number,
-            lease=self._lease,
-            stop_words=self._stop_words,
-            receipts_of={
-                upstream.name: upstream.receipts_of()
-                for upstream in self._upstreams.values()
-                if isinstance(upstream, SaysReceipts)
-            },
-        )
+        ledger = self._ledger(number)
         commits: GroupCommit[Event, list[Delivery] | None] = GroupCommit(
             self._store, ledger.apply, limit=1_000_000
         )
@@ -98,12 +89,27 @@ class Worker:
         feeding += [asyncio.create_task(_forever(work)) for work in self._aside]
         links = [asyncio.create_task(c.upstream.run(c), name=c.upstream.name) for c in counters]
         beating = asyncio.create_task(self._beat(commits))
+        housekeeper = Housekeeper(self._store, self._ledger(number), number)
+        feeding.append(asyncio.create_task(housekeeper.run()))
         try:
             await _first_failure([*feeding, *links, beating])
         finally:
             await asyncio.shield(
                 asyncio.create_task(self._stop(number, commits, counters, feeding, links, beating))
             )
+
+    def _ledger(self, number: int) -> Ledger:
+        return Ledger(
+            self._routes,
+            worker=number,
+            lease=self._lease,
+            stop_words=self._stop_words,
+            receipts_of={
+                upstream.name: upstream.receipts_of()
+                for upstream in self._upstreams.values()
+                if isinstance(upstream, SaysReceipts)
+            },
+        )
 
     async def _stop(
         self,
@@ -131,7 +137,7 @@ class Worker:
 
     def _owed(self, upstream: str) -> list[tuple[str, str, int]]:
         with self._store.read() as connection:
-            return receipts.awaited(connection, upstream, moments.now())
+            return receipts.open_parts(connection, upstream, moments.now())
 
     def _limited(self) -> dict[str, KeepsLimits]:
         """What has limits that all workers keep together, by their names for it."""
@@ -170,6 +176,7 @@ class Worker:
 
     def _dismiss(self, number: int) -> None:
         with self._store.write() as connection:
+            leases.give_back(connection, number)
             workers.dismiss(connection, number)
             allotments.dismiss(connection, number)
 

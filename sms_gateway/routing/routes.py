@@ -1,9 +1,11 @@
-"""Finds the route of a number by the longest prefix, and the share of each upstream in it."""
+"""Finds the route of a number by the longest prefix, and which upstream takes its deliveries."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from itertools import cycle
+from math import gcd
 
 from ..sms.encoding import DefaultAlphabet
 from ..sms.kinds import Kind
@@ -73,14 +75,46 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """The share of an upstream in a route: deliveries whose id modulo `of` is at least `first`
-    and below `last`."""
+class Lane:
+    """A line of the queue: deliveries of routes that lead to the same upstreams in the same way."""
 
-    route: Route
-    first: int = 0
-    last: int = 1
-    of: int = 1
+    name: str
+    #: The upstream that takes them, then those that stand in when it fails.
+    upstreams: tuple[str, ...]
+    #: Whether all that work stand in together, or only the first of them.
+    is_shared: bool
+    #: The route, when it has a rate or a window of its own and therefore a lane of its own.
+    limited: Route | None
+
+    @classmethod
+    def of(cls, route: Route, first: str) -> "Lane":
+        """The lane of a route's deliveries that are planned for the upstream `first`."""
+        others = tuple(name for name in route.upstreams if name != first)
+        upstreams = (first, *others) if route.weights else route.upstreams
+        has_limits = route.rate is not None or route.window is not None
+        name = ("|" if route.weights else ">").join(upstreams)
+        return cls(
+            name=f"{name} {route.prefix or 'default'}" if has_limits else name,
+            upstreams=upstreams,
+            is_shared=bool(route.weights),
+            limited=route if has_limits else None,
+        )
+
+    def takers(self, failed: Collection[str]) -> tuple[str, ...]:
+        """The upstreams that take its deliveries while those in `failed` are failed over."""
+        working = tuple(name for name in self.upstreams if name not in failed)
+        return working if self.is_shared and self.upstreams[0] in failed else working[:1]
+
+
+#: The lane of deliveries that no upstream takes: their route is closed, or there is none any more.
+NOWHERE = "nowhere"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What an upstream may claim of a lane now."""
+
+    lane: Lane
     #: Whether to leave out deliveries that this upstream was the last to try, so that a delivery
     #: serves only once as a trial.
     untried: bool = False
@@ -93,12 +127,22 @@ TEST = Route(prefix="test", upstreams=("test",))
 
 
 class Routes:
-    """The routes of a gateway."""
+    """The routes of a gateway, and the lanes of the queue that lead to their upstreams."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._by_prefix = {route.prefix: route for route in routes}
         # Longest first: the first match is the result.
         self._lengths = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
+        lanes = {
+            route.prefix: [Lane.of(route, name) for name in _planned(route)] for route in self.all()
+        }
+        self._lanes = {lane.name: lane for of_route in lanes.values() for lane in of_route}
+        self._names = {prefix: {lane.name for lane in some} for prefix, some in lanes.items()}
+        # The lanes of the next deliveries of each route, one after the other.
+        self._next = {
+            prefix: cycle([lane.name for lane in some] or [NOWHERE])
+            for prefix, some in lanes.items()
+        }
 
     @property
     def longest(self) -> int:
@@ -121,20 +165,47 @@ class Routes:
         """All routes, with the test route."""
         return (*self._by_prefix.values(), TEST)
 
+    def lane(self, prefix: str) -> str:
+        """The lane of the next delivery of the route with this prefix: its upstream by weight, or
+        the first."""
+        return next(self._next[prefix])
+
+    def lane_names(self) -> Collection[str]:
+        """The names of all lanes that lead to an upstream."""
+        return self._lanes.keys()
+
+    def leads(self, lane: str, prefix: str) -> bool:
+        """Whether deliveries of the route with this prefix belong into a lane."""
+        return lane in self._names.get(prefix, ())
+
+    def place(self, prefix: str, number: str) -> tuple[str, str]:
+        """The route (its prefix) and the lane of a delivery whose route was `prefix`.
+
+        A delivery whose route was taken out of the settings goes by another.
+        """
+        if prefix not in self._next:
+            route = self.find(number)
+            if route is None:
+                return prefix, NOWHERE
+            prefix = route.prefix
+        return prefix, self.lane(prefix)
+
     def shares(
         self, upstream: str, *, failed: Collection[str] = (), trial: bool = False
     ) -> list[Share]:
-        """The shares of an upstream while the upstreams in `failed` are failed over.
+        """What an upstream may claim while the upstreams in `failed` are failed over.
 
         `trial`: the upstream is one of these, and its shares are to show whether it works again.
         """
         found = []
-        for route in self.all():
-            if upstream not in route.upstreams:
+        for lane in self._lanes.values():
+            if upstream not in lane.upstreams:
                 continue
-            share = _trial(route, upstream, failed) if trial else _share(route, upstream, failed)
-            if share is not None:
-                found.append(share)
+            if not trial and upstream in lane.takers(failed):
+                found.append(Share(lane=lane))
+            elif trial and upstream in lane.takers([name for name in failed if name != upstream]):
+                others_work = bool(lane.takers({upstream, *failed}))
+                found.append(Share(lane=lane, untried=others_work))
         return found
 
     def resending(self) -> tuple[str, ...]:
@@ -146,25 +217,25 @@ class Routes:
         return (*self._by_prefix, TEST.prefix)
 
 
-def _share(route: Route, upstream: str, failed: Collection[str]) -> Share | None:
-    working = [name for name in route.upstreams if name not in failed]
+def _planned(route: Route) -> Sequence[str]:
+    """The upstreams of the next deliveries of a route, in their order, again and again.
+
+    By weight each upstream has its turns spread evenly: smooth weighted round-robin.
+    """
     if not route.weights:
-        return Share(route=route) if working[:1] == [upstream] else None
-    first, found = 0, None
-    for name, weight in zip(route.upstreams, route.weights, strict=True):
-        if name in working:
-            if name == upstream:
-                found = Share(route=route, first=first, last=first + weight)
-            first += weight
-    return found and replace(found, of=first)
-
-
-def _trial(route: Route, upstream: str, failed: Collection[str]) -> Share | None:
-    # Without weights no trial is needed while an upstream before this one works.
-    before = route.upstreams[: route.upstreams.index(upstream)]
-    needed = bool(route.weights) or all(name in failed for name in before)
-    others_work = any(name not in failed for name in route.upstreams if name != upstream)
-    return Share(route=route, untried=others_work) if needed else None
+        return route.upstreams[:1]
+    divisor = gcd(*route.weights)
+    weights = {n: w // divisor for n, w in zip(route.upstreams, route.weights, strict=True)}
+    total = sum(weights.values())
+    turns = dict.fromkeys(weights, 0)
+    planned = []
+    for _ in range(total):
+        for name, weight in weights.items():
+            turns[name] += weight
+        chosen = max(turns, key=turns.__getitem__)
+        turns[chosen] -= total
+        planned.append(chosen)
+    return planned
 
 
 def reachable_countries(routes: Iterable[Route]) -> frozenset[str]:

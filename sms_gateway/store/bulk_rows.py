@@ -26,7 +26,7 @@ class BulkRows:
         """`columns`: the columns of `given`, each with its PostgreSQL type."""
         values = ", ".join(f"json_extract(value, '$[{n}]')" for n, _ in enumerate(columns))
         arrays = ", ".join(f"?::{kind}[]" for kind in columns.values())
-        given = f"WITH given ({', '.join(columns)}) AS"
+        given = f"WITH RECURSIVE given ({', '.join(columns)}) AS"
         # The SQL contains no input, only our own names.
         self._for_sqlite = f"{given} (SELECT {values} FROM json_each(?)) {statement}"  # noqa: S608
         self._for_postgresql = f"{given} (SELECT * FROM unnest({arrays})) {statement}"  # noqa: S608

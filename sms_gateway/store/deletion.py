@@ -15,10 +15,11 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, u
 
 from ..sms.message import State
 from . import erase
-from .queue import record_steps
+from .queue import end_queued
 from .sealed import words
 from .tables import (
     account,
+    claim,
     delivery,
     event,
     incoming_part,
@@ -26,6 +27,7 @@ from .tables import (
     message,
     number,
     old_key,
+    queue,
     received,
     session,
     stop,
@@ -85,14 +87,12 @@ def holdings(connection: Connection, account_id: int) -> Holdings:
 
 def _pending(connection: Connection, account_id: int) -> dict[str, int]:
     """How many deliveries of an account have not gone out, by state."""
-    rows = connection.execute(
-        select(delivery.c.state, func.count().label("deliveries"))
-        .join_from(delivery, message)
-        .where(delivery.c.state.in_((State.QUEUED, State.SUBMITTING)))
-        .where(message.c.account_id == account_id)
-        .group_by(delivery.c.state)
-    )
-    return {row.state: row.deliveries for row in rows}
+    return {
+        state: connection.execute(
+            select(func.count()).select_from(table).where(table.c.account_id == account_id)
+        ).scalar_one()
+        for state, table in ((State.QUEUED, queue), (State.SUBMITTING, claim))
+    }
 
 
 def close(connection: Connection, name: str, now: int) -> int | None:
@@ -219,21 +219,9 @@ class Deletion:
         if not ids:
             return False
         self._last = ids[-1]
-        # A delivery that a worker is claiming at this moment is skipped.
-        waiting = list(
-            connection.execute(
-                select(delivery.c.id)
-                .where(delivery.c.message_id.in_(ids), delivery.c.state == State.QUEUED)
-                .order_by(delivery.c.id)
-                .with_for_update(skip_locked=True)
-            ).scalars()
-        )
-        if waiting:
-            connection.execute(
-                update(delivery).where(delivery.c.id.in_(waiting)).values(state=State.FAILED)
-            )
-            record_steps(connection, [(id, now, 0, State.FAILED.value, DELETED) for id in waiting])
-            self.cancelled += len(waiting)
+        theirs = select(delivery.c.id).where(delivery.c.message_id.in_(ids))
+        waiting = list(connection.execute(theirs).scalars())
+        self.cancelled += len(end_queued(connection, waiting, State.FAILED, DELETED, now))
         self.sent += len(erase.erase_listed(connection, ids, now))
         return len(ids) == erase.AT_ONCE
 

@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 from ..sms.ids import first_id
 from ..sms.message import State
 from . import counters
+from .attempts import forget_awaited
 from .lookup import deliveries_to
-from .queue import record_steps
+from .queue import end_queued, record_steps
 from .sealed import words
 from .tables import delivery, early_receipt, event, incoming_part, message, received
 
@@ -118,27 +119,17 @@ def _empty(connection: Connection, ids: Collection[str], now: int) -> None:
 
 def _give_up_uncertain(connection: Connection, which: ColumnElement[bool], now: int) -> None:
     """Set uncertain deliveries to unknown: a late refusal would have an erased text sent again."""
-    _end(connection, which, State.UNCERTAIN, State.UNKNOWN, ERASED, now)
-
-
-def _end(
-    connection: Connection,
-    which: ColumnElement[bool],
-    before: State,
-    after: State,
-    reason: str,
-    now: int,
-) -> int:
-    """Change the state of these deliveries, with a step each; returns how many there were."""
-    ended = connection.execute(
-        update(delivery)
-        .where(which, delivery.c.state == before)
-        .values(state=after)
-        .returning(delivery.c.id)
-    ).scalars()
-    steps = [(id, now, 0, after.value, reason) for id in ended]
-    record_steps(connection, steps)
-    return len(steps)
+    ended = list(
+        connection.execute(
+            update(delivery)
+            .where(which, delivery.c.state == State.UNCERTAIN)
+            .values(state=State.UNKNOWN)
+            .returning(delivery.c.id)
+        ).scalars()
+    )
+    if ended:
+        forget_awaited(connection, ended)
+        record_steps(connection, [(id, now, 0, State.UNKNOWN.value, ERASED) for id in ended])
 
 
 def delete_received(connection: Connection, *, before: int) -> int:
@@ -185,8 +176,9 @@ def forget(connection: Connection, number: str, now: int) -> Forgotten:
     ids = list(dict.fromkeys(message_id for _, message_id in to_them))
     cancelled = submitting = 0
     for start in range(0, len(to_them), AT_ONCE):
-        some = delivery.c.id.in_([id for id, _ in to_them[start : start + AT_ONCE]])
-        cancelled += _end(connection, some, State.QUEUED, State.FAILED, FORGOTTEN, now)
+        some_ids = [id for id, _ in to_them[start : start + AT_ONCE]]
+        some = delivery.c.id.in_(some_ids)
+        cancelled += len(end_queued(connection, some_ids, State.FAILED, FORGOTTEN, now))
         _give_up_uncertain(connection, some, now)
         # Not the deliveries in submission: if put off, they still need their number.
         emptied = connection.execute(

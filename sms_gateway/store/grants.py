@@ -40,8 +40,10 @@ _TRIPPED = Rights(
 )
 _REMEMBERED = Rights("*", insert="*", update="* - id")
 _NEW_DELIVERY = (
-    "message_id recipient route parts state due_at expires_at attempts possible_duplicate binding"
+    "id message_id recipient route parts state due_at expires_at attempts"
+    " possible_duplicate binding"
 )
+_NEW_IN_QUEUE = "* - claimed_by upstream"
 _STEP = "* - id"
 _STOPPED = Rights("*", insert="*", delete=True)
 _PARTS_THAT_CAME = Rights("*", insert="*", update="received_at joined_at", delete=True)
@@ -78,7 +80,6 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
         "operator": Rights("*", insert="* - erased_at", update=_ERASED),
     },
     "delivery": {
-        # Without claimed_by and upstream, web cannot claim.
         "web": Rights(
             "*",
             insert=_NEW_DELIVERY,
@@ -89,6 +90,24 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
         "mail": Rights(insert=_NEW_DELIVERY),
         "operator": Rights("*", insert=_NEW_DELIVERY, update="recipient binding state"),
     },
+    # Without `claim`, web cannot claim.
+    "queue": {
+        "web": Rights("*", insert="*", update="due_at", delete=True),
+        "worker": Rights("*", insert="*", update="due_at lane route", delete=True),
+        "mail": Rights(insert=_NEW_IN_QUEUE),
+        "operator": Rights("*", insert=_NEW_IN_QUEUE, delete=True),
+    },
+    "claim": {
+        "web": Rights("*"),
+        "worker": Rights("*", insert="*", delete=True),
+        "operator": Rights("*"),
+    },
+    "awaited": {
+        "web": Rights("*", insert="*", update="expires_at", delete=True),
+        "worker": Rights("*", insert="*", update="expires_at", delete=True),
+        "operator": Rights("*", delete=True),
+    },
+    "lease": {"worker": Rights("*", insert="*", update="holder until", delete=True)},
     "part": {
         "web": Rights("*", insert="*", update="upstream smsc_key state", delete=True),
         "worker": Rights("*", insert="*", update="upstream smsc_key state"),

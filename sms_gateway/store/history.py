@@ -13,8 +13,9 @@ from ..sms.message import State, fold, tally
 from ..sms.searching import as_id, as_numbers
 from .inbox import Received, text_of
 from .lookup import messages_to
+from .queue import IN_QUEUE, STATE
 from .sealed import opened, seal_of
-from .tables import account, delivery, message, number, received, step
+from .tables import account, claim, delivery, message, number, queue, received, step
 
 #: How many deliveries are in each state, the least finished state first.
 Tally = tuple[tuple[State, int], ...]
@@ -92,7 +93,15 @@ def of_message(connection: Connection, message_id: str) -> MessageHistory | None
             Step(at=line.at, part=line.part, event=line.event, detail=line.detail)
         )
     deliveries = connection.execute(
-        select(delivery).where(delivery.c.message_id == message_id).order_by(delivery.c.id)
+        select(
+            delivery,
+            STATE.label("now"),
+            func.coalesce(queue.c.due_at, delivery.c.due_at).label("due"),
+            func.coalesce(claim.c.upstream, queue.c.upstream, delivery.c.upstream).label("way"),
+        )
+        .select_from(IN_QUEUE.outerjoin(claim, claim.c.delivery_id == delivery.c.id))
+        .where(delivery.c.message_id == message_id)
+        .order_by(delivery.c.id)
     )
     return MessageHistory(
         id=row.id,
@@ -108,11 +117,11 @@ def of_message(connection: Connection, message_id: str) -> MessageHistory | None
         deliveries=[
             DeliveryHistory(
                 recipient=d.recipient,
-                state=State(d.state),
+                state=State(d.now),
                 route=d.route,
-                upstream=d.upstream or "",
+                upstream=d.way or "",
                 parts=d.parts,
-                due_at=d.due_at,
+                due_at=d.due,
                 expires_at=d.expires_at,
                 steps=steps.get(d.id, []),
             )
@@ -296,7 +305,8 @@ def _digits(search: str) -> str:
 def _sent(connection: Connection, ids: Sequence[str]) -> list[SentMessage]:
     recipients: dict[str, list[tuple[str, State]]] = {id: [] for id in ids}
     for d in connection.execute(
-        select(delivery.c.message_id, delivery.c.recipient, delivery.c.state)
+        select(delivery.c.message_id, delivery.c.recipient, STATE.label("state"))
+        .select_from(IN_QUEUE)
         .where(delivery.c.message_id.in_(ids))
         .order_by(delivery.c.id)
     ):
@@ -324,11 +334,11 @@ def by_day(connection: Connection, account_id: int, since: int) -> dict[tuple[in
     """
     day = message.c.accepted_at.op("/")(_DAY)
     rows = connection.execute(
-        select(day.label("day"), delivery.c.state, func.count())
-        .join_from(message, delivery)
+        select(day.label("day"), STATE.label("state"), func.count())
+        .select_from(IN_QUEUE.join(message, message.c.id == delivery.c.message_id))
         # Ids begin with the time of acceptance (RFC 9562, section 5.7).
         .where(message.c.account_id == account_id, message.c.id >= f"{since:012x}")
-        .group_by("day", delivery.c.state)
+        .group_by("day", STATE)
     )
     return {(row[0], State(row[1])): row[2] for row in rows}
 

@@ -3,23 +3,31 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect
 
 from ..sms.message import State
 from .bulk import insert_rows, later, run, with_marks
+from .bulk_rows import BulkRows
 from .sealed import Seal, seal_of
-from .tables import delivery, message
+from .tables import delivery, message, queue
 from .wakes import Topic, ring
 
 #: For how long a repeat gets the first reply, milliseconds.
 REMEMBERED = 24 * 3_600_000
 
-#: The columns of a message and of a delivery that accepting sets.
+#: The columns of a message that accepting sets.
 MESSAGE = ("id", "account_id", "sender", "text", "encoding", "parts", "accepted_at", "reference")
+#: The columns of a delivery, and those of its row in the queue besides, that accepting sets.
 DELIVERY = ("message_id", "recipient", "route", "parts", "due_at", "expires_at")
-_QUEUED = (("state", f"'{State.QUEUED}'"), ("attempts", "0"), ("possible_duplicate", "false"))
+QUEUE = ("account_id", "lane", "priority")
+# See `tables.delivery`: it is in the queue.
+_NEW = (("state", f"'{State.SUBMITTING}'"), ("attempts", "0"), ("possible_duplicate", "false"))
+_QUEUED = _NEW[1:]
+_SHARED = ("message_id", "route", "parts", "due_at", "expires_at")
+_IN_BOTH = [DELIVERY.index(name) for name in _SHARED]
 
 
 def add_messages(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -27,10 +35,81 @@ def add_messages(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> Non
     insert_rows(connection, message, MESSAGE, rows, execute=later)
 
 
-def add_deliveries(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert queued deliveries. `rows`: the values of DELIVERY."""
-    insert_rows(connection, delivery, DELIVERY, rows, same=_QUEUED, execute=later)
+def add_deliveries(
+    connection: Connection, rows: Sequence[tuple[Any, ...]], queued: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert deliveries and queue them. `rows`: the values of DELIVERY; `queued`: those of QUEUE.
+
+    `due_at` in a row is when it may be claimed.
+    """
+    if connection.dialect.name == "sqlite":
+        # Nobody else writes, so the next ids are known.
+        ((last,),) = run(connection, "SELECT coalesce(max(id), 0) FROM delivery", ())
+        ids = range(last + 1, last + 1 + len(rows))
+        insert_rows(
+            connection,
+            delivery,
+            ("id", *DELIVERY),
+            [(id, *row) for id, row in zip(ids, rows, strict=True)],
+            same=_NEW,
+        )
+        insert_rows(
+            connection,
+            queue,
+            ("delivery_id", *_SHARED, *QUEUE),
+            [
+                (id, *[row[n] for n in _IN_BOTH], *more)
+                for id, row, more in zip(ids, rows, queued, strict=True)
+            ],
+            same=_QUEUED,
+        )
+        ring(connection, Topic.QUEUE)
+        return
+    columns: tuple[str, ...] = DELIVERY
+    if (seal := seal_of(connection.dialect)) is not None:
+        columns, rows = seal.rows(delivery, columns, rows)
+    arrays = [*zip(*rows, strict=True), *zip(*queued, strict=True)]
+    later(connection, _insert_queued(columns, connection.dialect), [*map(list, arrays)])
     ring(connection, Topic.QUEUE)
+
+
+@lru_cache(maxsize=8)
+def _insert_queued(columns: tuple[str, ...], dialect: Dialect) -> str:
+    """One statement of PostgreSQL for deliveries and their rows in the queue."""
+    kinds = [delivery.c[name].type.compile(dialect) for name in columns]
+    kinds += [queue.c[name].type.compile(dialect) for name in QUEUE]
+    given = ", ".join(f"?::{kind}[]" for kind in kinds)
+    both, shared, new = ", ".join(columns), ", ".join(_SHARED), dict(_NEW)
+    return f"""
+        WITH given AS MATERIALIZED (
+            SELECT nextval('delivery_id_seq') AS id, *
+            FROM unnest({given}) AS given ({", ".join((*columns, *QUEUE))})
+        ), kept AS (
+            INSERT INTO delivery (id, {both}, {", ".join(new)})
+            SELECT id, {both}, {", ".join(new.values())} FROM given
+        )
+        INSERT INTO queue (delivery_id, {shared}, {", ".join(QUEUE)}, attempts, possible_duplicate)
+        SELECT id, {shared}, {", ".join(QUEUE)}, 0, false FROM given
+    """  # noqa: S608 - names of ours
+
+
+_PUT_OFF = BulkRows(
+    """
+    INSERT INTO step (delivery_id, at, part, event, detail)
+    SELECT delivery.id, given.at, 0, 'put off', given.why
+    FROM given JOIN delivery ON delivery.message_id = given.message_id
+    WHERE delivery.due_at = given.due
+    """,
+    message_id="text",
+    due="bigint",
+    at="bigint",
+    why="text",
+)
+
+
+def tell_put_off(connection: Connection, rows: Sequence[tuple[str, int, int, str]]) -> None:
+    """Add to the journal why new deliveries wait: message, until when, time of the step, reason."""
+    _PUT_OFF.run(connection, rows, execute=later)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

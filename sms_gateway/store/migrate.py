@@ -1,20 +1,21 @@
 """Brings a database to the schema of this version."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
+from ..moments import now
+from .adoption import OLD_INDEXES, is_needed, is_over
 from .engine import Store
+from .tables import SCHEMA as SCHEMA
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-#: The schema that this program needs: the newest in `migrations/versions`.
-SCHEMA = "0012"
 # Arbitrary, but equal in all processes that migrate.
 _ADVISORY_LOCK = 7_353_767
 #: How often to check whether another process has finished its migration, seconds.
@@ -31,9 +32,38 @@ def migrate(store: Store, schema: str = SCHEMA) -> None:
     from alembic import command
 
     config = _config()
+    is_new = _version(store) is None
     with _turn(store) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, schema)
+    if is_new and schema == SCHEMA:
+        _drop(store, OLD_INDEXES)
+
+
+def contract(store: Store) -> None:
+    """Drop the indexes that only programs of the version before need, if none of them runs any more
+    and nothing of theirs is left to take over.
+
+    Without these indexes a change of a delivery's state changes no index.
+    """
+    with store.read() as connection:
+        if is_over(connection) or is_needed(connection, now=now()):
+            return
+    _drop(store, OLD_INDEXES)
+
+
+def _drop(store: Store, indexes: Iterable[str]) -> None:
+    if store.is_sqlite:
+        with store.write() as connection:
+            for name in indexes:
+                connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
+        return
+    with _turn(store) as connection:
+        autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+        # A long reader holds this up; it is tried again later.
+        autocommit.exec_driver_sql("SET lock_timeout = '2s'")
+        for name in indexes:
+            autocommit.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
 
 
 @contextmanager
@@ -56,10 +86,7 @@ def _turn(store: Store) -> Iterator[Connection]:
 
 def pending_migration(store: Store) -> str | None:
     """The schema version this program needs, or None when it can run on the database as it is."""
-    current = None
-    with store.read() as connection:
-        if inspect(connection).has_table("alembic_version"):
-            current = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    current = _version(store)
     return None if current is not None and suffices(current, SCHEMA) else SCHEMA
 
 
@@ -74,6 +101,15 @@ def suffices(current: str, needed: str) -> bool:
     number, _, oldest = current.partition(".")
     known, _, _ = needed.partition(".")
     return number >= known >= oldest
+
+
+def _version(store: Store) -> str | None:
+    """The schema of a database; None when it has no tables yet."""
+    with store.read() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return found
 
 
 def _config() -> "Config":

@@ -1,71 +1,188 @@
-"""The queue: claims due deliveries and records how their attempts ended."""
+"""The queue: claims the deliveries that are due, in turn between accounts, and puts others off.
 
+A delivery is in `queue` while it waits, in `claim` while a worker hands it to a carrier, and in
+`awaited` while the carrier's word is awaited (`attempts`). Transactions lock a delivery's rows in
+this order: queue, awaited, delivery.
+"""
+
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    Connection,
-    Integer,
-    Select,
-    Text,
-    bindparam,
-    case,
-    delete,
-    func,
-    select,
-    type_coerce,
-    update,
-)
+from sqlalchemy import Connection, bindparam, case, delete, func, select
 
 from ..moments import utc
-from ..routing.routes import Share
+from ..routing.routes import Routes, Share
 from ..sms.encoding import Encoding
 from ..sms.message import State
 from ..upstream import Delivery
+from .bulk import insert_rows, later, run
 from .bulk_rows import BulkRows
 from .sealed import CANNOT_BE_DECRYPTED, is_readable, looks_stored, seal_of
-from .tables import delivery, early_receipt, idempotency, message, part, worker
-
-_DELIVERIES = select(
-    delivery.c.id,
-    delivery.c.message_id,
-    # The stored form, which `_read` decrypts.
-    type_coerce(delivery.c.recipient, Text).label("recipient"),
-    delivery.c.binding,
-    delivery.c.route,
-    delivery.c.parts,
-    delivery.c.attempts,
-    delivery.c.expires_at,
-    delivery.c.possible_duplicate,
-    message.c.sender,
-    message.c.text,
-    message.c.encoding,
-).join_from(delivery, message)
-
-_DUE = (
-    _DELIVERIES.where(delivery.c.state == State.QUEUED)
-    .where(delivery.c.route == bindparam("route"))
-    .where(delivery.c.due_at <= bindparam("now"))
-    .where(delivery.c.expires_at > bindparam("now"))
-    .order_by(delivery.c.due_at, delivery.c.id)
-    .limit(bindparam("most"))
-    # Deliveries that another worker is claiming at this moment are skipped.
-    .with_for_update(of=delivery, skip_locked=True)
+from .tables import (
+    awaited,
+    claim,
+    delivery,
+    early_receipt,
+    idempotency,
+    part,
+    queue,
 )
 
-_NUMBER_IN_SHARE = delivery.c.id % bindparam("modulus", type_=Integer)
-_DUE_OF_SHARE = _DUE.where(_NUMBER_IN_SHARE.between(bindparam("first"), bindparam("last")))
-_DUE_UNTRIED = _DUE.where(delivery.c.upstream.is_distinct_from(bindparam("upstream_name")))
+#: The lane of deliveries that are put off for long, so that claims need not pass by them.
+ASLEEP = "asleep"
+#: For how long a delivery has to be put off to sleep, and how long before it is due it wakes, ms.
+_SLEEP, AWAKE_BEFORE = 60_000, 15_000
+
+#: The state of a delivery as people are told it. It needs IN_QUEUE.
+STATE = case(
+    (
+        (delivery.c.state == State.SUBMITTING) & queue.c.delivery_id.is_not(None),
+        State.QUEUED.value,
+    ),
+    else_=delivery.c.state,
+)
+#: Deliveries with their rows of the queue, if they have one.
+IN_QUEUE = delivery.outerjoin(queue, queue.c.delivery_id == delivery.c.id)
+
+#: From the most urgent.
+PRIORITIES = HIGH, NORMAL, LOW = 0, 1, 2
+
+#: The columns that a delivery takes with it from the queue to a claim, and back.
+CARRIED = tuple(column.name for column in claim.c)
+QUEUE = (*CARRIED, "due_at")
+
+
+def lane_until(lane: str, due: int, now: int) -> str:
+    """The lane of a delivery that is due at a time: its own, or ASLEEP."""
+    return lane if due <= now + _SLEEP else ASLEEP
+
+
+def enqueue(connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
+    """Add deliveries to the queue. `rows`: the values of QUEUE."""
+    insert_rows(connection, queue, QUEUE, [tuple(row) for row in rows])
+
+
+class Turns:
+    """Whose turn it is: where an upstream's claims have come in the ring of accounts."""
+
+    def __init__(self) -> None:
+        #: The account that was served last.
+        self.account = -1
+        #: How many accounts had something due.
+        self.accounts = 1
+
+
+# The accounts of a lane come in two lists: those after the last that was served, then the others.
+# `head` skips from account to account by the index. An account is given as many rows as are its
+# share, and its rows are then taken in turn with those of others: `earlier` counts the parts of an
+# account's rows before this one.
+_ACCOUNTS = """
+    , rank (priority) AS (VALUES (0), (1), (2)), head AS (
+        SELECT lane, priority, turn, upto, most, 1 AS n, (
+            SELECT queue.account_id FROM queue
+            WHERE queue.lane = given.lane AND queue.priority = rank.priority
+                AND queue.account_id > given.after AND queue.account_id <= given.upto
+            ORDER BY queue.account_id LIMIT 1
+        ) AS account_id FROM given CROSS JOIN rank
+        UNION ALL
+        SELECT lane, priority, turn, upto, most, n + 1, (
+            SELECT queue.account_id FROM queue
+            WHERE queue.lane = head.lane AND queue.priority = head.priority
+                AND queue.account_id > head.account_id AND queue.account_id <= head.upto
+            ORDER BY queue.account_id LIMIT 1
+        ) FROM head WHERE account_id IS NOT NULL AND n < CAST(? AS integer)
+    )
+"""
+_DUE = """
+    WHERE queue.lane = head.lane AND queue.priority = head.priority
+        AND queue.account_id = head.account_id
+        AND queue.due_at <= CAST(? AS bigint) AND queue.expires_at > CAST(? AS bigint)
+        AND coalesce(queue.upstream, '') <> CAST(? AS text)
+    ORDER BY queue.due_at, queue.delivery_id LIMIT CAST(? AS integer)
+"""
+_WAITING = {
+    # Deliveries that another worker is claiming at this moment are skipped.
+    "postgresql": f"""JOIN LATERAL (
+        SELECT * FROM queue {_DUE} FOR UPDATE SKIP LOCKED
+    ) queue ON true""",  # noqa: S608 - names of ours
+    "sqlite": f"JOIN queue ON queue.delivery_id IN (SELECT delivery_id FROM queue {_DUE})",  # noqa: S608
+}
+_CHOSEN = """
+    , chosen AS (
+        SELECT *, sum(parts) OVER (
+            PARTITION BY lane ORDER BY priority, earlier, turn, account_id, due_at, delivery_id
+            ROWS UNBOUNDED PRECEDING
+        ) - parts AS of_lane FROM (
+            SELECT queue.*, head.turn, head.most, sum(queue.parts) OVER (
+                PARTITION BY queue.priority, queue.account_id
+                ORDER BY queue.due_at, queue.delivery_id ROWS UNBOUNDED PRECEDING
+            ) - queue.parts AS earlier
+            FROM head %s WHERE head.account_id IS NOT NULL
+        ) waiting
+    )
+    SELECT seen.deepest, entry.* FROM (
+        SELECT max(n) AS deepest FROM head WHERE account_id IS NOT NULL
+    ) seen LEFT JOIN (
+        SELECT chosen.delivery_id, chosen.message_id, chosen.account_id, chosen.lane, chosen.route,
+            chosen.parts, chosen.expires_at, chosen.attempts, chosen.possible_duplicate,
+            delivery.state, delivery.recipient, delivery.binding,
+            message.sender, message.text, message.encoding,
+            chosen.priority, chosen.earlier, chosen.turn, chosen.due_at
+        FROM (
+            SELECT * FROM chosen WHERE of_lane < most
+            ORDER BY priority, earlier, turn, account_id, due_at, delivery_id
+            LIMIT CAST(? AS integer)
+        ) chosen
+        JOIN delivery ON delivery.id = chosen.delivery_id
+        JOIN message ON message.id = chosen.message_id
+    ) entry ON true
+    ORDER BY entry.priority, entry.earlier, entry.turn, entry.account_id, entry.due_at,
+        entry.delivery_id
+"""
+_CLAIM = {
+    name: BulkRows(
+        _ACCOUNTS + _CHOSEN % waiting,
+        lane="text",
+        after="bigint",
+        upto="bigint",
+        turn="integer",
+        most="integer",
+    )
+    for name, waiting in _WAITING.items()
+}
+
+
+class _Entry(NamedTuple):
+    """A delivery that is due, with what it needs to be submitted."""
+
+    delivery_id: int
+    message_id: str
+    account_id: int
+    lane: str
+    route: str
+    parts: int
+    expires_at: int
+    attempts: int
+    possible_duplicate: bool
+    state: str
+    recipient: str
+    binding: str | None
+    sender: str
+    text: str
+    encoding: str
+
 
 _TAKE = BulkRows(
-    """
-    UPDATE delivery
-    SET state = 'submitting', claimed_by = ?, upstream = ?, attempts = delivery.attempts + 1
-    FROM given WHERE delivery.id = given.id
-    """,
+    f"""
+    INSERT INTO claim ({", ".join(CARRIED)})
+    SELECT {", ".join(f"queue.{name}" for name in CARRIED[:-3])}, queue.possible_duplicate,
+        CAST(? AS bigint), CAST(? AS text)
+    FROM given JOIN queue ON queue.delivery_id = given.id
+    """.replace("queue.attempts", "queue.attempts + 1"),  # noqa: S608
     id="bigint",
 )
+_LEAVE = BulkRows("DELETE FROM queue WHERE delivery_id IN (SELECT id FROM given)", id="bigint")
 _RECORD_TAKE = BulkRows(
     """
     INSERT INTO step (delivery_id, at, part, event, detail)
@@ -74,129 +191,282 @@ _RECORD_TAKE = BulkRows(
     id="bigint",
 )
 
-_ACCEPTED = select(part.c.delivery_id, part.c.number).where(
-    part.c.delivery_id.in_(bindparam("ids", expanding=True))
-)
 
-
-def claim(
+def claim_due(
     connection: Connection,
     *,
     shares: Sequence[Share],
+    routes: Routes,
     upstream: str,
     worker: int,
     parts: int,
     now: int,
+    turns: Turns,
     hold: Callable[[str, int], int] | None = None,
 ) -> list[Delivery]:
     """Claim due deliveries of these shares for an upstream that has room for `parts` parts.
 
+    Those of a higher priority come first. Those of one priority come in turn from each account,
+    each account's in the order in which they are due.
+
     A delivery with more parts than there is room for is claimed only when it is the first, so that
     every claimed delivery is written at once. Put off instead are deliveries in the quiet hours of
     their route, those that `hold` makes wait for their number, and those that cannot be decrypted.
+    A delivery whose route leads elsewhere by now changes its lane.
     """
-    taken: list[Any] = []
-    room = parts
-    for share in shares:
-        left = room if share.most is None else min(room, share.most)
-        most, ours = left, len(taken)
-        for _ in range(_LOOKS if left > 0 else 0):
-            waiting: list[tuple[int, int, str]] = []
-            known = {row.id for row in taken[ours:]}
-            for row in _due(connection, share, upstream, now=now, most=most):
-                if row.id in known:
-                    continue
-                if not _is_readable(row):
-                    waiting.append((row.id, now + _UNREADABLE_FOR, CANNOT_BE_DECRYPTED))
-                    continue
-                until = share.route.quiet and share.route.quiet.until(row.recipient, now)
-                if until:
-                    waiting.append((row.id, until, f"quiet hours until {moment(until)}"))
-                    continue
-                if (row.parts > room and taken) or (row.parts > left and len(taken) > ours):
-                    break
-                # Last: a delivery that `hold` lets go may be the one trial of its number.
-                until = hold(row.recipient, now) if hold is not None else 0
-                if until:
-                    why = f"the number is busy until {moment(until)}"
-                    waiting.append((row.id, until, why))
-                    continue
-                taken.append(row)
-                left -= row.parts
-                room -= row.parts
-            if not waiting:
+    left = {
+        share.lane.name: parts if share.most is None else min(parts, share.most) for share in shares
+    }
+    tried_by = upstream if any(share.untried for share in shares) else _NONE
+    most, each, heads = parts, 1 + 2 * parts // turns.accounts, parts + _MORE_ACCOUNTS
+    room, least, taken = parts, 0, list[_Entry]()
+    for _ in range(_LOOKS if room > 0 else 0):
+        wanted = {lane: max(n, least) for lane, n in left.items() if n > 0}
+        deepest, entries = _due(
+            connection, wanted, turns, now, tried_by, each=each, heads=heads, most=most
+        )
+        aside = _Aside(now)
+        chosen: list[_Entry] = []
+        served: set[str] = set()
+        for entry in entries:
+            lane = entry.lane
+            if aside.has_put(entry, routes):
+                continue
+            if entry.parts > room and (taken or chosen):
                 break
-            _put_off(connection, waiting, now)
-            most = _MORE
-    if not taken:
-        return []
-    ids = [(row.id,) for row in taken]
-    _TAKE.run(connection, ids, worker, upstream)
-    _RECORD_TAKE.run(connection, ids, now, upstream)
-    return _deliveries(connection, [(row, row.attempts + 1) for row in taken])
+            if entry.parts > left[lane] and lane in served:
+                continue
+            # Last: a delivery that `hold` lets go may be the one trial of its number.
+            until = hold(entry.recipient, now) if hold is not None else 0
+            if until:
+                why = f"the number is busy until {moment(until)}"
+                aside.put_off(entry, until, why)
+                continue
+            chosen.append(entry)
+            served.add(lane)
+            left[lane] -= entry.parts
+            room -= entry.parts
+        aside.write(connection)
+        if chosen:
+            _take(connection, chosen, upstream, worker, now)
+            taken += chosen
+            turns.account = chosen[-1].account_id
+        of_account = Counter(entry.account_id for entry in entries)
+        turns.accounts = max(1, len(of_account))
+        seen_all = deepest < heads and max(of_account.values(), default=0) < max(each, parts)
+        if room <= 0 or (seen_all and not aside):
+            break
+        most = each = least = max(room, _MORE)
+        heads *= _MORE_ACCOUNTS
+    return _deliveries(connection, [(entry, entry.attempts + 1) for entry in taken])
 
 
-#: After putting deliveries off, `claim` looks for others: at most _LOOKS times, at _MORE rows. So
-#: ten thousand deliveries to one busy number do not block the queue. A look puts off at most 100
-#: deliveries, which keeps the transaction short.
+#: A claim looks at most _LOOKS times: again at _MORE rows after putting deliveries aside, so that
+#: ten thousand deliveries to one busy number do not block the queue, and at more accounts where
+#: the first had nothing due. A look puts at most 100 aside, which keeps the transaction short.
 _LOOKS, _MORE = 4, 100
+#: How many accounts more than there is room for are looked at, and how many times more in the next
+#: look: most accounts in the queue have something due.
+_MORE_ACCOUNTS = 8
 #: For how long a delivery that cannot be decrypted is put off, ms: an operator may add the key.
 _UNREADABLE_FOR = 15 * 60_000
 
 
 def _due(
-    connection: Connection, share: Share, upstream: str, *, now: int, most: int
-) -> Sequence[Any]:
-    """The due deliveries of a share of an upstream, in the order of the queue."""
-    wanted = {"route": share.route.prefix, "now": now, "most": most}
-    if share.untried:
-        return _read(connection, _DUE_UNTRIED, wanted | {"upstream_name": upstream})
-    if share.of == 1:
-        return _read(connection, _DUE, wanted)
-    within = {"modulus": share.of, "first": share.first, "last": share.last - 1}
-    return _read(connection, _DUE_OF_SHARE, wanted | within)
+    connection: Connection,
+    wanted: Mapping[str, int],
+    turns: Turns,
+    now: int,
+    tried_by: str,
+    *,
+    each: int,
+    heads: int,
+    most: int,
+) -> tuple[int, list[_Entry]]:
+    """The next due deliveries of some lanes, and how many accounts were looked at in a lane.
 
-
-def _read(
-    connection: Connection, statement: Select[Any], parameters: Mapping[str, Any]
-) -> Sequence[Any]:
-    """Execute a SELECT of `_DELIVERIES`; returns its rows, decrypted."""
-    rows = connection.execute(statement, parameters).all()
-    seal = seal_of(connection.dialect)
-    if seal is None:
-        return rows
-    return [
-        SimpleNamespace(
-            **row._asdict()
-            | {
-                "recipient": seal.recipient(row.message_id, row.recipient, row.binding),
-                "text": seal.opened("message.text", row.text, row.message_id),
-            }
-        )
-        for row in rows
+    `wanted`: how many parts of each lane. `each`, `heads`, `most`: the most deliveries
+    of an account, accounts of a lane, and deliveries.
+    """
+    given = [
+        (lane, after, upto, turn, parts)
+        for lane, parts in wanted.items()
+        for after, upto, turn in ((turns.account, _LAST, 0), (-1, turns.account, 1))
     ]
+    if not given:
+        return 0, []
+    statement = _CLAIM[connection.dialect.name]
+    rows = list(statement.run(connection, given, heads, now, now, tried_by, each, most))
+    entries = [_Entry(*row[1 : 1 + len(_Entry._fields)]) for row in rows if row[1] is not None]
+    return rows[0][0] or 0, _opened(connection, entries)
 
 
-def _is_readable(row: Any) -> bool:
-    """Whether the recipient, text and sender of a row could be decrypted."""
-    # Without a seal the encrypted values would be sent.
-    return is_readable(row.recipient, row.text, row.sender) and not looks_stored(row.recipient)
+_LAST = 2**62
+# No upstream has this name.
+_NONE = " "
 
 
-_PUT_OFF = (
-    update(delivery)
-    .where(delivery.c.id == bindparam("delivery_id"))
-    .values(due_at=bindparam("until"))
+class _Aside:
+    """The due deliveries that a claim cannot take."""
+
+    def __init__(self, now: int) -> None:
+        self._now = now
+        self._waiting: list[tuple[int, int, str, str]] = []
+        self._moved: list[tuple[int, str, str, str]] = []
+        self._ended: list[int] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._moved or self._ended)
+
+    def has_put(self, entry: _Entry, routes: Routes) -> bool:
+        """Whether a delivery cannot be claimed; it is then put aside."""
+        if entry.state != State.SUBMITTING:
+            # Ended, by a receipt for one of its parts.
+            self._ended.append(entry.delivery_id)
+            return True
+        if not _is_readable(entry):
+            self.put_off(entry, self._now + _UNREADABLE_FOR, CANNOT_BE_DECRYPTED)
+            return True
+        if not routes.leads(entry.lane, entry.route):
+            prefix, lane = routes.place(entry.route, entry.recipient)
+            self._moved.append((entry.delivery_id, entry.route, prefix, lane))
+            return True
+        quiet = routes.of_prefix(entry.route).quiet
+        until = quiet and quiet.until(entry.recipient, self._now)
+        if until:
+            self.put_off(entry, until, quiet_words(until))
+        return bool(until)
+
+    def put_off(self, entry: _Entry, until: int, why: str) -> None:
+        """A delivery waits until a time."""
+        lane = lane_until(entry.lane, until, self._now)
+        self._waiting.append((entry.delivery_id, until, lane, why))
+
+    def write(self, connection: Connection) -> None:
+        """Write what was put aside."""
+        now = self._now
+        if self._ended:
+            leave(connection, self._ended)
+        if self._waiting:
+            _PUT_OFF.run(connection, [(id, until, lane) for id, until, lane, _ in self._waiting])
+            steps = [(id, now, 0, "put off", why) for id, _, _, why in self._waiting]
+            record_steps(connection, steps)
+        if self._moved:
+            move(connection, self._moved, now)
+
+
+_PUT_OFF = BulkRows(
+    """
+    UPDATE queue SET due_at = given.until, lane = given.lane FROM given
+    WHERE queue.delivery_id = given.id
+    """,
+    id="bigint",
+    until="bigint",
+    lane="text",
+)
+_MOVE = BulkRows(
+    """
+    UPDATE queue SET route = given.route, lane = given.lane FROM given
+    WHERE queue.delivery_id = given.id
+    """,
+    id="bigint",
+    route="text",
+    lane="text",
+)
+_REROUTE = BulkRows(
+    "UPDATE delivery SET route = given.route FROM given WHERE delivery.id = given.id",
+    id="bigint",
+    route="text",
 )
 
 
-def _put_off(connection: Connection, waiting: Sequence[tuple[int, int, str]], now: int) -> None:
-    """Put deliveries off. `waiting`: id, until when, reason."""
-    connection.execute(_PUT_OFF, [{"delivery_id": id, "until": until} for id, until, _ in waiting])
-    record_steps(
-        connection,
-        [(id, now, 0, "put off", why) for id, _, why in waiting],
-    )
+def move(connection: Connection, moved: Sequence[tuple[int, str, str, str]], now: int) -> None:
+    """Give waiting deliveries another lane: delivery, old route, new route, lane.
+
+    A change of the route is told in the journal.
+    """
+    _MOVE.run(connection, [(id, route, lane) for id, _, route, lane in moved])
+    rerouted = [(id, route) for id, before, route, _ in moved if route != before]
+    if rerouted:
+        _REROUTE.run(connection, rerouted)
+        steps = [(id, now, 0, "rerouted", route or "default") for id, route in rerouted]
+        record_steps(connection, steps)
+
+
+def leave(connection: Connection, ids: Collection[int]) -> None:
+    """Take deliveries out of the queue."""
+    _LEAVE.run(connection, [(id,) for id in ids])
+
+
+_CANCEL = BulkRows(
+    "DELETE FROM queue WHERE delivery_id IN (SELECT id FROM given) RETURNING delivery_id",
+    id="bigint",
+)
+_END_QUEUED = BulkRows(
+    """
+    UPDATE delivery SET state = given.state FROM given
+    WHERE delivery.id = given.id AND delivery.state IN ('queued', given.before)
+    RETURNING delivery.id
+    """,
+    id="bigint",
+    before="text",
+    state="text",
+)
+
+
+def end_queued(
+    connection: Connection, ids: Collection[int], state: State, reason: str, now: int
+) -> list[int]:
+    """End those of these deliveries that are queued, with a reason; returns their ids."""
+    if not ids:
+        return []
+    waiting = {id for (id,) in _CANCEL.run(connection, [(id,) for id in ids])}
+    # The version before has queued some by their state alone.
+    given = [
+        (id, (State.SUBMITTING if id in waiting else State.QUEUED).value, state.value)
+        for id in sorted(ids)
+    ]
+    ended = [id for (id,) in _END_QUEUED.run(connection, given)]
+    record_steps(connection, [(id, now, 0, state.value, reason) for id in ended])
+    return ended
+
+
+def _take(
+    connection: Connection, entries: Sequence[_Entry], upstream: str, worker: int, now: int
+) -> None:
+    """Move deliveries from the queue to the claims of a worker."""
+    ids = [(entry.delivery_id,) for entry in entries]
+    _TAKE.run(connection, ids, worker, upstream)
+    _LEAVE.run(connection, ids)
+    _RECORD_TAKE.run(connection, ids, now, upstream, execute=later)
+
+
+def _opened(connection: Connection, entries: list[_Entry]) -> list[_Entry]:
+    """Deliveries with their values decrypted."""
+    seal = seal_of(connection.dialect)
+    if seal is None:
+        return entries
+    return [
+        entry._replace(
+            recipient=seal.recipient(entry.message_id, entry.recipient, entry.binding),
+            text=seal.opened("message.text", entry.text, entry.message_id),
+            sender=seal.opened("message.sender", entry.sender),
+        )
+        for entry in entries
+    ]
+
+
+def _is_readable(entry: _Entry) -> bool:
+    """Whether the recipient, text and sender could be decrypted."""
+    # Without a seal the encrypted values would be sent.
+    readable = is_readable(entry.recipient, entry.text, entry.sender)
+    return readable and not looks_stored(entry.recipient)
+
+
+def quiet_words(until: int) -> str:
+    """The reason in the journal why a delivery waits."""
+    reason = f"quiet hours until {moment(until)}"
+    return reason
 
 
 def moment(milliseconds: int) -> str:
@@ -204,72 +474,95 @@ def moment(milliseconds: int) -> str:
     return f"{utc(milliseconds):%Y-%m-%d %H:%MZ}"
 
 
+_IN_USE = """
+    WITH RECURSIVE lane (name) AS (
+        SELECT min(lane) FROM queue
+        UNION ALL
+        SELECT (SELECT min(queue.lane) FROM queue WHERE queue.lane > lane.name) FROM lane
+        WHERE lane.name IS NOT NULL
+    ) SELECT name FROM lane WHERE name IS NOT NULL
+"""
+
+
+def lanes_in_use(connection: Connection) -> list[str]:
+    """The lanes in which deliveries wait."""
+    return [name for (name,) in run(connection, _IN_USE, ())]
+
+
 def waiting(connection: Connection, route: str) -> int:
     """How many deliveries are queued on a route."""
-    queued = select(func.count()).where(delivery.c.state == State.QUEUED, delivery.c.route == route)
+    queued = select(func.count()).select_from(queue).where(queue.c.route == route)
     number: int = connection.execute(queued).scalar_one()
     return number
 
 
-_CLAIMED = (
-    _DELIVERIES.where(delivery.c.state == State.SUBMITTING)
-    .where(delivery.c.claimed_by == bindparam("worker"))
-    .where(delivery.c.upstream == bindparam("upstream_name"))
-    .order_by(delivery.c.id)
-)
+_CLAIMED = f"""
+    SELECT {", ".join(f"claim.{name}" for name in _Entry._fields[:9])}, delivery.state,
+        delivery.recipient, delivery.binding, message.sender, message.text, message.encoding
+    FROM claim JOIN delivery ON delivery.id = claim.delivery_id
+    JOIN message ON message.id = claim.message_id
+    WHERE claim.claimed_by = ? AND claim.upstream = ? ORDER BY claim.delivery_id
+"""  # noqa: S608
 
 
 def claimed(
     connection: Connection, *, upstream: str, worker: int, but: Collection[int]
 ) -> list[Delivery]:
     """The deliveries that a worker has claimed for an upstream, except those in `but`."""
-    rows = _read(connection, _CLAIMED, {"worker": worker, "upstream_name": upstream})
-    ours = [row for row in rows if row.id not in but and _is_readable(row)]
-    return _deliveries(connection, [(row, row.attempts) for row in ours])
+    rows = [_Entry(*row) for row in run(connection, _CLAIMED, (worker, upstream))]
+    ours = [
+        entry
+        for entry in _opened(connection, rows)
+        if entry.delivery_id not in but and _is_readable(entry)
+    ]
+    return _deliveries(connection, [(entry, entry.attempts) for entry in ours])
 
 
-def _deliveries(connection: Connection, rows: Sequence[tuple[Any, int]]) -> list[Delivery]:
-    """Make deliveries of rows, each with its attempt number."""
+_ACCEPTED = select(part.c.delivery_id, part.c.number).where(
+    part.c.delivery_id.in_(bindparam("ids", expanding=True))
+)
+
+
+def _deliveries(connection: Connection, entries: Sequence[tuple[_Entry, int]]) -> list[Delivery]:
+    """Make deliveries of entries, each with its attempt number."""
     accepted: dict[int, set[int]] = {}
-    again = [row.id for row, attempt in rows if attempt > 1]
+    again = [entry.delivery_id for entry, attempt in entries if attempt > 1]
     if again:
         for delivery_id, number in connection.execute(_ACCEPTED, {"ids": again}):
             accepted.setdefault(delivery_id, set()).add(number)
     return [
         Delivery(
-            id=row.id,
-            message_id=row.message_id,
-            sender=row.sender,
-            recipient=row.recipient,
-            text=row.text,
-            encoding=Encoding(row.encoding),
-            parts=row.parts,
-            accepted=frozenset(accepted.get(row.id, ())),
-            expires_at=row.expires_at,
-            route=row.route,
+            id=entry.delivery_id,
+            message_id=entry.message_id,
+            sender=entry.sender,
+            recipient=entry.recipient,
+            text=entry.text,
+            encoding=Encoding(entry.encoding),
+            parts=entry.parts,
+            accepted=frozenset(accepted.get(entry.delivery_id, ())),
+            expires_at=entry.expires_at,
+            route=entry.route,
             attempt=attempt,
-            possible_duplicate=row.possible_duplicate,
+            possible_duplicate=bool(entry.possible_duplicate),
         )
-        for row, attempt in rows
+        for entry, attempt in entries
     ]
 
 
-_LOCK = (
-    select(delivery.c.id)
-    .where(delivery.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(delivery.c.id)
-    .with_for_update()
-)
-
-
 def lock(connection: Connection, ids: Collection[int]) -> None:
-    """Lock these deliveries until the transaction ends.
+    """Lock these deliveries, in the order of all transactions, until the transaction ends.
 
     Later reads in it see what other transactions committed before.
     """
     if ids:
-        connection.execute(_LOCK, {"ids": list(ids)})
+        for statement in _LOCKS:
+            connection.execute(statement, {"ids": list(ids)})
 
+
+_LOCKS = [
+    select(key).where(key.in_(bindparam("ids", expanding=True))).order_by(key).with_for_update()
+    for key in (queue.c.delivery_id, awaited.c.delivery_id, delivery.c.id)
+]
 
 _RECORD = BulkRows(
     """
@@ -287,155 +580,7 @@ _RECORD = BulkRows(
 def record_steps(connection: Connection, steps: Sequence[tuple[int, int, int, str, str]]) -> None:
     """Add lines to the journal: delivery, time, part (0: all), event, detail."""
     if steps:
-        _RECORD.run(connection, steps)
-
-
-_ADD_PARTS = BulkRows(
-    """
-    INSERT INTO part (delivery_id, number, upstream, smsc_key, state)
-    SELECT delivery_id, number, upstream, smsc_key, 'submitted' FROM given WHERE true
-    ON CONFLICT (delivery_id, number) DO UPDATE
-    SET upstream = excluded.upstream, smsc_key = excluded.smsc_key WHERE part.state = 'submitted'
-    """,
-    delivery_id="bigint",
-    number="integer",
-    upstream="text",
-    smsc_key="text",
-)
-
-
-def add_parts(connection: Connection, parts: Sequence[tuple[int, int, str, str]]) -> None:
-    """Insert parts that a carrier accepted: delivery, number, upstream, smsc_key.
-
-    The second copy of a part replaces the first, unless the first has its receipt.
-    """
-    # One statement cannot write the same row twice.
-    last = {row[:2]: row for row in parts}
-    _ADD_PARTS.run(connection, list(last.values()))
-
-
-_SETTLE = BulkRows(
-    """
-    UPDATE delivery
-    SET state = given.state, due_at = given.due, possible_duplicate = given.duplicate
-    FROM given
-    WHERE delivery.id = given.delivery_id
-    AND (given.attempt = 0 OR delivery.attempts = given.attempt)
-    AND (
-        delivery.state = 'uncertain'
-        OR delivery.state = 'submitting' AND delivery.claimed_by = ?
-        -- Queued once more when this worker was taken for dead, and not claimed since.
-        OR delivery.state = 'queued' AND delivery.claimed_by = ?
-        AND delivery.attempts = given.attempt AND delivery.attempts > 0
-    )
-    """,
-    delivery_id="bigint",
-    attempt="integer",
-    state="text",
-    due="bigint",
-    duplicate="boolean",
-)
-
-
-def settle(
-    connection: Connection, rows: Sequence[tuple[int, int, State, int, bool]], *, worker: int
-) -> None:
-    """Record how attempts ended: delivery, attempt (0: any), state, due, possible_duplicate.
-
-    A delivery that was settled otherwise meanwhile, such as by a receipt, is not changed.
-    """
-    _SETTLE.run(connection, rows, worker, worker)
-
-
-_COMPLETED = (
-    update(delivery)
-    .where(delivery.c.id == bindparam("delivery_id"))
-    .where(delivery.c.state.in_((State.UNCERTAIN, State.QUEUED)))
-    .where(
-        delivery.c.parts
-        <= select(func.count())
-        .select_from(part)
-        .where(part.c.delivery_id == delivery.c.id)
-        .scalar_subquery()
-    )
-    .values(state=State.SUBMITTED)
-)
-
-
-def settle_late(connection: Connection, ids: Collection[int]) -> None:
-    """Set deliveries to submitted if all of their parts have an answer by now.
-
-    They were uncertain, or queued to be sent again.
-    """
-    connection.execute(_COMPLETED, [{"delivery_id": id} for id in ids])
-
-
-def lost_claims(
-    connection: Connection, *, resending: Collection[str], now: int
-) -> list[tuple[int, State]]:
-    """Release the claims of dead workers; returns the deliveries with their new states.
-
-    The deliveries become uncertain; on routes in `resending` they are queued once more.
-    """
-    alive = select(worker.c.id).where(worker.c.alive_until > now)
-    again = delivery.c.route.in_(resending) & ~delivery.c.possible_duplicate
-    lost = connection.execute(
-        update(delivery)
-        .where(delivery.c.state == State.SUBMITTING)
-        .where(delivery.c.claimed_by.not_in(alive))
-        .values(
-            state=case((again, State.QUEUED), else_=State.UNCERTAIN),
-            possible_duplicate=delivery.c.possible_duplicate | again,
-        )
-        .returning(delivery.c.id, delivery.c.state)
-    )
-    return [(row.id, State(row.state)) for row in lost]
-
-
-def expire(connection: Connection, *, now: int, most: int = 1000) -> list[tuple[int, State]]:
-    """End old deliveries: queued ones become expired, submitted ones unknown.
-
-    Returns at most `most` deliveries with their new states.
-    """
-    old = (
-        select(delivery.c.id)
-        .where(delivery.c.state.in_((State.QUEUED, State.SUBMITTED)))
-        .where(delivery.c.expires_at <= now)
-        .limit(most)
-        .with_for_update(skip_locked=True)
-    )
-    ended = connection.execute(
-        update(delivery)
-        .where(delivery.c.id.in_(old))
-        .values(
-            state=case((delivery.c.state == State.QUEUED, State.EXPIRED), else_=State.UNKNOWN),
-        )
-        .returning(delivery.c.id, delivery.c.state)
-    )
-    return [(row.id, State(row.state)) for row in ended]
-
-
-def without_route(
-    connection: Connection, *, prefixes: Collection[str], most: int = 1000
-) -> Sequence[Any]:
-    """Queued deliveries (id, recipient) whose route is not among `prefixes` any more."""
-    return connection.execute(
-        select(delivery.c.id, delivery.c.recipient)
-        .where(delivery.c.state == State.QUEUED)
-        .where(delivery.c.route.not_in(prefixes))
-        .limit(most)
-    ).all()
-
-
-def reroute(connection: Connection, routes: Mapping[int, str]) -> None:
-    """Give queued deliveries another route."""
-    connection.execute(
-        update(delivery)
-        .where(delivery.c.id == bindparam("delivery_id"))
-        .where(delivery.c.state == State.QUEUED)
-        .values(route=bindparam("prefix")),
-        [{"delivery_id": id, "prefix": prefix} for id, prefix in routes.items()],
-    )
+        _RECORD.run(connection, steps, execute=later)
 
 
 def forget_old(connection: Connection, *, repeats_before: int, receipts_before: int) -> None:

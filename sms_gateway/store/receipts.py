@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 
 from ..sms.message import State
-from . import lookup
+from . import adoption, lookup
+from .attempts import forget_awaited
 from .bulk import insert_many
 from .bulk_rows import BulkRows
+from .queue import leave
 from .sealed import opened, seal_of, words
-from .tables import delivery, early_receipt, part
+from .tables import NEVER, awaited, claim, delivery, early_receipt, part
 
 _PARTS = BulkRows(
     """
@@ -58,19 +60,28 @@ def _forms(connection: Connection, numbers: Collection[str]) -> list[str]:
     return words(connection, "delivery.recipient", numbers)
 
 
-_AWAITED = (
+_OF_SUBMITTED = (
     select(part.c.smsc_key, delivery.c.recipient, delivery.c.expires_at)
     .join_from(delivery, part)
     .where(delivery.c.state == State.SUBMITTED)
-    .where(delivery.c.expires_at > bindparam("now"))
     .where(part.c.upstream == bindparam("upstream_name"))
     .where(part.c.state == State.SUBMITTED)
 )
+_OPEN = _OF_SUBMITTED.join(awaited, awaited.c.delivery_id == delivery.c.id).where(
+    awaited.c.expires_at > bindparam("now")
+)
+# Submitted by the version before.
+_OPEN_BEFORE = _OF_SUBMITTED.where(delivery.c.expires_at > bindparam("now")).where(
+    delivery.c.claimed_by.is_not(None)
+)
 
 
-def awaited(connection: Connection, upstream: str, now: int) -> list[tuple[str, str, int]]:
+def open_parts(connection: Connection, upstream: str, now: int) -> list[tuple[str, str, int]]:
     """The parts that wait for a receipt of an upstream: key, recipient, end of validity."""
-    rows = connection.execute(_AWAITED, {"upstream_name": upstream, "now": now})
+    given = {"upstream_name": upstream, "now": now}
+    rows = [*connection.execute(_OPEN, given)]
+    if not adoption.is_over(connection):
+        rows += connection.execute(_OPEN_BEFORE, given)
     return [(row.smsc_key, row.recipient, row.expires_at) for row in rows]
 
 
@@ -81,6 +92,8 @@ _UNCERTAIN = (
         func.min(delivery.c.parts).label("parts"),
         func.count().label("many"),
     )
+    .join_from(awaited, delivery, delivery.c.id == awaited.c.delivery_id)
+    .where(awaited.c.expires_at == NEVER)
     .where(delivery.c.state == State.UNCERTAIN)
     .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
     .where(delivery.c.upstream == bindparam("upstream_name"))
@@ -101,7 +114,7 @@ def only_uncertain(
 
 _UNDER_WAY = (
     select(delivery.c.id)
-    .where(delivery.c.state == State.SUBMITTING)
+    .join_from(claim, delivery, delivery.c.id == claim.c.delivery_id)
     .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
     .limit(1)
 )
@@ -113,13 +126,16 @@ def is_under_way(connection: Connection, recipient: str) -> bool:
     return connection.execute(_UNDER_WAY, given).first() is not None
 
 
-_TO = select(delivery.c.id, delivery.c.recipient).where(
-    delivery.c.upstream == bindparam("upstream_name")
+_TO = select(delivery.c.id, delivery.c.recipient)
+_SUBMITTING = _TO.join_from(claim, delivery, delivery.c.id == claim.c.delivery_id).where(
+    claim.c.upstream == bindparam("upstream_name")
 )
-_SUBMITTING = _TO.where(delivery.c.state == State.SUBMITTING)
-# By the index on the recipients of uncertain deliveries.
-_UNANSWERED = _TO.where(delivery.c.state == State.UNCERTAIN).where(
-    delivery.c.recipient.in_(bindparam("numbers", expanding=True))
+_UNANSWERED = (
+    _TO.join_from(awaited, delivery, delivery.c.id == awaited.c.delivery_id)
+    .where(awaited.c.expires_at == NEVER)
+    .where(delivery.c.state == State.UNCERTAIN)
+    .where(delivery.c.upstream == bindparam("upstream_name"))
+    .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
 )
 
 
@@ -142,10 +158,14 @@ def unanswered(
 _LATELY = 2_000  # blocks of deliveries (see `lookup`): the last million
 _OUTSTANDING = (
     select(delivery.c.id, delivery.c.state, delivery.c.recipient, delivery.c.parts)
+    .select_from(delivery.outerjoin(claim, claim.c.delivery_id == delivery.c.id))
     .where(lookup.IN_BLOCKS)
     .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
-    .where(delivery.c.upstream == bindparam("upstream_name"))
-    .where(delivery.c.state.in_((State.SUBMITTING, State.SUBMITTED, State.UNCERTAIN)))
+    .where(
+        (claim.c.upstream == bindparam("upstream_name"))
+        | (delivery.c.upstream == bindparam("upstream_name"))
+        & delivery.c.state.in_((State.SUBMITTED, State.UNCERTAIN))
+    )
     .where(delivery.c.expires_at >= bindparam("now"))
 )
 
@@ -281,6 +301,9 @@ _OUTCOME = BulkRows(
 
 def set_outcomes(connection: Connection, rows: Sequence[tuple[int, State]]) -> None:
     """Set the states of deliveries by their receipts: delivery, state. A final state stays."""
+    ids = [id for id, _ in rows]
+    leave(connection, ids)
+    forget_awaited(connection, ids)
     _OUTCOME.run(connection, rows)
 
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, delete, select
 
 from ..sms.message import State
-from .queue import record_steps
+from .attempts import forget_awaited
+from .bulk_rows import BulkRows
+from .queue import IN_QUEUE, STATE, enqueue, lane_until, lock, record_steps
 from .sealed import opened
 from .tables import delivery, message, part
 from .wakes import Topic, ring
@@ -49,13 +51,15 @@ def unfinished(connection: Connection, account_id: int, message_id: str) -> Stor
     ).one_or_none()
     if found is None:
         return None
+    theirs = select(delivery.c.id).where(delivery.c.message_id == message_id)
+    lock(connection, list(connection.execute(theirs).scalars()))
     rows = connection.execute(
-        select(delivery.c.id, delivery.c.recipient, delivery.c.parts, delivery.c.state)
+        select(delivery.c.id, delivery.c.recipient, delivery.c.parts, STATE.label("state"))
+        .select_from(IN_QUEUE)
         .where(delivery.c.message_id == message_id)
         .where(delivery.c.state.in_(_PENDING | _UNSENT))
         .where(delivery.c.recipient != "")  # a forgotten person
         .order_by(delivery.c.id)
-        .with_for_update()
     )
     deliveries = [
         Unfinished(id=r.id, recipient=r.recipient, parts=r.parts, state=State(r.state))
@@ -65,64 +69,87 @@ def unfinished(connection: Connection, account_id: int, message_id: str) -> Stor
     return Stored(found.sender, text, deliveries)
 
 
-_HURRY = (
-    update(delivery)
-    .where(delivery.c.id == bindparam("delivery_id"))
-    .where(delivery.c.state == State.QUEUED)
-    .values(due_at=bindparam("now"))
+_HURRY = BulkRows(
+    "UPDATE queue SET due_at = ? WHERE delivery_id IN (SELECT id FROM given)", id="bigint"
+)
+# Queued by the version before.
+_HURRY_BEFORE = BulkRows(
+    """
+    UPDATE delivery SET due_at = ? WHERE id IN (SELECT id FROM given) AND state = 'queued'
+    """,
+    id="bigint",
+)
+_AGAIN = BulkRows(
+    """
+    UPDATE delivery
+    SET state = 'submitting', route = given.route, parts = given.parts, due_at = given.due,
+        expires_at = given.expires_at, attempts = 0, possible_duplicate = given.duplicate
+    FROM given WHERE delivery.id = given.id
+    """,
+    id="bigint",
+    route="text",
+    parts="integer",
+    due="bigint",
+    expires_at="bigint",
+    duplicate="boolean",
 )
 
-_AGAIN = (
-    update(delivery)
-    .where(delivery.c.id == bindparam("delivery_id"))
-    .values(
-        state=State.QUEUED,
-        route=bindparam("prefix"),
-        parts=bindparam("new_parts"),
-        due_at=bindparam("now"),
-        expires_at=bindparam("until"),
-        attempts=0,
-        # The first copy may have arrived all the same.
-        possible_duplicate=bindparam("duplicate"),
-    )
-)
+
+class Again(NamedTuple):
+    """A delivery that is sent again: how, and until when."""
+
+    delivery: Unfinished
+    #: The prefix of its route, and the lane.
+    route: str
+    lane: str
+    parts: int
+    #: Unix milliseconds.
+    due_at: int
+    expires_at: int
 
 
 def queue_again(
     connection: Connection,
-    deliveries: Sequence[tuple[Unfinished, str, int, int]],
+    again: Sequence[Again],
     *,
+    message_id: str,
+    account_id: int,
+    priority: int,
     now: int,
 ) -> None:
-    """Queue deliveries again, due now.
+    """Queue deliveries of a message again.
 
-    `deliveries`: each with the prefix of its route, the parts that the text takes there, and when
-    it expires (milliseconds). A delivery that is still queued only becomes due; one that had ended
-    begins anew, with all its parts.
+    A delivery that is still queued only becomes due; one that had ended begins anew, with all its
+    parts.
     """
-    hurried = [d.id for d, _, _, _ in deliveries if d.state is State.QUEUED]
+    hurried = [(each.delivery.id,) for each in again if each.delivery.state is State.QUEUED]
     if hurried:
-        connection.execute(_HURRY, [{"delivery_id": id, "now": now} for id in hurried])
-    ended = [each for each in deliveries if each[0].state in _UNSENT]
+        _HURRY.run(connection, hurried, now)
+        _HURRY_BEFORE.run(connection, hurried, now)
+    ended = [each for each in again if each.delivery.state in _UNSENT]
     if ended:
-        connection.execute(
-            delete(part).where(part.c.delivery_id.in_([d.id for d, _, _, _ in ended]))
-        )
-        connection.execute(
-            _AGAIN,
+        ids = [each.delivery.id for each in ended]
+        connection.execute(delete(part).where(part.c.delivery_id.in_(ids)))
+        forget_awaited(connection, ids)
+        # The first copy may have arrived all the same.
+        rows = [(each, each.delivery.state is State.UNCERTAIN) for each in ended]
+        _AGAIN.run(
+            connection,
             [
-                {
-                    "delivery_id": d.id,
-                    "prefix": prefix,
-                    "new_parts": parts,
-                    "now": now,
-                    "until": expires_at,
-                    "duplicate": d.state is State.UNCERTAIN,
-                }
-                for d, prefix, parts, expires_at in ended
+                (e.delivery.id, e.route, e.parts, e.due_at, e.expires_at, duplicate)
+                for e, duplicate in rows
             ],
         )
+        enqueue(
+            connection,
+            [
+                (
+                    e.delivery.id, message_id, account_id, lane_until(e.lane, e.due_at, now),
+                    e.route, priority, e.parts, e.expires_at, 0, duplicate, None, None, e.due_at,
+                )
+                for e, duplicate in rows
+            ],
+        )  # fmt: skip
     ring(connection, Topic.QUEUE)
-    record_steps(
-        connection, [(d.id, now, 0, "resend", f"it was {d.state}") for d, _, _, _ in deliveries]
-    )
+    deliveries = [each.delivery for each in again]
+    record_steps(connection, [(d.id, now, 0, "resend", f"it was {d.state}") for d in deliveries])

@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ..sms.message import State
-from .queue import record_steps
+from . import queue as queue_
+from .queue import PRIORITIES, lanes_in_use
 from .sealed import words
-from .tables import account, delivery, message, stop
+from .tables import account, delivery, queue, stop
 
 #: The reason, in replies and in the journal, why such a recipient gets no message.
 REASON = "the recipient has asked to stop"
@@ -68,18 +69,15 @@ def count(connection: Connection, account_id: int, more: int) -> None:
 
 def end_queued(connection: Connection, account_id: int, recipient: str, now: int) -> list[int]:
     """Fail the queued deliveries of an account to a recipient; returns their ids."""
-    theirs = select(message.c.id).where(message.c.account_id == account_id)
-    ended = connection.execute(
-        update(delivery)
-        .where(delivery.c.state == State.QUEUED)
+    queued = connection.execute(
+        select(queue.c.delivery_id)
+        .join_from(queue, delivery, delivery.c.id == queue.c.delivery_id)
+        # All columns before the account, so that the index of claims is used.
+        .where(queue.c.lane.in_(lanes_in_use(connection)), queue.c.priority.in_(PRIORITIES))
+        .where(queue.c.account_id == account_id)
         .where(delivery.c.recipient.in_(words(connection, "delivery.recipient", [recipient])))
-        .where(delivery.c.message_id.in_(theirs))
-        .values(state=State.FAILED)
-        .returning(delivery.c.id)
     )
-    ids = list(ended.scalars())
-    record_steps(connection, [(id, now, 0, State.FAILED.value, REASON) for id in ids])
-    return ids
+    return queue_.end_queued(connection, list(queued.scalars()), State.FAILED, REASON, now)
 
 
 def listed(connection: Connection, name: str | None = None) -> Sequence[Any]:

@@ -1,5 +1,7 @@
 """Defines the tables. Times are Unix milliseconds (UTC). See docs/architecture.md."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -10,6 +12,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Table,
     Text,
     false,
@@ -18,6 +21,9 @@ from sqlalchemy import (
 from .sealed import Sealed, bound_to
 
 metadata = MetaData()
+
+#: The schema that this program needs: the newest in `migrations/versions`.
+SCHEMA = "0013"
 
 # SQLite numbers rows only in a column of the type INTEGER.
 _Serial = BigInteger().with_variant(Integer, "sqlite")
@@ -107,7 +113,8 @@ message = Table(
     Index("message_account", "account_id", "id", "erased_at"),
 )
 
-# One row per recipient: the queue entry and the outcome in one.
+# One row per recipient: what was accepted, and the outcome. It is written when the message is
+# accepted and changed by its outcome only: what changes meanwhile is in `queue` and `claim`.
 delivery = Table(
     "delivery",
     metadata,
@@ -117,19 +124,88 @@ delivery = Table(
     # The prefix of its route.
     Column("route", Text, nullable=False),
     Column("parts", Integer, nullable=False),
+    # While it waits in `queue`, too, the state here is `submitting`, which the version before
+    # leaves alone; `queue.STATE` is the state for people.
     Column("state", Text, nullable=False),
-    # When it may be claimed.
+    # When its last attempt ended; before that, when it was due.
     Column("due_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     # Whether it may have been sent before without an answer (on routes that resend).
     Column("possible_duplicate", Boolean, nullable=False),
-    # The worker that holds it while it is being submitted.
+    # Written by the version before only: the worker that held it.
     Column("claimed_by", BigInteger),
     # The upstream that it was last submitted to.
     Column("upstream", Text),
     # A digest that proves that the encrypted recipient belongs to the message (`sealed`).
     Column("binding", Text),
+)
+
+
+def _attempted() -> tuple[Column[Any], ...]:
+    """The columns that a delivery takes with it from the queue to a claim, and back."""
+    return (
+        Column("message_id", Text, nullable=False),
+        Column("account_id", BigInteger, nullable=False),
+        # The upstreams that may take it, in order (`routing.lanes`), or ASLEEP.
+        Column("lane", Text, nullable=False),
+        # The prefix of its route.
+        Column("route", Text, nullable=False),
+        # 0 is claimed before 1, 1 before 2.
+        Column("priority", SmallInteger, nullable=False),
+        Column("parts", Integer, nullable=False),
+        Column("expires_at", BigInteger, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("possible_duplicate", Boolean, nullable=False),
+        # The worker and the upstream of the last attempt.
+        Column("claimed_by", BigInteger),
+        Column("upstream", Text),
+    )
+
+
+# Deliveries that wait. Rows leave when they are claimed or end, so the table is as long as the
+# backlog. No foreign keys: they would cost a look-up for each row, and rows live for seconds.
+queue = Table(
+    "queue",
+    metadata,
+    Column("delivery_id", BigInteger, primary_key=True, autoincrement=False),
+    *_attempted(),
+    # When it may be claimed.
+    Column("due_at", BigInteger, nullable=False),
+    # A claim goes from account to account of a lane, and in each from the first that is due.
+    Index("queue_claim", "lane", "priority", "account_id", "due_at", "delivery_id"),
+    Index("queue_expiring", "expires_at"),
+)
+
+# Deliveries that a worker is handing to a carrier: at most the windows of all upstreams.
+claim = Table(
+    "claim",
+    metadata,
+    Column("delivery_id", BigInteger, primary_key=True, autoincrement=False),
+    *_attempted(),
+)
+
+# Deliveries that wait for the carrier's word: submitted ones for a receipt, until `expires_at`, and
+# uncertain ones for an answer, without end (NEVER).
+awaited = Table(
+    "awaited",
+    metadata,
+    Column("delivery_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+#: The `expires_at` of uncertain deliveries in `awaited`.
+NEVER = 2**62
+
+# What only one process does at a time: it holds the lease and prolongs it.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # The number of a worker.
+    Column("holder", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # A part that a carrier accepted, with the id that its receipt will have.
@@ -250,6 +326,8 @@ worker = Table(
     Column("alive_until", BigInteger, nullable=False),
     # The upstreams that failed over to others at this worker, separated by commas.
     Column("leaving", Text, nullable=False, server_default=""),
+    # The schema that its program was made for; empty before there was this column.
+    Column("schema", Text, nullable=False, server_default=""),
     # The number of a dead worker is never used again: that would keep its claims alive.
     sqlite_autoincrement=True,
 )

@@ -1,8 +1,10 @@
 """Reads and writes the heartbeats of workers: the claims of a worker hold while it is alive."""
 
+from typing import Any
+
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from .tables import worker
+from .tables import SCHEMA, worker
 
 
 def enroll(connection: Connection, *, now: int, lease: int, number: int | None = None) -> int:
@@ -10,7 +12,7 @@ def enroll(connection: Connection, *, now: int, lease: int, number: int | None =
 
     `number`: the earlier number of a worker whose row was deleted.
     """
-    values = {"started_at": now, "alive_until": now + lease}
+    values: dict[str, Any] = {"started_at": now, "alive_until": now + lease, "schema": SCHEMA}
     if number is not None:
         values["id"] = number
     created = connection.execute(insert(worker).values(values).returning(worker.c.id))
@@ -46,6 +48,12 @@ def dismiss(connection: Connection, number: int) -> None:
 def bury(connection: Connection, *, now: int) -> None:
     """Delete workers that have been dead for a minute."""
     connection.execute(delete(worker).where(worker.c.alive_until < now - 60_000))
+
+
+def are_of_this_version(connection: Connection, *, now: int) -> bool:
+    """Whether no worker of an older schema is alive."""
+    older = select(worker.c.id).where(worker.c.alive_until > now, worker.c.schema == "")
+    return connection.execute(older.limit(1)).first() is None
 
 
 def beats(connection: Connection, *, now: int) -> dict[int, int]:

@@ -91,7 +91,9 @@ def fill(store: Store, account_id: int, count: int) -> list[str]:
                 [(ids[n], account_id, "", text, "gsm7", 1, BEGIN + 1_000 * n, "") for n in some],
             )
             intake.add_deliveries(
-                connection, [(ids[n], f"+32494{n:06}", "", 1, 2**60, 2**60) for n in some]
+                connection,
+                [(ids[n], f"+32494{n:06}", "", 1, 2**60, 2**60) for n in some],
+                [(account_id, "asleep", 1) for _ in some],
             )
     return ids
 

@@ -467,7 +467,7 @@ async def test_a_sender_and_a_reference_come_through(backend: Backend, store: St
     with store.read() as connection:
         found = history.of_message(connection, reply.id)
     assert found is not None
-    assert (found.sender, found.reference) == submission[4:]
+    assert (found.sender, found.reference) == (submission.sender, submission.reference)
     refused = await backend.sendsms(submission._replace(sender="Other"))
     assert (refused.error, refused.sent) == (Code.NOT_SENT, 0)
 

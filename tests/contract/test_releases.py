@@ -19,6 +19,7 @@ from support.releases import RELEASES, SETTINGS, fill, recorded
 from support.running import Running, serve, wait_for
 
 from sms_gateway.store import Store, database_url, migrate
+from sms_gateway.store.adoption import OLD_INDEXES
 from sms_gateway.store.indexes import metadata
 
 
@@ -82,7 +83,11 @@ def check_migration(url: str, release: str) -> None:
     migrate(store)
     with store.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
+        # These are dropped when its deliveries are taken over (`store.adoption`).
+        differences = compare_metadata(context, metadata)
+        assert {(what, index.name) for what, index in differences} == {
+            ("remove_index", name) for name in OLD_INDEXES
+        }
     store.close()
     engine = create_engine(database_url(url))
     after = MetaData()

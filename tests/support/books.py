@@ -6,14 +6,21 @@ from typing import Any
 from sqlalchemy import func, select
 
 from sms_gateway.deliver.feeder import settle
-from sms_gateway.deliver.ledger import Claim, Event, LateAnswer, Ledger, ReceiptCame, Settled
+from sms_gateway.deliver.ledger import (
+    Beat,
+    Claim,
+    Event,
+    LateAnswer,
+    Ledger,
+    ReceiptCame,
+    Settled,
+)
 from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.encoding import Encoding
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
 from sms_gateway.sms.receipt import Receipt
-from sms_gateway.store import Store, history, tables, workers
-from sms_gateway.store.bulk import insert_many
+from sms_gateway.store import Store, history, intake, queue, tables, workers
 from sms_gateway.upstream import Answer, Delivery, Outcome
 
 from . import accounts
@@ -43,7 +50,12 @@ class Books:
         _, self.account = accounts.create(store)
         with store.write() as connection:
             self.worker = workers.enroll(connection, now=NOW, lease=LEASE)
-        self.ledger = Ledger(ROUTES, worker=self.worker, lease=LEASE)
+        self.route_by(ROUTES)
+
+    def route_by(self, routes: Routes) -> None:
+        """Begin anew with other routes."""
+        self.routes = routes
+        self.ledger = Ledger(routes, worker=self.worker, lease=LEASE)
 
     def another(self, now: int = NOW) -> "Books":
         """The same store, seen by a second worker."""
@@ -51,51 +63,38 @@ class Books:
         books.store, books.account = self.store, self.account
         with self.store.write() as connection:
             books.worker = workers.enroll(connection, now=now, lease=LEASE)
-        books.ledger = Ledger(ROUTES, worker=books.worker, lease=LEASE)
+        books.route_by(self.routes)
         return books
 
     def accept(self, number: str = "+32494000000", parts: int = 1, at: int = NOW) -> str:
         id = new_id(at)
         with self.store.write() as connection:
-            insert_many(
-                connection,
-                tables.message,
-                [
-                    {
-                        "id": id,
-                        "account_id": self.account.id,
-                        "sender": "ACME",
-                        "text": "x" * 150 * parts,
-                        "encoding": Encoding.GSM7,
-                        "parts": parts,
-                        "accepted_at": at,
-                    }
-                ],
-            )
-            route = ROUTES.find(number)
+            route = self.routes.find(number)
             assert route is not None
-            insert_many(
+            text = "x" * 150 * parts
+            row = (id, self.account.id, "ACME", text, Encoding.GSM7.value, parts, at, "")
+            intake.add_messages(connection, [row])
+            intake.add_deliveries(
                 connection,
-                tables.delivery,
-                [
-                    {
-                        "message_id": id,
-                        "recipient": number,
-                        "route": route.prefix,
-                        "parts": parts,
-                        "state": State.QUEUED,
-                        "due_at": at,
-                        "expires_at": at + HOUR,
-                        "attempts": 0,
-                        "possible_duplicate": False,
-                    }
-                ],
+                [(id, number, route.prefix, parts, at, at + HOUR)],
+                [(self.account.id, self.routes.lane(route.prefix), queue.NORMAL)],
             )
         return id
 
     def write(self, *events: Event) -> Any:
         with self.store.write() as connection:
-            return self.ledger.apply(connection, events)[-1]
+            result = self.ledger.apply(connection, events)[-1]
+        beats = [event.now for event in events if isinstance(event, Beat)]
+        if beats:
+            self.keep_house(beats[-1])
+        return result
+
+    def keep_house(self, now: int) -> None:
+        """All rounds of the housekeeper."""
+        house = self.ledger.housekeeping
+        for each in (*house.often, *house.rarely, house.adopt):
+            with self.store.write() as connection:
+                each(connection, now)
 
     def claim(
         self,

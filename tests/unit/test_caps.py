@@ -130,7 +130,7 @@ async def started(store: Store, clock: Clock, routes: Routes = EVERYWHERE, **cap
 
 
 async def sent(
-    gateway: Gateway, key: str, recipients: str = BELGIAN, message: str = "hi", **more: str
+    gateway: Gateway, key: str, recipients: str = BELGIAN, message: str = "hi", **more: Any
 ) -> Reply:
     return await gateway.sendsms(Submission(recipients, message, key, **more))
 

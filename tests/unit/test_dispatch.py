@@ -14,10 +14,10 @@ def dispatch(*routes: Route) -> Dispatch:
     return Dispatch(Routes(routes), ["a", "b"], grace=GRACE)
 
 
-def prefixes(books: Dispatch, upstream: str, now: float, room: int = 10) -> list[str]:
+def lanes(books: Dispatch, upstream: str, now: float, room: int = 10) -> list[str]:
     shares = books.shares(upstream, room, now)
     books.claimed(upstream, shares, (), now)
-    return [share.route.prefix for share in shares]
+    return [share.lane.name for share in shares]
 
 
 ORDERED = Route(prefix="32", upstreams=("a", "b"))
@@ -31,10 +31,10 @@ def fail(books: Dispatch, upstream: str, outcome: Outcome = Outcome.RETRY) -> No
 @pytest.mark.parametrize("outcome", [Outcome.RETRY, Outcome.UNANSWERED])
 def test_an_upstream_that_fails_with_everything_is_left_for_the_next(outcome) -> None:
     books = dispatch(ORDERED)
-    assert (prefixes(books, "a", 0), prefixes(books, "b", 0)) == (["32"], [])
+    assert (lanes(books, "a", 0), lanes(books, "b", 0)) == (["a>b"], [])
     fail(books, "a", outcome)
     assert books.failed_over(GRACE) == ["a"]
-    assert (prefixes(books, "a", GRACE), prefixes(books, "b", GRACE)) == ([], ["32"])
+    assert (lanes(books, "a", GRACE), lanes(books, "b", GRACE)) == ([], ["a>b"])
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.NOT_WRITTEN, Outcome.BUSY])
@@ -48,24 +48,24 @@ def test_an_upstream_that_is_not_bound_for_longer_than_the_grace_is_left() -> No
     books = dispatch(ORDERED)
     books.noticed("a", bound=False, now=0)
     books.noticed("a", bound=False, now=GRACE - 1)
-    assert prefixes(books, "b", GRACE - 1) == []
+    assert lanes(books, "b", GRACE - 1) == []
     books.noticed("a", bound=False, now=GRACE)
-    assert prefixes(books, "b", GRACE) == ["32"]
+    assert lanes(books, "b", GRACE) == ["a>b"]
     books.noticed("a", bound=True, now=GRACE + 1)
     # While one delivery shows whether it works, the other goes on.
     trial = books.shares("a", 10, GRACE + 1)
     assert [share.most for share in trial] == [1]
     assert books.shares("a", 10, GRACE + 1) == []
-    assert prefixes(books, "b", GRACE + 1) == ["32"]
+    assert lanes(books, "b", GRACE + 1) == ["a>b"]
     books.answered("a", Outcome.ACCEPTED, GRACE + 2)
-    assert (prefixes(books, "a", GRACE + 2), prefixes(books, "b", GRACE + 2)) == (["32"], [])
+    assert (lanes(books, "a", GRACE + 2), lanes(books, "b", GRACE + 2)) == (["a>b"], [])
 
 
 def test_a_trial_for_which_there_is_nothing_to_send_may_be_made_again() -> None:
     books = dispatch(ORDERED)
     fail(books, "a")
-    assert prefixes(books, "a", GRACE + 1) == ["32"]
-    assert prefixes(books, "a", GRACE + 1) == ["32"]
+    assert lanes(books, "a", GRACE + 1) == ["a>b"]
+    assert lanes(books, "a", GRACE + 1) == ["a>b"]
 
 
 def test_a_trial_that_meets_a_busy_number_is_made_again_with_another() -> None:
@@ -75,7 +75,7 @@ def test_a_trial_that_meets_a_busy_number_is_made_again_with_another() -> None:
     books.claimed("a", shares, [a_delivery(route="32")], GRACE + 1)
     assert books.shares("a", 10, GRACE + 1) == []
     books.answered("a", Outcome.BUSY, GRACE + 1)
-    assert prefixes(books, "a", GRACE + 1) == ["32"]
+    assert lanes(books, "a", GRACE + 1) == ["a>b"]
     assert books.failed_over(GRACE + 1) == ["a"]
 
 

@@ -1,5 +1,7 @@
 """What a worker writes of what it sends: claims and outcomes, whoever was taken for dead."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select, update
 from support.books import (
@@ -21,7 +23,7 @@ from support.books import (
 
 from sms_gateway.deliver.busy_numbers import BusyNumbers
 from sms_gateway.deliver.ledger import Beat, Claim
-from sms_gateway.routing.routes import Share
+from sms_gateway.routing.routes import Routes
 from sms_gateway.sms.message import State
 from sms_gateway.store import intake, tables, workers
 from sms_gateway.upstream import Delivery, Outcome
@@ -59,10 +61,16 @@ def test_no_more_is_claimed_than_is_written_at_once(books: Books) -> None:
 
 
 def test_no_more_parts_of_a_route_are_claimed_than_its_share_has(books: Books) -> None:
+    limited = [replace(route, rate=1) for route in ROUTES.all() if route.upstreams == ("a",)]
+    books.route_by(Routes(limited))
     belgian = [books.accept(parts=2, at=NOW - 9 + n) for n in range(3)]
     german = [books.accept("+4915112345678", parts=2, at=NOW - 3 + n) for n in range(2)]
-    by_prefix = {route.prefix: route for route in ROUTES.all()}
-    shares = [Share(route=by_prefix[""], most=5), Share(route=by_prefix["49"], most=3)]
+    most = {"": 5, "49": 3}
+    shares = [
+        replace(share, most=most[share.lane.limited.prefix])
+        for share in books.routes.shares("a")
+        if share.lane.limited is not None
+    ]
     claimed = books.write(Claim(upstream="a", parts=100, now=NOW, shares=shares))
     # The third would be more than five parts, the second German one more than three.
     assert [d.message_id for d in claimed] == [*belgian[:2], german[0]]
@@ -226,7 +234,7 @@ def test_what_a_dead_worker_held_is_uncertain_or_resent(books: Books) -> None:
     assert books.state(held) is State.UNCERTAIN
     assert books.state(resent) is State.QUEUED
     assert "uncertain" in books.steps(held)
-    (again,) = survivor.claim()
+    (again,) = survivor.claim(now=NOW + LEASE + 1)
     assert again.possible_duplicate
 
 
@@ -310,13 +318,18 @@ def test_what_receipts_tell_of_is_not_sent_once_more(books: Books, state: State)
 
 
 def test_what_was_queued_for_a_route_that_is_gone_takes_another(books: Books) -> None:
-    id = books.accept("+33612345678")
+    first, second = books.accept("+33612345678"), books.accept("+33612345678")
+    gone = tables.queue.c.message_id == first
     with books.store.write() as connection:
-        connection.execute(update(tables.delivery).values(route="336"))
+        # One of another lane that an upstream still has, one of a lane that none has.
+        connection.execute(update(tables.queue).values(route="336", lane="z"))
+        connection.execute(update(tables.queue).where(gone).values(lane="a"))
     assert books.claim(upstream="b") == []
+    assert books.claim() == []
+    assert [d.message_id for d in books.claim(upstream="b")] == [first]
     books.write(Beat(now=NOW))
-    (delivery,) = books.claim(upstream="b")
-    assert delivery.message_id == id
+    assert [d.message_id for d in books.claim(upstream="b")] == [second]
+    assert (books.delivery(first).route, books.steps(first)[0]) == ("33", "rerouted")
 
 
 def test_what_has_served_its_time_is_forgotten(books: Books) -> None:

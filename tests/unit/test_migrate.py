@@ -13,7 +13,7 @@ from support.running import wait_for
 
 import sms_gateway.store
 from sms_gateway.sms.ids import new_id
-from sms_gateway.store import Store, history, intake, migrate, pending_migration
+from sms_gateway.store import Store, history, migrate, pending_migration
 from sms_gateway.store import accounts as account_statements
 from sms_gateway.store.indexes import metadata
 from sms_gateway.store.migrate import SCHEMA, suffices
@@ -141,8 +141,14 @@ def fill(store: Store, count: int) -> int:
             ),
             [{"id": id, "account": account_id} for id in ids],
         )
-        rows = [(id, f"+32494{number:06}", "", 1, 0, 0) for number, id in enumerate(ids)]
-        intake.add_deliveries(connection, rows)
+        connection.execute(
+            sqlalchemy.text(
+                "INSERT INTO delivery (message_id, recipient, route, parts, state, due_at,"
+                " expires_at, attempts, possible_duplicate) VALUES (:id, :number, '', 1, 'queued',"
+                " 0, 0, 0, false)"
+            ),
+            [{"id": id, "number": f"+32494{n:06}"} for n, id in enumerate(ids)],
+        )
     return account_id
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from sqlalchemy import select
 from standardwebhooks import Webhook
 from support import accounts as support
+from support import queued
 
 from sms_gateway.accounts import Account
 from sms_gateway.callbacks.networks import networks
@@ -19,11 +20,9 @@ from sms_gateway.callbacks.signature import new_secret
 from sms_gateway.deliver.feeder import settle
 from sms_gateway.deliver.ledger import Beat, Claim, Ledger, MessageCame, ReceiptCame
 from sms_gateway.routing.routes import Route, Routes
-from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
 from sms_gateway.sms.receipt import Receipt
 from sms_gateway.store import Store, accounts, erase, events, inbox, tables, workers
-from sms_gateway.store.bulk import insert_many
 from sms_gateway.upstream import Answer, Incoming, Outcome
 
 pytestmark = pytest.mark.encrypted_too
@@ -89,16 +88,9 @@ class Books:
             return self.ledger.apply(connection, written)[-1]
 
     def accept(self, account: Account | None = None) -> str:
-        id, at = new_id(now()), now()
-        message = {"id": id, "account_id": (account or self.account).id, "sender": "", "parts": 1,
-                   "text": "hello", "encoding": "gsm7", "accepted_at": at}  # fmt: skip
-        delivery = {"message_id": id, "recipient": NUMBER, "route": "", "parts": 1,
-                    "state": "queued", "due_at": at, "expires_at": at + 3_600_000,
-                    "attempts": 0, "possible_duplicate": False}  # fmt: skip
+        account_id = (account or self.account).id
         with self.store.write() as connection:
-            insert_many(connection, tables.message, [message])
-            insert_many(connection, tables.delivery, [delivery])
-        return id
+            return queued.accept(connection, account_id, NUMBER, lane="a", at=now())
 
     def deliver(self, account: Account | None = None) -> str:
         """Accept, submit and have a receipt for a message."""

@@ -2,52 +2,76 @@
 
 import pytest
 
-from sms_gateway.routing.routes import TEST, Route, Routes, Senders, reachable_countries
+from sms_gateway.routing.routes import (
+    NOWHERE,
+    TEST,
+    Route,
+    Routes,
+    Senders,
+    reachable_countries,
+)
 
 ORDERED = Route(prefix="32", upstreams=("a", "b", "c"))
 WEIGHTED = Route(prefix="33", upstreams=("a", "b", "c"), weights=(70, 20, 10))
 
 
-def shares(route: Route, left: tuple[str, ...] = ()) -> dict[str, tuple[int, int, int]]:
+def takers(route: Route, left: tuple[str, ...] = ()) -> dict[str, set[str]]:
+    """The upstreams that claim what is planned for each."""
     routes = Routes([route])
-    return {
-        name: (share.first, share.last, share.of)
-        for name in route.upstreams
-        for share in routes.shares(name, failed=left)
-    }
+    found: dict[str, set[str]] = {}
+    for name in route.upstreams:
+        for share in routes.shares(name, failed=left):
+            found.setdefault(share.lane.upstreams[0], set()).add(name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("left", "taker"),
+    [((), "a"), (("a",), "b"), (("a", "b"), "c"), (("b",), "a"), (("a", "b", "c"), None)],
+)
+def test_in_order_the_first_that_works_takes_all(left, taker) -> None:
+    assert takers(ORDERED, left) == ({} if taker is None else {"a": {taker}})
 
 
 @pytest.mark.parametrize(
     ("left", "expected"),
     [
-        ((), {"a": (0, 1, 1)}),
-        (("a",), {"b": (0, 1, 1)}),
-        (("a", "b"), {"c": (0, 1, 1)}),
-        (("b",), {"a": (0, 1, 1)}),
+        ((), {"a": {"a"}, "b": {"b"}, "c": {"c"}}),
+        (("a",), {"a": {"b", "c"}, "b": {"b"}, "c": {"c"}}),
+        (("a", "c"), {"a": {"b"}, "b": {"b"}, "c": {"b"}}),
         (("a", "b", "c"), {}),
     ],
 )
-def test_in_order_the_first_that_works_takes_all(left, expected) -> None:
-    assert shares(ORDERED, left) == expected
+def test_by_weight_those_that_work_share_what_others_leave(left, expected) -> None:
+    assert takers(WEIGHTED, left) == expected
 
 
-@pytest.mark.parametrize(
-    ("left", "expected"),
-    [
-        ((), {"a": (0, 70, 100), "b": (70, 90, 100), "c": (90, 100, 100)}),
-        (("a",), {"b": (0, 20, 30), "c": (20, 30, 30)}),
-        (("b",), {"a": (0, 70, 80), "c": (70, 80, 80)}),
-        (("a", "c"), {"b": (0, 20, 20)}),
-        (("a", "b", "c"), {}),
-    ],
-)
-def test_by_weight_those_that_work_share_everything(left, expected) -> None:
-    found = shares(WEIGHTED, left)
-    assert found == expected
-    # Every number is one upstream's and no other's.
-    for number in range(200):
-        takers = [n for n, (a, b, of) in found.items() if a <= number % of < b]
-        assert len(takers) == bool(found)
+def test_deliveries_are_planned_by_weight_and_each_upstream_has_its_turns_spread() -> None:
+    routes = Routes([WEIGHTED])
+    planned = [routes.lane("33")[0] for _ in range(100)]
+    assert [planned.count(name) for name in "abc"] == [70, 20, 10]
+    assert [planned[:10].count(name) for name in "abc"] == [7, 2, 1]
+
+
+def test_routes_with_the_same_upstreams_share_a_lane_unless_they_have_limits() -> None:
+    routes = Routes(
+        [
+            Route(prefix="32", upstreams=("a", "b")),
+            Route(prefix="33", upstreams=("a", "b")),
+            Route(prefix="34", upstreams=("a", "b"), weights=(1, 1)),
+            Route(prefix="35", upstreams=("a", "b"), rate=5),
+            Route(prefix="36", upstreams=("a",)),
+            closed("37"),
+        ]
+    )
+    lanes = [routes.lane(prefix) for prefix in ("32", "33", "34", "35", "36")]
+    assert lanes[0] == lanes[1]
+    assert len(set(lanes)) == 4
+    assert routes.lane("37") == NOWHERE
+    assert routes.leads(lanes[0], "33")
+    assert not routes.leads(lanes[0], "34")
+    assert routes.place("99", "+32494000000") == ("32", lanes[0])
+    assert routes.place("99", "+44") == ("99", NOWHERE)
 
 
 def test_one_that_was_left_tries_where_it_would_be_needed() -> None:
@@ -65,7 +89,8 @@ def test_a_trial_takes_nothing_twice_that_others_would_deliver(left, untried) ->
 
 
 def test_test_keys_have_a_route_of_their_own() -> None:
-    assert [share.route for share in Routes([]).shares("test")] == [TEST]
+    (share,) = Routes([]).shares("test")
+    assert Routes([]).leads(share.lane.name, TEST.prefix)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from click import UsageError
@@ -182,7 +183,7 @@ async def test_a_repeat_has_the_same_sender_and_reference(
     ]
     for first in contents:
         once = ID_KEY + new_id(NOW) if named else f"once {first.sender}:{first.reference}"
-        given = {"apikey": key, "idempotency_key": once}
+        given: dict[str, Any] = {"apikey": key, "idempotency_key": once}
         accepted = await gateway.sendsms(first._replace(**given))
         assert accepted.error is Code.SENT
         for second in contents:
@@ -239,7 +240,7 @@ def options(senders: str) -> dict[str, object]:
 @pytest.mark.parametrize(
     "more", [{}, {"sender": "ACME"}, {"reference": 'a "b"'}, {"sender": "1", "reference": "é"}]
 )
-def test_a_call_among_many_says_only_what_is_said(more: dict[str, str]) -> None:
+def test_a_call_among_many_says_only_what_is_said(more: dict[str, Any]) -> None:
     call = Call(Submission("1", "m", "k", **more), "once", 0.0)
     told = json.loads(call.as_json())
     given = {"recipients": "1", "message": "m", "apikey": "k", "idempotency_key": "once"}

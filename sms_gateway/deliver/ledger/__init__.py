@@ -5,6 +5,7 @@ Within a batch outcomes come before receipts, so that a receipt finds the part i
 claims come last.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,10 +17,10 @@ from ...routing.routes import Routes
 from ...sms.message import State
 from ...sms.receipt import id_key
 from ...sms.stop_words import StopWords
-from ...store import intake, queue, workers
-from ...store.events import forget_parked
+from ...store import attempts, queue, workers
 from ...upstream import Answer, Delivery, Outcome, ReceiptsOf, pending_parts
 from .events import Beat, Claim, Event, LateAnswer, MessageCame, ReceiptCame, Settled, Step
+from .housekeeping import Housekeeping
 from .inbound import Receiving
 from .receipt_matching import ReceiptMatching
 
@@ -33,12 +34,6 @@ __all__ = [
     "ReceiptCame",
     "Settled",
 ]
-
-#: How long a receipt that matches no part is kept for people to look at, ms.
-_RECEIPT_KEPT = 7 * 86_400_000
-
-#: How long an event is kept that could not be told, for its account to ask for it, ms.
-_PARKED_KEPT = 30 * 86_400_000
 
 
 class Ledger:
@@ -59,8 +54,11 @@ class Ledger:
         self._outbox = Outbox()
         self._matching = ReceiptMatching(self._outbox, self._settle_late, receipts_of or {})
         self._receiving = Receiving(self._outbox, stop_words or StopWords())
+        self.housekeeping = Housekeeping(routes, self._outbox, self._matching, self._receiving)
         self._worker = worker
         self._lease = lease
+        #: Whose turn it is in the claims of each upstream.
+        self._turns: dict[str, queue.Turns] = defaultdict(queue.Turns)
         # The order in which the kinds of events of a batch are written. Received messages may
         # change accounts, which accepting locks before deliveries.
         self._writers: tuple[tuple[type, Callable[[Connection, Sequence[Any]], object]], ...] = (
@@ -68,7 +66,7 @@ class Ledger:
             (Settled, self._settle),
             (LateAnswer, self._settle_late),
             (ReceiptCame, self._matching.take),
-            (Beat, self._tidy),
+            (Beat, self._beat),
         )
 
     def look_for_callbacks(self, connection: Connection) -> None:
@@ -95,13 +93,15 @@ class Ledger:
                 connection, upstream=claim.upstream, worker=self._worker, but=claim.held
             )
         shares = claim.shares
-        fresh = queue.claim(
+        fresh = queue.claim_due(
             connection,
             shares=self._routes.shares(claim.upstream) if shares is None else shares,
+            routes=self._routes,
             upstream=claim.upstream,
             worker=self._worker,
             parts=claim.parts - sum(len(pending_parts(delivery)) for delivery in forgotten),
             now=claim.now,
+            turns=self._turns[claim.upstream],
             hold=claim.hold,
         )
         taken = forgotten + fresh
@@ -119,7 +119,7 @@ class Ledger:
             rows = [
                 (d.id, d.attempt, State.SUBMITTED, now, d.possible_duplicate) for d in deliveries
             ]
-            queue.settle(connection, rows, worker=self._worker)
+            self._write_ends(connection, rows, now)
         why = "every part had been accepted before"
         queue.record_steps(connection, [(d.id, now, 0, "submitted", why) for d in deliveries])
 
@@ -131,6 +131,9 @@ class Ledger:
             return delivery
         return replace(delivery, sender=sender, alphabet=route.alphabet)
 
+    def _write_ends(self, connection: Connection, rows: Sequence[attempts.Ended], now: int) -> None:
+        attempts.settle(connection, rows, worker=self._worker, routes=self._routes, now=now)
+
     def _settle(self, connection: Connection, events: Sequence[Settled]) -> None:
         parts = [
             _part_row(answer, event.upstream)
@@ -139,14 +142,14 @@ class Ledger:
             if answer.outcome is Outcome.ACCEPTED
         ]
         if parts:
-            queue.add_parts(connection, parts)
+            attempts.add_parts(connection, parts)
         rows = [
             (event.delivery_id, event.attempt, event.state, event.due, event.possible_duplicate)
             for event in events
         ]
         settled = [event.delivery_id for event in events]
         with self._outbox.changes(connection, settled, events[-1].now):
-            queue.settle(connection, rows, worker=self._worker)
+            self._write_ends(connection, rows, events[-1].now)
         steps: list[Step] = []
         for event in events:
             steps += (_answer_step(answer, event.now) for answer in event.answers)
@@ -163,16 +166,16 @@ class Ledger:
     def _settle_one_late(self, connection: Connection, event: LateAnswer) -> None:
         answer = event.answer
         if answer.outcome is Outcome.ACCEPTED:
-            queue.add_parts(connection, [_part_row(answer, event.upstream)])
-            queue.settle_late(connection, [answer.delivery_id])
+            attempts.add_parts(connection, [_part_row(answer, event.upstream)])
+            attempts.settle_late(connection, [answer.delivery_id])
         else:
             state = State.FAILED if answer.outcome is Outcome.REFUSED else State.QUEUED
             row = (answer.delivery_id, answer.attempt, state, event.now, False)
-            queue.settle(connection, [row], worker=self._worker)
+            self._write_ends(connection, [row], event.now)
         step = _answer_step(answer, event.now)
         queue.record_steps(connection, [(*step[:4], f"{step[4]} (late)")])
 
-    def _tidy(self, connection: Connection, events: Sequence[Beat]) -> None:
+    def _beat(self, connection: Connection, events: Sequence[Beat]) -> None:
         now = events[-1].now
         self.look_for_callbacks(connection)
         failed_over = ",".join(events[-1].failed_over)
@@ -181,46 +184,7 @@ class Ledger:
         ):
             # Taken for dead after a long silence, such as a computer's sleep.
             workers.enroll(connection, now=now, lease=self._lease, number=self._worker)
-        lost = queue.lost_claims(connection, resending=self._routes.resending(), now=now)
-        queue.record_steps(
-            connection,
-            [
-                (id, now, 0, state, "its worker stopped before the carrier's answer was recorded")
-                for id, state in lost
-            ],
-        )
-        self._outbox.changed(connection, dict(lost), now)
-        ended = queue.expire(connection, now=now)
-        self._outbox.changed(connection, dict(ended), now)
-        queue.record_steps(connection, [(id, now, 0, state, _ENDS[state]) for id, state in ended])
-        self._reroute(connection, now)
-        self._matching.look_again(connection, now)
-        self._receiving.join_overdue(connection, now)
-        queue.forget_old(
-            connection,
-            repeats_before=now - intake.REMEMBERED,
-            receipts_before=now - _RECEIPT_KEPT,
-        )
-        forget_parked(connection, happened_before=now - _PARKED_KEPT)
-        workers.bury(connection, now=now)
-
-    def _reroute(self, connection: Connection, now: int) -> None:
-        """Queued deliveries whose route was taken out of the settings go by another."""
-        without_route = queue.without_route(connection, prefixes=self._routes.prefixes())
-        found = {row.id: self._routes.find(row.recipient) for row in without_route}
-        moved = {id: route.prefix for id, route in found.items() if route is not None}
-        if moved:
-            queue.reroute(connection, moved)
-            queue.record_steps(
-                connection,
-                [(id, now, 0, "rerouted", prefix or "default") for id, prefix in moved.items()],
-            )
-
-
-_ENDS = {
-    State.EXPIRED: "its validity ended before a carrier took it",
-    State.UNKNOWN: "no receipt came before its validity ended",
-}
+        self._matching.complete(connection, now)
 
 
 def _part_row(answer: Answer, upstream: str) -> tuple[int, int, str, str]:

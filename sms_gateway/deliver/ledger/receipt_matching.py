@@ -99,7 +99,6 @@ class ReceiptMatching:
 
     def look_again(self, connection: Connection, now: int) -> None:
         """Give early receipts another look: their parts may be known by now."""
-        self._complete(connection, now)
         overdue_before = now - _ANSWER_OVERDUE
         rows = receipts.early(connection, after=self._swept)
         self._swept = rows[-1].id if len(rows) == receipts.AT_ONCE else 0
@@ -285,7 +284,7 @@ class ReceiptMatching:
             self._long_texts.reported(event.upstream, part, known, event.now)
         return outcomes
 
-    def _complete(self, connection: Connection, now: int) -> None:
+    def complete(self, connection: Connection, now: int) -> None:
         """Deliver long texts of which the carrier, as is known by now, reports one part only."""
         complete = self._long_texts.look(connection, now)
         if not complete:
