@@ -36,10 +36,32 @@ def pytest_xdist_auto_num_workers() -> int:
 NEVER_AGAIN = [Path(__file__).parent / suite for suite in ("unit", "contract")]
 
 
+#: What hangs on the version of Python, below this folder: what runs in one process, and of the
+#: program's own processes how they start, are served, are called and stop. All else is `once`.
+EVERY_PYTHON = [
+    "unit",
+    "contract",
+    "acceptance/test_cli.py",
+    "acceptance/test_http_api.py",
+    "acceptance/test_http_backend.py",
+    "acceptance/test_serve.py",
+    "acceptance/test_serving.py",
+    "acceptance/test_soap_client.py",
+    "acceptance/test_soap_http.py",
+    "acceptance/test_the_whole_way.py",
+]
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by where they are, before `-m` chooses."""
+    often = [Path(__file__).parent / part for part in EVERY_PYTHON]
     for item in items:
-        if any(suite in item.path.parents for suite in NEVER_AGAIN):
+        places = [item.path, *item.path.parents]
+        if any(suite in places for suite in NEVER_AGAIN):
             item.add_marker(pytest.mark.flaky(reruns=0))
+        if not any(part in places for part in often):
+            item.add_marker(pytest.mark.once)
 
 
 @pytest.fixture(autouse=True)
