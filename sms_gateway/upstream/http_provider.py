@@ -17,8 +17,18 @@ from . import Delivery, Incoming, Outcome
 from .http import Judgement, Request, UnsendableError, by_status, message_id
 from .http_options import HttpOptions
 from .http_poll import NoReceiptError
-from .http_table import STATES, Asked, Auth, HttpTable, Messages, Receipts, Signed, meaning_of
-from .locate import Condition, Format, Items, Place, UnreadableError, read
+from .http_table import (
+    STATES,
+    Asked,
+    Auth,
+    HttpTable,
+    Messages,
+    Named,
+    Receipts,
+    Signed,
+    meaning_of,
+)
+from .locate import Condition, Format, Items, Place, UnreadableError, first_known, read
 from .oauth2 import OAuth2
 from .push import Heard, Push, PushError, receipt
 from .signing import Signature
@@ -193,6 +203,11 @@ class _Rule:
         """A value of one; empty if there is none."""
         return self._places[name].text(item) or ""
 
+    def texts(self, name: str, item: Any) -> list[str]:
+        """The values of one that has to be there; the first place that has a meaning counts."""
+        self.needed(name, item)
+        return self._places[name].texts(item)
+
     def needed(self, name: str, item: Any) -> str:
         """A value that has to be there."""
         found = self._places[name].text(item)
@@ -237,12 +252,13 @@ class HttpProvider:
         self._states = {word.lower(): STATES[state] for word, state in table.states.items()}
         if options.push_secret and not (self._rules or table.poll):
             raise ValueError("push_secret: nothing is pushed; it goes with receipts or messages")
-        if table.signature and not options.push_secret:
+        if table.signature and not options.push_secret and not isinstance(table, Named):
             raise ValueError("signature: it goes with push_secret")
         #: See `Provider.receipts_of`.
-        self.receipts_of: Literal["first", "each"] = (
-            "each" if table.accepted.each is not None or table.per == "part" else "first"
-        )
+        # A state that is asked for is reported on each part.
+        is_each = table.accepted.each is not None or table.per == "part"
+        is_asked = table.poll is not None and not options.push_secret
+        self.receipts_of: Literal["first", "each"] = "each" if is_each or is_asked else "first"
 
     def _described(self, asked: Asked, names: Sequence[str], where: str) -> _Request:
         return _Request(asked, names, where, self._auth, self._url)
@@ -255,6 +271,8 @@ class HttpProvider:
             self._accepted = Condition(format, table.accepted.when, spaces)
         with _within("accepted.id"):
             self._id = Place(format, table.accepted.id, spaces)
+        with _within("refused"):
+            self._refused = Condition(format, table.refused, spaces)
         with _within("error"):
             self._error = Place(format, table.error, spaces)
         self._errors = {code.lower(): words for code, words in table.errors.items()}
@@ -351,11 +369,13 @@ class HttpProvider:
             )
         if any(id is not None for id in ids):
             return Judgement(outcome=Outcome.UNANSWERED, reason="it took some of the parts only")
-        codes = [self._error.text(each) for each in (*items, document)]
-        code = next((each for each in codes if each), "")
+        codes = [code for each in (*items, document) for code in self._error.texts(each) if code]
+        code = next((each for each in codes if each.lower() in self._errors), "".join(codes[:1]))
         words = self._errors.get(code.lower()) or (self._errors.get("*") if code else None)
         if words is not None:
             return judged(words, _shown(code))
+        if table.refused and self._refused.holds(document):
+            return Judgement(outcome=Outcome.REFUSED, reason="the provider does not take it")
         return self._by_status(answer, code, "it is no acceptance and no error that is known")
 
     def _accepted_id(self, answer: Answer, item: Any) -> str | None:
@@ -416,11 +436,12 @@ class HttpProvider:
                 if not rule.is_receipt:
                     messages.append(_incoming(rule, item))
                     continue
-                word = rule.needed("status", item)
-                state = self._states.get(word.lower())
+                words = rule.texts("status", item)
+                state = first_known(words, self._states)
                 if state is None:
                     # It may be a word that is new. What is final is told by the words known.
-                    log.warning("a state has no meaning", extra={"state": _shown(word) or "?"})
+                    shown = _shown("".join(words[:1])) or "?"
+                    log.warning("a state has no meaning", extra={"state": shown})
                     continue
                 error = rule.text("error", item)
                 receipts.append(
@@ -492,8 +513,8 @@ class _Asked(HttpProvider):
             raise NoReceiptError
         if not 200 <= answer.status < 300:
             raise InvalidAnswerError(f"its status is {answer.status}")
-        word = self._status.text(read(self.table.answer, answer.body)) or ""
-        state = self._states.get(word.lower())
+        words = self._status.texts(read(self.table.answer, answer.body))
+        state = first_known(words, self._states)
         if state is None:
             raise InvalidAnswerError("its state is unknown")
         return state
@@ -502,7 +523,7 @@ class _Asked(HttpProvider):
         """See `IsAsked.id_of`."""
         poll = self.table.poll
         assert poll is not None
-        if self.receipts_of == "first":
+        if self.table.accepted.each is None and self.table.per == "text":
             key = message_id(key)
         bare = key.removeprefix(poll.id_prefix.lower()).zfill(poll.id_length)
         return poll.id_prefix + (bare.upper() if poll.id_case == "upper" else bare)

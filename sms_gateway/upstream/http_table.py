@@ -227,6 +227,8 @@ class HttpTable(Asked):
     accepted: Accepted = Accepted()
     error: Some = ()
     errors: dict[str, str] = {}
+    #: What an answer has that refuses the message for good and has no code.
+    refused: dict[str, Some] = {}
     statuses: dict[str, str] = {}
     push: Pushed = Pushed()
     receipts: Receipts | tuple[Receipts, ...] = ()

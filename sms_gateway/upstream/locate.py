@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import re2
 from lxml import etree
@@ -16,6 +16,7 @@ from .url_options import pairs_of
 #: linear); form: names of fields.
 Format = Literal["json", "xml", "text", "form"]
 Value = str | None
+_Meaning = TypeVar("_Meaning")
 
 
 class UnreadableError(GatewayError, ValueError):
@@ -139,14 +140,18 @@ class Place:
 
     def text(self, document: Any) -> Value:
         """The first text that is not empty; "" if all are; None if there is none."""
-        found: Value = None
-        for find in self._finders:
-            for value in find(document):
-                text = text_of(value)
-                if text:
-                    return text
-                found = text if found is None else found
-        return found
+        found = self.texts(document)
+        return next(filter(None, found), "" if found else None)
+
+    def texts(self, document: Any) -> list[str]:
+        """All texts, in the order of the places."""
+        found = [text_of(value) for find in self._finders for value in find(document)]
+        return [text for text in found if text is not None]
+
+
+def first_known(texts: Sequence[str], meanings: Mapping[str, _Meaning]) -> _Meaning | None:
+    """The meaning of the first text that has one, without regard to case."""
+    return next((meanings[text.lower()] for text in texts if text.lower() in meanings), None)
 
 
 class Items:

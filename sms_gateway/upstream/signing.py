@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from .locate import text_of
 from .push import Push, PushError
 from .template import Text
 from .url_options import pairs_of
 
 #: What a signature may be made of, as placeholders of `of`.
-SIGNED = ("method", "url", "path", "query", "body", "sorted", "time", "nonce", "body:sha256")
+SIGNED = (
+    *("method", "url", "path", "query", "body", "body:sha256"),
+    *("sorted", "fields", "time", "nonce"),
+)
 
 Hash = Literal["md5", "sha1", "sha256", "sha512"]
 Encoding = Literal["hex", "base64", "base64:text"]
@@ -26,7 +30,8 @@ class Signature:
     """How something is signed. ValueError for what cannot be.
 
     `kind`: "hmac", "hash" (nothing but the hash of `of`, which then has a secret in it), "jwt"
-    (HS256, whose claim `payload_hash` is the SHA-256 of the body where it has one), "ed25519".
+    (HS256, whose claims `payload_hash` and `url_hash` are the SHA-256 of the body and the URL),
+    "ed25519".
     """
 
     #: The header with the signature, in lower case; of a push also the field of a form, with a
@@ -89,13 +94,14 @@ class Signature:
 
     def _given(self, push: Push) -> str:
         if self.header.startswith(":"):
-            return push.form().get(self.header[1:], "")
+            return fields_of(push).get(self.header[1:], "")
         return push.headers.get(self.header, "")
 
     def _is_right(self, push: Push, given: str) -> bool:
         if self.kind == "jwt":
             return _is_jwt(given.removeprefix("Bearer "), self.secret(), push)
-        parts = parts_of(push, push.headers.get(self.time, ""), push.headers.get(self.nonce, ""))
+        time, nonce = push.headers.get(self.time, ""), push.headers.get(self.nonce, "")
+        parts = parts_of(push, time, nonce, self.header[1:])
         if self.kind == "ed25519":
             return self._is_ed25519(given, _octets(self.of, parts, self.secrets))
         right = self.sign(parts)
@@ -142,8 +148,21 @@ def _octets(of: str, parts: Callable[[str], bytes], secrets: Mapping[str, str]) 
     return Text(of, [*SIGNED, *secrets]).text(fill).encode("latin-1")
 
 
-def parts_of(push: Push, time: str = "", nonce: str = "") -> Callable[[str], bytes]:
-    """The parts of a push that may be signed."""
+def fields_of(push: Push) -> dict[str, str]:
+    """The fields of a push: of its form, of its JSON object, or of its query."""
+    if push.method == "GET":
+        return push.query()
+    if "json" not in push.headers.get("content-type", ""):
+        return push.form()
+    told = push.json()
+    if not isinstance(told, dict):
+        return {}
+    found = {name: text_of(value) for name, value in told.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def parts_of(push: Push, time: str, nonce: str, signature: str) -> Callable[[str], bytes]:
+    """The parts of a push that may be signed; `signature` is the field with the signature."""
 
     def part(name: str) -> bytes:
         match name:
@@ -162,6 +181,13 @@ def parts_of(push: Push, time: str = "", nonce: str = "") -> Callable[[str], byt
             case "sorted":
                 fields = pairs_of(push.body.decode())
                 return "".join(name + value for name, value in sorted(set(fields))).encode()
+            case "fields":
+                # developer.vonage.com/en/getting-started/concepts/signing-messages
+                told = sorted(fields_of(push).items())
+                plain = str.maketrans("&=", "__")
+                return "".join(
+                    f"&{name}={value.translate(plain)}" for name, value in told if name != signature
+                ).encode()
             case "time":
                 return time.encode()
         return nonce.encode()
@@ -190,8 +216,10 @@ def _is_jwt(token: str, key: bytes, push: Push) -> bool:
         claims = json.loads(_base64url(payload))
         now = push.at / 1000
         in_time = claims.get("nbf", now) - 60 <= now <= claims.get("exp", now) + 60
-        hashed = claims.get("payload_hash")
-        return in_time and hashed in (None, hashlib.sha256(push.body).hexdigest())
+        hashed, address = claims.get("payload_hash"), claims.get("url_hash")
+        is_body = hashed == hashlib.sha256(push.body).hexdigest() or not (hashed or push.body)
+        is_url = address in (None, hashlib.sha256(push.url.encode()).hexdigest())
+        return bool(in_time and is_body and is_url)
     except (ValueError, TypeError, AttributeError):
         return False
 

@@ -153,6 +153,7 @@ PLACEHOLDERS = {
         "the same as a number of 60 bits", lambda told: int(told.key()[:15], 16)
     ),
     "validity": Placeholder("how long it stays valid, in seconds", Told.seconds),
+    "validity:ms": Placeholder("in milliseconds", lambda told: told.seconds() * 1000),
     "validity:minutes": Placeholder("in minutes", lambda told: max(1, told.seconds() // 60)),
     "validity:hours": Placeholder("in hours", lambda told: max(1, told.seconds() // 3600)),
     "expires": Placeholder(

@@ -64,6 +64,7 @@ SENTENCES = (
     "its state is unknown",
     "it is not XML",
     "it is not a form",
+    "the provider does not take it",
     "no token",
     "the server of tokens gives none",
     "check the entry oauth2, and that server",

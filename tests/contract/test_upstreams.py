@@ -227,6 +227,10 @@ async def parlayx() -> AsyncIterator[Way]:
             yield Way(upstream=upstream, words=WORDS, in_parts=False)
 
 
+#: What only providers that push can do.
+PUSHED = ("report before answering", "report twice", "send a message")
+
+
 def named_provider(name: str) -> Callable[[], AbstractAsyncContextManager[Way]]:
     """A provider that a table describes, in front of a server that its documentation describes."""
 
@@ -235,15 +239,19 @@ def named_provider(name: str) -> Callable[[], AbstractAsyncContextManager[Way]]:
         async with provider_peer(name) as peer, AsyncExitStack() as stack:
             port = free_port()
             quick = {"window": WINDOW, "response_timeout": RESPONSE, "stop_timeout": 0.3}
-            entries = settings_of(peer) | quick | {"rate": 10_000}
+            entries = settings_of(peer) | quick | {"rate": 10_000, "poll_interval": 0.05}
+            entries["idempotent"] = False
             provider = http_kinds.provider(
                 entries, lambda secret: address(f"http://127.0.0.1:{port}", name, secret)
             )
             upstream = HttpUpstream(name, provider)
-            peer.address = await stack.enter_async_context(
-                door(name, provider, lambda: upstream._sink, port)
-            )
-            yield Way(upstream=upstream, words=WORDS, in_parts=False)
+            never = {}
+            if provider.options.push_secret:
+                opened = door(name, provider, lambda: upstream._sink, port)
+                peer.address = await stack.enter_async_context(opened)
+            else:
+                never = dict.fromkeys(PUSHED, "it is asked what became of messages")
+            yield Way(upstream=upstream, words=WORDS, in_parts=False, never=never)
             assert peer.complaints == []
 
     way.__name__ = name

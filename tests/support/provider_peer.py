@@ -76,8 +76,8 @@ class Peer:
         asked = self.record["request"]
         body = await request.read()
         self.requests.append((request.method, request.path_qs, dict(request.headers), body))
-        if request.path == "/token":
-            return web.json_response({"access_token": "t0ken", "expires_in": 3600})
+        if request.method == "GET":
+            return self._asked(request)
         self._look_at(request, asked)
         document = self._read(asked.get("format", "json"), body, request)
         to, text = _at(document, asked["to"]), _at(document, asked["text"])
@@ -93,7 +93,7 @@ class Peer:
         address = _at(document, asked["callback"]) if "callback" in asked else self.address
         parts = count(told["text"]).parts if self.record["accepted"].get("each") else 1
         ids = [self._id() for _ in range(parts)]
-        for id in ids:
+        for id in ids if "receipt" in self.record else ():
             facts = told | {"id": id}
             if "#before" in words:
                 await self._push("receipt", facts, address)
@@ -104,6 +104,13 @@ class Peer:
         if "#mo" in words:
             self._later("message", told | {"id": self._id()}, self.address)
         return self._told("accepted", told, ids)
+
+    def _asked(self, request: web.Request) -> web.StreamResponse:
+        """The state of a message."""
+        poll = self.record["poll"]
+        if not re.fullmatch(self.record.get("base", "") + poll["path"], request.path):
+            self.complaints.append(f"path {request.path}")
+        return self._told("poll", {})
 
     def _look_at(self, request: web.Request, asked: Mapping[str, Any]) -> None:
         if request.method != asked.get("method", "POST"):
@@ -129,6 +136,8 @@ class Peer:
         else:
             assert request.content_type == "application/json"
             document = json.loads(body)
+        if asked.get("signed") == "ovh":
+            self._look_at_signature(request, body)
         for where, pattern in asked.get("fields", {}).items():
             value = _at(document, where)
             if not re.fullmatch(pattern, value, re.DOTALL):
@@ -137,6 +146,16 @@ class Peer:
         if unknown:
             self.complaints.append(f"unknown fields: {unknown}")
         return document
+
+    def _look_at_signature(self, request: web.Request, body: bytes) -> None:
+        """help.ovhcloud.com/csm/en-api-getting-started-ovhcloud-api"""
+        options = self.record["options"]
+        url = f"http://127.0.0.1:{self.port}{request.path_qs}"
+        parts = [options["secret"], options["consumer"], request.method, url, body.decode()]
+        content = "+".join([*parts, request.headers["X-Ovh-Timestamp"]])
+        right = "$1$" + hashlib.sha1(content.encode()).hexdigest()
+        if request.headers["X-Ovh-Signature"] != right:
+            self.complaints.append("signature")
 
     def _id(self) -> str:
         number = next(self._numbers)
@@ -179,7 +198,7 @@ class Peer:
     ) -> int:
         """The status with which a push is answered; `spoilt`: with a wrong signature."""
         pushed = self.record[what]
-        facts = {"mine": MINE.lstrip("+"), "now": str(int(time.time())), **facts}
+        facts = {"mine": MINE.lstrip("+"), "sig": "", "now": str(int(time.time())), **facts}
         url = address or self.address
         body, media_type = b"", ""
         if "form" in pushed:
@@ -191,9 +210,13 @@ class Peer:
             media_type = "application/json"
         method = "GET" if "query" in pushed else "POST"
         headers = {"Content-Type": media_type} if media_type else {}
-        if "signature" in self.record:
+        if self.record.get("signature") == "vonage":
+            body = _vonage(self.record["options"], body)
+            body = body.replace(b"Hi", b"Ho") if spoilt else body
+        elif "signature" in self.record:
             sign = SIGNATURES[self.record["signature"]]
-            headers |= sign(self.record["options"], url, body + b" " if spoilt else body, facts)
+            signed = (body + b" ", url + " ") if spoilt else (body, url)
+            headers |= sign(self.record["options"], signed[1], signed[0], facts["now"])
         assert self._session is not None
         async with self._session.request(
             method, aiohttp.typedefs.URL(url, encoded=True), data=body or None, headers=headers
@@ -209,16 +232,70 @@ def _digest(key: str, content: bytes, name: str) -> bytes:
 Options = Mapping[str, Any]
 
 
-def _twilio(options: Options, url: str, body: bytes, facts: Mapping[str, str]) -> dict[str, str]:
+def _twilio(options: Options, url: str, body: bytes, now: str) -> dict[str, str]:
     pairs = sorted(parse_qsl(body.decode(), keep_blank_values=True))
     content = url + "".join(name + value for name, value in pairs)
-    signed = _digest(options["token"], content.encode(), "sha1")
+    signed = _digest(options["auth_token"], content.encode(), "sha1")
     return {"X-Twilio-Signature": base64.b64encode(signed).decode()}
 
 
+def _sinch(options: Options, url: str, body: bytes, now: str) -> dict[str, str]:
+    nonce = "01FJA8B4A7BM43YGWSG9GBV067"
+    signed = _digest(options["webhook_secret"], body + f".{nonce}.{now}".encode(), "sha256")
+    return {
+        "x-sinch-webhook-signature": base64.b64encode(signed).decode(),
+        "x-sinch-webhook-signature-nonce": nonce,
+        "x-sinch-webhook-signature-timestamp": now,
+        "x-sinch-webhook-signature-algorithm": "HmacSHA256",
+    }
+
+
+def _telnyx(options: Options, url: str, body: bytes, now: str) -> dict[str, str]:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.from_private_bytes(b"\x01" * 32)
+    signed = base64.b64encode(key.sign(now.encode() + b"|" + body)).decode()
+    return {"telnyx-signature-ed25519": signed, "telnyx-timestamp": now}
+
+
+def _plivo(options: Options, url: str, body: bytes, now: str) -> dict[str, str]:
+    pairs = sorted(parse_qsl(body.decode(), keep_blank_values=True))
+    content = url + "?" + "".join(name + value for name, value in pairs) + ".12345"
+    signed = base64.b64encode(_digest(options["token"], content.encode(), "sha256")).decode()
+    return {"X-Plivo-Signature-V3": signed, "X-Plivo-Signature-V3-Nonce": "12345"}
+
+
+def _messagebird(options: Options, url: str, body: bytes, now: str) -> dict[str, str]:
+    claims = {
+        "iss": "MessageBird",
+        "nbf": int(now),
+        "exp": int(now) + 60,
+        "jti": "1",
+        "url_hash": hashlib.sha256(url.encode()).hexdigest(),
+    }
+    parts = [
+        base64.urlsafe_b64encode(json.dumps(each).encode()).decode().rstrip("=")
+        for each in ({"alg": "HS256", "typ": "JWT"}, claims)
+    ]
+    signed = _digest(options["signing_key"], ".".join(parts).encode(), "sha256")
+    told = base64.urlsafe_b64encode(signed).decode().rstrip("=")
+    return {"MessageBird-Signature-JWT": ".".join([*parts, told])}
+
+
+def _vonage(options: Options, body: bytes) -> bytes:
+    told = json.loads(body)
+    content = "".join(f"&{name}={told[name]}" for name in sorted(told))
+    signed = _digest(options["signature_secret"], content.encode(), "sha256")
+    return json.dumps(told | {"sig": signed.hex()}).encode()
+
+
 #: How each provider signs its pushes, from its documentation.
-SIGNATURES: dict[str, Callable[[Options, str, bytes, Mapping[str, str]], dict[str, str]]] = {
+SIGNATURES: dict[str, Callable[[Options, str, bytes, str], dict[str, str]]] = {
     "twilio": _twilio,
+    "sinch": _sinch,
+    "telnyx": _telnyx,
+    "plivo": _plivo,
+    "messagebird": _messagebird,
 }
 
 
