@@ -34,6 +34,7 @@ def opened(settings: Settings, role: grants.Role | None = None) -> Iterator[Stor
     """
     with _open(settings, create=False) as store:
         with _told(settings):
+            store.clock.read()
             missing = [] if role is None else _missing(store, role)
             # The version of the schema is in a table, which the user may not be allowed to read.
             pending = None if missing else pending_migration(store)

@@ -6,9 +6,37 @@ from datetime import UTC, datetime, timedelta, tzinfo
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+#: How far the clock that all processes share is ahead of the time since this machine was started,
+#: nanoseconds. None: this machine's own clock is followed.
+_ahead: int | None = None
+
+
 def now() -> int:
-    """The present moment, Unix milliseconds."""
-    return time.time_ns() // 1_000_000
+    """The present moment, Unix milliseconds.
+
+    By the clock of the database that `store.clock` keeps, so that it may be compared with times
+    that other machines have stored; without one, by this machine's clock.
+    """
+    if _ahead is None:
+        return time.time_ns() // 1_000_000
+    return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) + _ahead) // 1_000_000
+
+
+def since_start() -> int:
+    """The time since this machine was started, nanoseconds: it counts a sleep, and never jumps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def machine_ahead() -> int:
+    """How far this machine's own clock is ahead of `since_start`, nanoseconds."""
+    return time.time_ns() - since_start()
+
+
+def follow(ahead: int | None) -> None:
+    """From now on follow a clock that is so many nanoseconds ahead of `since_start`; None: this
+    machine's own."""
+    global _ahead
+    _ahead = ahead
 
 
 def utc(milliseconds: float) -> datetime:

@@ -29,6 +29,7 @@ from ..log import log_error
 from ..moments import iso, now
 from ..routing.routes import Routes
 from ..store import (
+    ClockError,
     GroupCommit,
     OutcomeUnknownError,
     OverdueError,
@@ -369,6 +370,7 @@ def _may_write(sender: str, allowed: frozenset[str] | None) -> bool:
     return allowed is None or sender in allowed or "@" + sender.rpartition("@")[2] in allowed
 
 
+_ASIDE = "The clock of this machine is wrong: nothing is accepted here until it is right"
 _UNKNOWN = "The database was lost meanwhile; it is not known whether this was done"
 
 
@@ -379,6 +381,8 @@ def _failure(error: Exception) -> Reply:
             return error.reply
         case OutcomeUnknownError():
             return Reply(Code.TIMED_OUT, note=_UNKNOWN)
+        case ClockError():
+            return Reply(Code.INTERNAL, note=_ASIDE, retry_after=30)
         case QueueFullError() | OverdueError():
             return Reply(Code.INTERNAL, note="Too busy - try again shortly", retry_after=1)
     # `log_error` logs the type only: the error's text may contain a message.

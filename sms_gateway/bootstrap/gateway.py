@@ -35,5 +35,6 @@ def gateway(
         caps=settings.caps(),
         queue_limit=settings.queue_limit,
         patience=settings.backend_timeout.total_seconds(),
+        clock=store.clock.now,
         on_wrong_key=on_wrong_key,
     )

@@ -27,7 +27,8 @@ async def take_mail(settings: Settings, store: Store, listener: socket.socket) -
     await accepting.start()
     try:
         await server.start(listener)
-        await asyncio.get_running_loop().create_future()
+        async with store.clock.kept():
+            await asyncio.get_running_loop().create_future()
     finally:
         await server.stop()
         await accepting.aclose()

@@ -53,7 +53,8 @@ def web_app(settings: Settings, guesses: Guesses) -> ASGIApp:
         if arrivals is not None:
             await arrivals.start()
         try:
-            yield
+            async with store.clock.kept():
+                yield
         finally:
             if arrivals is not None:
                 await arrivals.aclose()
@@ -62,6 +63,8 @@ def web_app(settings: Settings, guesses: Guesses) -> ASGIApp:
             store.close()
 
     async def readiness() -> str | None:
+        if store.clock.trouble:
+            return store.clock.trouble
         pending = await asyncio.to_thread(pending_migration, store)
         return None if pending is None else "the database is not at the schema of this version"
 

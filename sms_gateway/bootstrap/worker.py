@@ -1,5 +1,6 @@
 """Builds the worker that hands messages to the upstreams."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
@@ -15,6 +16,27 @@ from ..sms.stop_words import StopWords
 from ..store import Store
 from ..store.wakes import Topic, Wakes
 from .upstreams import routes, upstreams
+
+
+async def work(settings: Settings, store: Store) -> None:
+    """Work until cancelled, and stand aside while this machine's clock is wrong.
+
+    A worker that stands aside has stopped cleanly: it is unbound from its carriers, has written
+    down what they answered, and holds no claims.
+    """
+    async with store.clock.kept():
+        while True:
+            await store.clock.until_right()
+            working = asyncio.create_task(make_worker(settings, store).run())
+            wrong = asyncio.create_task(store.clock.until_wrong())
+            try:
+                await asyncio.wait({working, wrong}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                wrong.cancel()
+                working.cancel()
+                await asyncio.wait({working})
+            if not working.cancelled():
+                working.result()
 
 
 def make_worker(settings: Settings, store: Store) -> Worker:

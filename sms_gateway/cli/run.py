@@ -175,10 +175,10 @@ def _worker(settings: Settings) -> None:
     with garbage.frozen():
         import uvloop
 
-        from ..bootstrap.worker import make_worker
+        from ..bootstrap.worker import work
 
     with database.opened(settings, "worker") as store:
-        uvloop.run(_until_stopped(make_worker(settings, store).run()))
+        uvloop.run(_until_stopped(work(settings, store)))
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """Stores everything in the database: tables, statements, group commit and migrations."""
 
+from .clock import ClockError
 from .engine import Store, database_file, database_url
 from .group_commit import GroupCommit, QueueFullError
 from .limits import Limits
@@ -7,6 +8,7 @@ from .migrate import migrate, pending_migration
 from .outcome import OutcomeUnknownError, OverdueError
 
 __all__ = [
+    "ClockError",
     "GroupCommit",
     "Limits",
     "OutcomeUnknownError",

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from . import sealed
+from .clock import Clock
 from .limits import DEFAULT_LIMITS, Limits
 from .outcome import OutcomeUnknownError, OverdueError
 from .wakes import Bell, rung
@@ -136,6 +137,7 @@ class Store:
 
             self.engine = open_engine(parsed, limits)
         sealed.use(self.engine.dialect, seal)
+        self.clock = Clock(self)
         #: The errors of a full disk, a lost server or a missing answer: no statement is at fault.
         driver = self.engine.dialect.loaded_dbapi
         self.unavailable = (OperationalError, driver.OperationalError)
@@ -237,6 +239,7 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
+        self.clock.close()
         self.engine.dispose()
         if self._write_lock is not None:
             self._write_lock.close()

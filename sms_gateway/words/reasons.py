@@ -300,6 +300,7 @@ SENTENCES = (
     "This idempotency key was used before for another message",
     "The message cannot be decrypted",
     "The database was lost meanwhile; it is not known whether this was done",
+    "The clock of this machine is wrong: nothing is accepted here until it is right",
     "before is no date or time",
     "after is not what an answer had as next",
     # Of requests that cannot be read, and of pages.

@@ -157,6 +157,24 @@ class Postgresql:
                 assert time.monotonic() < deadline, self._log.read_text()
                 time.sleep(0.1)
         engine.dispose()
+        # A clock that `pass_time` sets: what stands in `public` is found before PostgreSQL's own.
+        self._ask("ALTER DATABASE sms SET search_path = public, pg_catalog")
+        self._ask("CREATE TABLE public.passed (milliseconds bigint)")
+        self._ask("INSERT INTO passed VALUES (0)")
+        self._ask(
+            "CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sql AS"
+            " 'SELECT pg_catalog.clock_timestamp() + milliseconds * interval ''1 ms'' FROM passed'"
+        )
+
+    def _ask(self, statement: str) -> None:
+        engine = create_engine(database_url(self.url), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+        engine.dispose()
+
+    def pass_time(self, milliseconds: int) -> None:
+        """Let so much time have passed by the clock of the database."""
+        self._ask(f"UPDATE passed SET milliseconds = milliseconds + {milliseconds}")
 
     def start(self) -> None:
         with self._log.open("ab") as log:

@@ -116,6 +116,8 @@ class Scene:
 
     def pass_time(self, milliseconds: int) -> None:
         """Let the gateway's clock be right, and so much time have passed."""
+        if self.postgresql is not None:
+            self.postgresql.pass_time(milliseconds)
         self._true_time += milliseconds
         self.set_clock(0)
 

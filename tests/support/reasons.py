@@ -74,6 +74,7 @@ _NAMES = {
     "_ENDS",
     "_REASONS",
 } | {
+    "_ASIDE",
     "_UNKNOWN",
     "UNTOLD_JSON",
     "PROBLEMS",
