@@ -13,6 +13,7 @@ from ..store.wakes import Topic, Wakes
 from ..upstream import (
     AsksForReceipts,
     Delivery,
+    Repeats,
     SaysReceipts,
     TellsTrouble,
     Upstream,
@@ -60,6 +61,12 @@ class Worker:
         self._dispatch = Dispatch(routes, upstreams, grace=failover_after)
         self._stop_words = stop_words
         self._aside = aside
+        shared = {
+            name for route in routes.all() if len(route.upstreams) > 1 for name in route.upstreams
+        }
+        for name, upstream in upstreams.items():
+            if isinstance(upstream, Repeats):
+                upstream.is_alone = name not in shared
 
     async def run(self) -> None:
         """Work until cancelled, then stop cleanly: each written part is answered or recorded as

@@ -178,6 +178,15 @@ class SaysReceipts(Protocol):
 
 
 @runtime_checkable
+class Repeats(Protocol):
+    """An upstream that may repeat what was not answered, as its carrier knows a repeat."""
+
+    #: Whether no route has another upstream besides: then a repeat comes to the same carrier. Where
+    #: one has, another carrier could send the message once more.
+    is_alone: bool
+
+
+@runtime_checkable
 class TellsTrouble(Protocol):
     """An upstream that knows why it is not bound."""
 

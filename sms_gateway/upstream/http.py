@@ -230,6 +230,8 @@ class HttpUpstream:
         invalid URL."""
         self.name = name
         self.provider = provider
+        #: See `Repeats`.
+        self.is_alone = True
         self._options = options = provider.options
         files = options.cafile, options.certfile, options.keyfile
         url = urlsplit(options.url)
@@ -366,7 +368,8 @@ class HttpUpstream:
                 # A part that goes by itself has the only id of its answer.
                 ids = judgement.ids * parts[0] if is_part else judgement.ids
                 judgement = replace(judgement, ids=ids)
-            if judgement.outcome is Outcome.UNANSWERED and self._options.idempotent:
+            repeats = self._options.idempotent and self.is_alone
+            if judgement.outcome is Outcome.UNANSWERED and repeats:
                 # Whether it took the first request or not, the provider deduplicates a repeat.
                 judgement = replace(judgement, outcome=Outcome.RETRY)
             self._answer(delivery, judgement, parts)

@@ -228,6 +228,16 @@ class PhoneUpstream:
         self._lines = [[HttpUpstream(name, sim) for sim in sims] for sims in phones.phones]
         self._sims = [sim for sims in self._lines for sim in sims]
 
+    @property
+    def is_alone(self) -> bool:
+        """See `Repeats`."""
+        return self._sims[0].is_alone
+
+    @is_alone.setter
+    def is_alone(self, is_alone: bool) -> None:
+        for sim in self._sims:
+            sim.is_alone = is_alone
+
     def is_bound(self) -> bool:
         """See `Upstream.is_bound`."""
         return any(sim.is_bound() for sim in self._sims)

@@ -31,6 +31,11 @@ class Machine:
         self._folder = Path(config["Device"])
         self._machine.SetConfig(number, config)
 
+    def Init(self) -> None:
+        if (self._folder / "gone").exists():
+            raise gammu.ERR_DEVICENOTEXIST({"Text": "", "Where": "Init", "Code": 0})
+        self._machine.Init()
+
     def GetSecurityStatus(self) -> str | None:
         wanted = self._folder / "pin"
         return "PIN" if wanted.exists() else None

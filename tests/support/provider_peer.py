@@ -59,6 +59,8 @@ class Peer:
         self.address = ""
         #: What it was asked: method, path with query, headers, body.
         self.requests: list[tuple[str, str, Mapping[str, str], bytes]] = []
+        #: The numbers of the messages that it took.
+        self.taken: list[str] = []
         #: What was wrong with requests; nothing may be.
         self.complaints: list[str] = []
         self._numbers = itertools.count(1)
@@ -88,6 +90,7 @@ class Peer:
         self._throttled[told["to"]] += 1
         if "#throttle" in words and self._throttled[told["to"]] == 1:
             return self._told("throttled", told)
+        self.taken.append(told["to"])
         if "#silent" in words:
             await self._ended.wait()
         address = _at(document, asked["callback"]) if "callback" in asked else self.address

@@ -13,8 +13,11 @@ from support.phone_peer import KEY, MINE, Phone, incoming, phone_peer
 from support.upstreams import RecordingSink, a_delivery, eventually, running
 
 from sms_gateway.bootstrap.upstreams import pushing, upstreams
+from sms_gateway.deliver.worker import Worker
+from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.settings import Settings, SettingsError
 from sms_gateway.sms.message import State
+from sms_gateway.store import Store
 from sms_gateway.upstream import Outcome
 from sms_gateway.upstream.phone import EVENTS, Phones, PhoneUpstream, provider
 from sms_gateway.upstream.phone_options import options_from_url
@@ -147,6 +150,19 @@ async def test_what_one_of_several_left_unanswered_goes_by_no_other(
         outcome, _ = await sent(upstream, sink, "#lost #quiet hello")
     assert outcome is Outcome.UNANSWERED
     assert len(phone.taken) + len(other.taken) == 1
+
+
+async def test_what_another_carrier_could_send_is_not_repeated(
+    phone: Phone, sink: RecordingSink, store: Store
+) -> None:
+    upstream = opened(f"{phone.url()}?{QUICK}&receipts=0")
+    others = {"phone": upstream, "other": opened(f"{phone.url()}?{QUICK}")}
+    Worker(store, others, Routes([Route(prefix="", upstreams=("phone",))]))
+    assert upstream.is_alone
+    Worker(store, others, Routes([Route(prefix="", upstreams=("phone", "other"))]))
+    async with running(upstream, sink):
+        outcome, _ = await sent(upstream, sink, "#lost #quiet hello")
+    assert outcome is Outcome.UNANSWERED
 
 
 async def test_each_sim_has_its_rate_and_the_others_take_over(
