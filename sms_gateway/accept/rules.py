@@ -9,12 +9,13 @@ from ..accounts import Account
 from ..backend import Reply, Submission
 from ..caps import OperatorCaps
 from ..codes import MAX_RECIPIENTS, Code
+from ..routing.conditions import Case
 from ..routing.routes import SENDER, TEST, Route, Routes
 from ..sms import kinds
 from ..sms.address import Address, AddressError, TooManyNumbersError, parse_recipients
 from ..sms.ids import new_id
 from ..sms.message import State
-from ..sms.segments import Segments, TextError, count, measure, plain
+from ..sms.segments import Segments, TextError, count, measure, plain, validate_text
 from ..store import Store, intake, queue, resend, sealed
 from ..store import accounts as account_statements
 from . import repeats
@@ -124,19 +125,22 @@ class Acceptance:
             raise RefusedError(Code.TOO_MANY)
         leaving = []
         for address in addresses:
-            route = self.route(account, address)
-            if wanted and route.sender_for(wanted) != wanted:
+            route = self.route(account, address, wanted or account.sender, message, segments.parts)
+            if wanted and route.sender_for(wanted) != route.sender_after_rules(wanted):
                 raise RefusedError(Code.NOT_SENT, "This sender cannot be shown at this number")
-            # Nearly all routes use the GSM alphabet.
-            usual = route.alphabet is None
+            # Nearly all routes use the GSM alphabet, and leave texts as they are.
+            usual = route.alphabet is None and not route.rewrites
             parts = segments.parts if usual else self._parts(message, route)
             leaving.append((address, route, parts))
         return tuple(leaving)
 
     def _parts(self, message: str, route: Route) -> int:
-        """The parts that a text takes on a route whose carriers have their own alphabet."""
+        """The parts that a text takes on a route that rewrites it, or whose carriers have their
+        own alphabet."""
         try:
-            parts = count(message, route.alphabet or "gsm7").parts
+            leaving = route.text_for(message)
+            validate_text(leaving)
+            parts = count(leaving, route.alphabet or "gsm7").parts
         except TextError as bad:
             raise RefusedError(Code.NOT_SENT, str(bad)) from None
         if parts > self._max_parts:
@@ -152,8 +156,13 @@ class Acceptance:
             validity = limit
         return validity
 
-    def route(self, account: Account, address: Address) -> Route:
-        """The route of a number; RefusedError when the account may not send there."""
+    def route(
+        self, account: Account, address: Address, sender: str, message: str, parts: int
+    ) -> Route:
+        """The route of a message to a number; RefusedError when the account may not send there.
+
+        Accepting, trials, resending and `route check` all ask here.
+        """
         if account.countries is not None and address.country not in account.countries:
             told = f"the key may not send to {address.country}"
             raise RefusedError(Code.UNREACHABLE, for_operator=told)
@@ -163,11 +172,22 @@ class Acceptance:
         if account.test:
             return TEST
         number = address.number
+        if self._routes.conditional:
+            case = Case(number, account.name, sender, message, parts, self._clock())
+            special = self._routes.special(case)
+            if special is not None:
+                return self._opened(account, special, kinds.may_be_closed(number), number)
         # A tuple and a subscript: reading a field by its name costs as much as the whole look-up.
         try:
             route, may_be_closed = self._ways[number[:_LEADING]]
         except KeyError:
             route, may_be_closed = self._way(number)
+        return self._opened(account, route, may_be_closed, number)
+
+    def _opened(
+        self, account: Account, route: Route | None, may_be_closed: bool, number: str
+    ) -> Route:
+        """The route, if it is open for a number; RefusedError otherwise."""
         if route is None or route.closed:
             told = "the route is closed" if route else "no route has this prefix"
             raise RefusedError(Code.UNREACHABLE, for_operator=told)

@@ -15,12 +15,15 @@ from ..accounts import ANY_SENDER, Account, key_hash
 from ..backend import Reply, Submission
 from ..bootstrap import gateway, upstreams
 from ..codes import Code
+from ..deliver.ledger.owners import owners
 from ..errors import UnavailableError
 from ..moments import now
-from ..routing.routes import TEST, Route
+from ..routing.conditions import Case
+from ..routing.routes import TEST, Route, Routes
 from ..settings.values import show_milliseconds
 from ..sms.kinds import NAMES
 from ..sms.readings import Reading, readings
+from ..sms.segments import TextError, measure, plain
 from ..store import accounts, queue, workers
 from .options import CONFIG, e164, settings_of
 
@@ -71,16 +74,23 @@ def check(
     routes, rules = upstreams.routes(settings), gateway.rules(settings)
     address = e164(number, settings.default_region)
     (reading,) = readings(number, settings.default_region)
+    # Without --message: one character that every alphabet has.
+    text = "x" if message is None else message
     with database.opened(settings) as store:
         with store.read() as connection:
             account = _account(connection, name, apikey)
-            found = TEST if account is not None and account.test else routes.find(address.number)
+            case = _case(address.number, account or _ANYBODY, sender, text)
+            found = routes.special(case) or routes.find(address.number)
+            steps = list(_weighed(routes, case))
+            if account is not None and account.test:
+                found, steps = TEST, []
             lines = [*told(connection, rules, reading, account, found)]
+            lines[1:1] = [*_own_number(connection, address.number), *steps]
+            if found is not None:
+                lines += _rewritten(found, case)
         for line in lines:
             click.echo(line)
         try:
-            # Without --message: one character that every alphabet has.
-            text = "x" if message is None else message
             submission = Submission(number, text, sender=sender)
             request = rules.check(account or _ANYBODY, submission)
             if message is not None:
@@ -153,6 +163,8 @@ def told(
         return
     if found is TEST:
         yield "the key is for tests: its messages go to the sandbox only"
+    elif found.when is not None:
+        yield f"route {found.prefix}: the first of which all conditions hold"
     elif found.prefix:
         yield f"route {found.prefix}: the longest prefix that fits"
     else:
@@ -182,6 +194,37 @@ def told(
         )
 
 
+def _case(number: str, account: Account, sender: str, text: str) -> Case:
+    """The message as conditions see it; one that is refused anyway counts as of one part."""
+    text = plain(text)
+    try:
+        parts = measure(text).parts
+    except TextError:
+        parts = 1
+    return Case(number, account.name, sender or account.sender, text, parts, now())
+
+
+def _weighed(routes: Routes, case: Case) -> Iterator[str]:
+    """What became of each route with conditions that was asked."""
+    for each, unmet in routes.weigh(case):
+        yield f"route {each.prefix}: " + (f"passed over, {unmet}" if unmet else "takes it")
+
+
+def _own_number(connection: Connection, number: str) -> Iterator[str]:
+    owner = owners(connection, [number]).get(number)
+    if owner is not None:
+        yield "this is a dedicated number of this gateway: the message would come back to it"
+
+
+def _rewritten(route: Route, case: Case) -> Iterator[str]:
+    """What the rules of a route change."""
+    sender, text = route.sender_after_rules(case.sender), route.text_for(case.text)
+    if sender != case.sender:
+        yield f"its rules make the sender {case.sender!r} {sender!r}"
+    if text != case.text:
+        yield f"its rules rewrite the text: {len(case.text)} characters become {len(text)}"
+
+
 def described(route: Route) -> dict[str, Any]:
     """The options that a route sets."""
     weights = route.weights or ("",) * len(route.upstreams)
@@ -189,6 +232,9 @@ def described(route: Route) -> dict[str, Any]:
         f"{name}:{weight}" if weight else name
         for name, weight in zip(route.upstreams, weights, strict=True)
     ]
+    if route.prices:
+        prices = zip(route.upstreams, route.prices, strict=True)
+        upstreams = [f"{name} at {price:g}" for name, price in prices]
     facts: dict[str, Any] = {
         "prefix": route.prefix or "(every number)",
         "upstreams": ",".join(upstreams),

@@ -1,7 +1,7 @@
 """Finds the route of a number by the longest prefix, and which upstream takes its deliveries."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import cycle
@@ -10,6 +10,7 @@ from math import gcd
 from ..sms.encoding import DefaultAlphabet
 from ..sms.kinds import Kind
 from ..sms.numbering import countries_of
+from .conditions import Case, Conditions, Rewrite, rewritten
 from .quiet_hours import QuietHours
 
 
@@ -35,7 +36,8 @@ _NUMBER = re.compile(r"\+?[0-9]+")
 class Route:
     """The upstreams and options for all numbers that begin with a prefix."""
 
-    #: Digits after the plus sign; empty matches every number.
+    #: The name under which deliveries keep their route: its digits after the plus sign (empty
+    #: matches every number), and for a route with conditions also a blank and its name.
     prefix: str
     #: The names of its upstreams, in order of preference.
     upstreams: tuple[str, ...]
@@ -61,9 +63,30 @@ class Route:
     kinds: frozenset[Kind] = frozenset()
     #: The hours during which its messages wait.
     quiet: QuietHours | None = None
+    #: What has to hold besides the prefix; None: nothing.
+    when: Conditions | None = None
+    #: The rules for senders and texts, applied one after the other.
+    rewrites: tuple[Rewrite, ...] = ()
+    #: The price of a part by each upstream, in any currency; for display, as the upstreams are in
+    #: this order already.
+    prices: tuple[float, ...] = ()
+
+    @property
+    def digits(self) -> str:
+        """The digits that its numbers begin with."""
+        return self.prefix.partition(" ")[0]
+
+    def text_for(self, text: str) -> str:
+        """A text as it leaves."""
+        return rewritten(self.rewrites, "text", text) if self.rewrites else text
+
+    def sender_after_rules(self, wanted: str) -> str:
+        """A sender by the rules, whether or not the carriers accept it."""
+        return rewritten(self.rewrites, "sender", wanted) if self.rewrites else wanted
 
     def sender_for(self, wanted: str) -> str:
         """The sender of a message when its account wants this one."""
+        wanted = self.sender_after_rules(wanted)
         is_number = _NUMBER.fullmatch(wanted) is not None
         fits = {
             Senders.ANY: True,
@@ -131,8 +154,13 @@ class Routes:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._by_prefix = {route.prefix: route for route in routes}
+        #: The routes with conditions, in the order in which they are asked.
+        self.conditional = tuple(
+            route for route in self._by_prefix.values() if route.when is not None
+        )
         # Longest first: the first match is the result.
-        self._lengths = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
+        lengths = {len(route.prefix) for route in self._by_prefix.values() if route.when is None}
+        self._lengths = sorted(lengths, reverse=True)
         lanes = {
             route.prefix: [Lane.of(route, name) for name in _planned(route)] for route in self.all()
         }
@@ -156,6 +184,21 @@ class Routes:
             if route is not None:
                 return route
         return None
+
+    def weigh(self, case: Case) -> Iterator[tuple[Route, str]]:
+        """The routes with conditions that are asked for a message, and why each does not take it;
+        the last takes it where that is empty."""
+        for route in self.conditional:
+            assert route.when is not None
+            fits = case.number.startswith(route.digits, 1)
+            unmet = route.when.unmet(case) if fits else "it is for other numbers"
+            yield route, unmet
+            if not unmet:
+                return
+
+    def special(self, case: Case) -> Route | None:
+        """The first route with conditions that takes a message; None: by prefix, see `find`."""
+        return next((route for route, unmet in self.weigh(case) if not unmet), None)
 
     def of_prefix(self, prefix: str) -> Route:
         """The route with exactly this prefix; without one, the test route, which has no options."""
@@ -244,7 +287,8 @@ def reachable_countries(routes: Iterable[Route]) -> frozenset[str]:
     An open route for some of a country's numbers makes the country reachable. A closed route for
     some of them does not make it unreachable.
     """
-    by_prefix = {route.prefix: route for route in routes}
+    # What some messages alone can reach is not counted.
+    by_prefix = {route.prefix: route for route in routes if route.when is None}
     found: set[str] = set()
     for prefix, route in by_prefix.items():
         if not route.closed:

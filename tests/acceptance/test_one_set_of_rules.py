@@ -55,6 +55,17 @@ quiet_hours = "00:00-23:59"
 [[routes]]
 prefix = "3247"
 closed = true
+[[routes]]
+prefix = "32"
+name = "closed-to-shop"
+closed = true
+when = { sender = "^SHOP$" }
+[[routes]]
+prefix = ["32", "39"]
+name = "stamped"
+upstreams = ["default"]
+when = { text = "^STAMP ", parts = "1-2" }
+rewrite = [{ of = "text", pattern = "^STAMP (.*)", replacement = 'ж \\1' }]
 """
 BELGIAN, STOPPED, ITALIAN, GERMAN = (
     "+32494000000",
@@ -125,6 +136,10 @@ QUESTIONS = (
         for key, number in product(KEYS, (BELGIAN, STOPPED, ITALIAN, "+33612345678"))
     ),
     *(Question("single", number, text) for number, text in product((BELGIAN, ITALIAN), TEXTS)),
+    # Rewritten to UCS-2: three parts, and more than are allowed.
+    Question("single", BELGIAN, "STAMP " + "a" * 199),
+    Question("single", BELGIAN, "STAMP " + "a" * 200),
+    Question("multi", f"{BELGIAN},{GERMAN}", "STAMP " + "a" * 200),
     Question("disabled", "", ""),
     Question("limited", STOPPED),
     Question("limited", "+33612345678", ""),

@@ -15,7 +15,7 @@ from support import running
 
 from sms_gateway.cli import main
 from sms_gateway.sms.message import State
-from sms_gateway.store import Store, accounts, events, history, stops
+from sms_gateway.store import Store, accounts, events, history, inbox, stops
 
 ROUTES = """
 [upstreams]
@@ -90,6 +90,48 @@ def test_where_a_number_goes_is_told_with_the_reasons(config: str, store: Store)
         "it would be accepted",
     ):
         assert line in told.stdout.splitlines()
+
+
+def test_each_step_to_a_route_with_conditions_is_told(config: str, store: Store) -> None:
+    file = Path(config)
+    file.write_text(
+        file.read_text()
+        + """
+[[routes]]
+prefix = "33"
+name = "french"
+closed = true
+when = { keys = ["acme"] }
+[[routes]]
+prefix = "32"
+name = "codes"
+upstreams = ["south", "north"]
+prices = [0.05, 0.04]
+when = { text = "code", sender = "^ACME" }
+rewrite = [{ of = "text", pattern = "code", replacement = "ц" }]
+"""
+    )
+    _, account = support.create(store, sender="ACME")
+    with store.write() as connection:
+        inbox.assign(connection, "32494000000", account.id, 0)
+
+    def check(*more: str) -> list[str]:
+        told = run("route", "check", "+32494000000", "--key", "acme", *more, config=config)
+        assert told.returncode == 0, told.stderr
+        return told.stdout.splitlines()
+
+    lines = check("--message", "a" * 80 + "code")
+    assert lines[1:4] == [
+        "this is a dedicated number of this gateway: the message would come back to it",
+        "route 33 french: passed over, it is for other numbers",
+        "route 32 codes: takes it",
+    ]
+    assert "  upstreams: north at 0.04,south at 0.05" in lines
+    assert "its rules rewrite the text: 84 characters become 81" in lines
+    assert "gsm7, parts: 2" in lines
+    lines = check("--message", "Hello")
+    assert "route 32 codes: passed over, it is for other texts" in lines
+    assert "route 32: the longest prefix that fits" in lines
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,7 @@ def test_every_dependency_has_its_reason_and_licence() -> None:
         config["options"]["install_requires"]
         + extras["encryption"]
         + extras["modem"]
+        + extras["operators"]
         + extras["postgresql"]
     )
     names = {re.split(r"[\s;>=\[]", line)[0] for line in needed.strip().splitlines()}

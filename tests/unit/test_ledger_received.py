@@ -188,3 +188,15 @@ def test_a_number_that_nobody_has_is_warned_of_once_and_not_shown(
     (record,) = [r for r in caplog.records if "nobody has" in r.message]
     assert record.levelname == "WARNING"
     assert "28850000" not in str(record.__dict__)
+
+
+def test_a_message_from_a_number_of_ours_is_noticed_once(
+    numbered: Books, caplog: pytest.LogCaptureFixture
+) -> None:
+    with numbered.store.write() as connection:
+        inbox.assign(connection, "32494000009", numbered.account.id, NOW)
+    numbered.write(mo("ping"), mo("pong"))
+    numbered.write(mo("ping"))
+    assert len(inbox_of(numbered)) == 3
+    (record,) = [r for r in caplog.records if "may go round" in r.message]
+    assert "94000009" not in str(record.__dict__)

@@ -312,9 +312,9 @@ def test_a_route_of_ones_own_for_everything_replaces_the_default(tmp_path: Path)
         ),
         (
             '[[routes]]\nprefx = "32"',
-            "routes, table 1: prefx is unknown; allowed: prefix, upstreams, weights, closed, "
-            "uncertain, rate, window, validity, alphabet, senders, sender, kinds, quiet_hours, "
-            "timezone",
+            "routes, table 1: prefx is unknown; allowed: prefix, upstreams, weights, prices, "
+            "name, when, rewrite, closed, uncertain, rate, window, validity, alphabet, senders, "
+            "sender, kinds, quiet_hours, timezone",
         ),
         (
             '[upstreams]\ndefault = "sandbox:"',

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from ...callbacks.outbox import Outbox
 from ...routing.routes import Routes
+from ...sms.encoding import choose
 from ...sms.message import State
 from ...sms.receipt import id_key
 from ...sms.stop_words import StopWords
@@ -124,9 +125,11 @@ class Ledger:
         queue.record_steps(connection, [(d.id, now, 0, "submitted", why) for d in deliveries])
 
     def _by_its_route(self, delivery: Delivery) -> Delivery:
-        """A delivery with the sender and the alphabet that its route wants."""
+        """A delivery with the sender, the text and the alphabet that its route wants."""
         route = self._routes.of_prefix(delivery.route)
-        sender = route.sender_for(delivery.sender)
+        sender, text = route.sender_for(delivery.sender), route.text_for(delivery.text)
+        if text != delivery.text:
+            delivery = replace(delivery, text=text, encoding=choose(text))
         if sender == delivery.sender and route.alphabet is None:
             return delivery
         return replace(delivery, sender=sender, alphabet=route.alphabet)

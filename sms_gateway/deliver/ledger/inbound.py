@@ -21,7 +21,12 @@ log = logging.getLogger(__name__)
 _PART_OVERDUE = 30 * 60_000
 #: How long a joined part is remembered, so that its repeat is recognised, ms.
 _JOINED_KEPT = 6 * 3_600_000
-#: The most numbers without an owner that a process warns of.
+_UNOWNED = "a message came to a number that nobody has; sendsmsnow number unowned lists them"
+_LOOP = (
+    "a message came from a dedicated number of this gateway: it may go round and round; look what "
+    "answers to it"
+)
+#: The most numbers that a process warns of.
 _MOST_WARNED = 1_000
 # Stands for a part of a received message that never came.
 _GAP = " [...] "
@@ -33,7 +38,7 @@ class Receiving:
     def __init__(self, outbox: Outbox, stop_words: StopWords) -> None:
         self._outbox = outbox
         self._stop_words = stop_words
-        self._warned: set[tuple[str, str]] = set()
+        self._warned: set[tuple[str, str, str]] = set()
 
     def take(self, connection: Connection, events: Sequence[MessageCame]) -> None:
         inbox.take_turns(connection)
@@ -120,12 +125,16 @@ class Receiving:
         if not messages:
             return
         found = owners(connection, {m.recipient for _, m, _ in messages})
+        # As carriers write international numbers; a number in another form is nobody's here.
+        ours = inbox.owners(connection, {digits_of(m.sender) for _, m, _ in messages})
         rows = []
         for upstream, incoming, at in messages:
             digits, account_id = found.get(incoming.recipient, ("", None))
             self._heed(connection, account_id, incoming, at)
             if account_id is None:
-                self._warn(upstream, incoming.recipient)
+                self._warn(_UNOWNED, upstream, incoming.recipient)
+            if digits_of(incoming.sender) in ours:
+                self._warn(_LOOP, upstream, incoming.sender)
             is_whole = account_id is None or digits == digits_of(incoming.recipient)
             rows.append(
                 {
@@ -140,16 +149,13 @@ class Receiving:
         with self._outbox.receiving(connection, messages[-1][2]):
             inbox.add_received(connection, rows)
 
-    def _warn(self, upstream: str, number: str) -> None:
-        """Warn once of a number that has no owner."""
-        known = (upstream, number)
+    def _warn(self, what: str, upstream: str, number: str) -> None:
+        """Warn once of a number."""
+        known = (what, upstream, number)
         if known in self._warned or len(self._warned) >= _MOST_WARNED:
             return
         self._warned.add(known)
-        log.warning(
-            "a message came to a number that nobody has; sendsmsnow number unowned lists them",
-            extra={"upstream": upstream, "ends_in": number[-2:]},
-        )
+        log.warning(what, extra={"upstream": upstream, "ends_in": number[-2:]})
 
     def _heed(
         self, connection: Connection, account_id: int | None, incoming: Incoming, now: int
