@@ -57,7 +57,7 @@ def _round(folder: Path, measured: Delivery) -> None:
     folder.mkdir()
     url = ours.sqlite_url(folder)
     (key,) = ours.prepared(url)
-    asyncio.run(_accept(url, key, measured.messages))
+    asyncio.run(accept(url, key, measured.messages))
     store = Store(url)
     # It lets nobody in until the worker has started.
     # mypy takes the folder smsc for this module.
@@ -87,7 +87,7 @@ def _round(folder: Path, measured: Delivery) -> None:
     measured.wrong += abs(len(submits) - len(texts)) + abs(len(texts) - measured.messages)
 
 
-async def _accept(url: str, key: str, messages: int) -> None:
+async def accept(url: str, key: str, messages: int) -> None:
     """Put so many messages into the queue."""
     store = Store(url)
     gateway = Gateway(store, Routes((Route(prefix="", upstreams=("default",)),)))

@@ -14,7 +14,16 @@ from ..sms.message import State
 from ..sms.receipt import Receipt
 from ..store import GroupCommit
 from ..store.wakes import Waiter
-from ..upstream import Answer, Delivery, Incoming, Outcome, Upstream, pending_parts
+from ..upstream import (
+    Answer,
+    Delivery,
+    Incoming,
+    Outcome,
+    TakesAhead,
+    Upstream,
+    pending_parts,
+)
+from .ahead import Ahead
 from .busy_numbers import BusyNumbers
 from .dispatch import Dispatch
 from .ledger import Claim, Event, LateAnswer, MessageCame, ReceiptCame, Settled
@@ -110,6 +119,7 @@ class Feeder:
         self._resending = resending
         self._waiter = waiter
         self._loop = asyncio.get_running_loop()
+        self._ahead = Ahead() if isinstance(upstream, TakesAhead) else None
         self._attempts: dict[int, _Attempt] = {}
         self._busy = BusyNumbers()
         #: Deliveries whose attempts have ended, and whose outcome may not be stored yet.
@@ -133,6 +143,7 @@ class Feeder:
                 await asyncio.sleep(min(_SOON, max(pause, 0.001)))
                 continue
             self._waiter.looking()
+            began = self._loop.time()
             # Shielded: if the worker stops during a commit, it gives the claimed deliveries back.
             held = frozenset(self._attempts.keys() | self._unwritten) if unsure else None
             claim = asyncio.ensure_future(
@@ -161,6 +172,7 @@ class Feeder:
                 continue
             unsure = False
             self._dispatch.claimed(name, shares, deliveries or (), self._loop.time())
+            self._look_ahead(began)
             if not deliveries:
                 await self._waiter.wait()
                 continue
@@ -168,6 +180,11 @@ class Feeder:
             for delivery in deliveries:
                 self._attempts[delivery.id] = _Attempt(delivery, set(pending_parts(delivery)))
                 self.upstream.submit(delivery)
+
+    def _look_ahead(self, began: float) -> None:
+        """Have as many parts wait for room as get room during a claim."""
+        if self._ahead is not None and isinstance(self.upstream, TakesAhead):
+            self.upstream.ahead = self._ahead.claimed(began, self._loop.time())
 
     def _give_back(self, deliveries: list[Delivery]) -> None:
         """Settle claimed deliveries as not written, which queues them again."""
@@ -189,6 +206,8 @@ class Feeder:
         ):
             self._write(LateAnswer(upstream=self.upstream.name, answer=answer, now=now))
             return
+        if self._ahead is not None:
+            self._ahead.answered()
         self._dispatch.answered(self.upstream.name, answer.outcome, self._loop.time())
         number = attempt.delivery.recipient
         if answer.outcome is Outcome.BUSY:

@@ -159,6 +159,14 @@ class Upstream(Protocol):
 
 
 @runtime_checkable
+class TakesAhead(Protocol):
+    """An upstream that keeps deliveries until its window or rate has room for them."""
+
+    #: How many parts more than it would write at once `free` says. The worker sets it.
+    ahead: int
+
+
+@runtime_checkable
 class AsksForReceipts(Protocol):
     """An upstream whose receipts do not come of themselves."""
 

@@ -60,6 +60,8 @@ class SmppUpstream:
         #: How many parts the two come to.
         self._unwritten = 0
         self._freed = asyncio.Event()
+        #: See `TakesAhead.ahead`.
+        self.ahead = 0
         self._inbox = Inbox(name, options)
 
     # Called by the worker.
@@ -86,7 +88,7 @@ class SmppUpstream:
         if self._stopping:
             return 0
         room = min(self._free(), self._pace.room(_now(), self._under_way()))
-        return max(0, int(room) - self._unwritten)
+        return max(0, int(room) + self._ahead() - self._unwritten)
 
     async def ready(self) -> None:
         """See `Upstream.ready`."""
@@ -207,8 +209,13 @@ class SmppUpstream:
                     sender.link.wake()
         if written:
             self._pace.written(written, now)
+            self._freed.set()
         is_room = self._unwritten and self._free() and self._under_way() < self._pace.window
         return now + self._pace.delay(now) if is_room else math.inf
+
+    def _ahead(self) -> int:
+        """How many parts may wait for room: never more than a window."""
+        return int(min(self.ahead, self._pace.window)) if self.is_bound() else 0
 
     def _wake(self) -> bool:
         """Have waiting parts written soon; False where there is no connection."""
@@ -286,7 +293,8 @@ class SmppUpstream:
 
     def _until_paced(self) -> float | None:
         """Seconds until the pace allows a part, if that is all that is missing."""
-        if min(self._free(), self._pace.window - self._under_way()) <= self._unwritten:
+        room = min(self._free(), self._pace.window - self._under_way()) + self._ahead()
+        if room <= self._unwritten:
             return None
         return max(0.001, self._pace.delay(_now()))
 

@@ -12,7 +12,13 @@ from support.clock import LoopClock
 from support.upstreams import RecordingSink, a_delivery, eventually, running
 
 from sms_gateway.smpp.codec import Decoder, encode
-from sms_gateway.smpp.pdu import BindTransceiver, BindTransceiverResp, EnquireLink, SubmitSm
+from sms_gateway.smpp.pdu import (
+    BindTransceiver,
+    BindTransceiverResp,
+    EnquireLink,
+    SubmitSm,
+    SubmitSmResp,
+)
 from sms_gateway.upstream import Outcome
 from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import SmppOptions
@@ -214,3 +220,52 @@ async def test_a_peer_that_asks_and_does_not_read_is_not_listened_to() -> None:
             await eventually(lambda: listening.connections >= 2)
             # What the sockets hold between them, and not a memory's worth.
             assert sent < 50_000_000
+
+
+async def test_what_waits_for_room_goes_with_the_answer_that_makes_it() -> None:
+    taken: list[int] = []
+    answers: asyncio.Queue[int] = asyncio.Queue()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await bind(reader, writer)
+
+        async def answer() -> None:
+            for number in itertools.count():
+                sequence = taken[await answers.get()]
+                writer.write(encode(SubmitSmResp(message_id=f"{number}", sequence=sequence)))
+
+        answering = asyncio.create_task(answer())
+        decoder = Decoder()
+        while data := await reader.read(1000):
+            decoder.feed(data)
+            while (pdu := decoder.next()) is not None:
+                if isinstance(pdu, SubmitSm):
+                    taken.append(pdu.sequence)
+        answering.cancel()
+
+    sink = RecordingSink()
+    async with peer(take) as smsc:
+        upstream = an_upstream(smsc.port, response_timeout=60)
+        upstream.ahead = 3
+        assert upstream.free() == 0
+        async with running(upstream, sink):
+            await eventually(upstream.is_bound)
+            # One part until the first answer, and those ahead.
+            assert upstream.free() == 4
+            deliveries = [a_delivery() for _ in range(4)]
+            for each in deliveries:
+                upstream.submit(each)
+            await eventually(lambda: taken)
+            assert (len(taken), upstream.free()) == (1, 0)
+            answers.put_nowait(0)
+            await eventually(lambda: len(taken) == 4)
+            assert upstream.free() == 10 - 3 + 3
+            upstream.ahead = 1_000
+            assert upstream.free() == 10 - 3 + 10  # no more than a window
+            for _ in range(17):
+                upstream.submit(a_delivery())
+            await eventually(lambda: len(taken) == 1 + 10)
+    # What was never written is known not to be: after a stop it is no part of what is uncertain.
+    outcomes = [answer.outcome for answer in sink.answers]
+    assert outcomes.count(Outcome.UNANSWERED) == 10
+    assert outcomes.count(Outcome.NOT_WRITTEN) == 10
