@@ -48,7 +48,7 @@ def pushing(settings: Settings) -> dict[str, TakesPushes]:
 
 
 def described(
-    name: str, given: SecretUrl | SecretTable, public_url: str = ""
+    name: str, given: SecretUrl | SecretTable, public_url: str = "", *, masked: bool = False
 ) -> "HttpProvider | None":
     """The provider of an upstream that is a table, or the URL of a provider by name; None for
     another. ValueError for a wrong one."""
@@ -60,7 +60,14 @@ def described(
         entries = {"kind": scheme, **from_query_as_text(query)}
     from ..upstream.http_kinds import provider
 
-    return provider(entries, lambda secret: push_address(public_url, name, secret))
+    return provider(entries, lambda secret: push_address(public_url, name, secret), masked=masked)
+
+
+def masked(name: str, settings: Settings) -> "HttpProvider | None":
+    """As `described`, with *** for secrets."""
+    given = settings.upstream_urls()[name]
+    with _explained(name, given):
+        return described(name, given, settings.external_url(), masked=True)
 
 
 def push_address(public_url: str, name: str, secret: str) -> str:

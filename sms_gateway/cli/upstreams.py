@@ -10,6 +10,7 @@ from ..bootstrap.upstreams import pushing
 from ..errors import UnavailableError
 from ..web.pushes import address as push_address
 from .options import CONFIG, settings_of
+from .upstream_check import check
 
 
 @click.group()
@@ -60,3 +61,6 @@ def new_secret() -> None:
     give the provider the new address, and take the old secret out.
     """
     click.echo(secrets.token_urlsafe(32))
+
+
+upstream.add_command(check)

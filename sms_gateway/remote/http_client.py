@@ -74,9 +74,11 @@ class Client:
         """
         assert url.hostname is not None
         is_tls = url.scheme == "https"
-        self._host = Host(
-            url.hostname,
-            url.port or (443 if is_tls else 80),
+        #: The server's name and port.
+        self.host_name, self.port = url.hostname, url.port or (443 if is_tls else 80)
+        self.host = Host(
+            self.host_name,
+            self.port,
             tls=(tls or client_context()) if is_tls else None,
             tls_name=tls_name,
         )
@@ -162,7 +164,7 @@ class Client:
     async def _opened(self) -> "_Connection":
         loop = asyncio.get_running_loop()
         try:
-            connection, _ = await self._host.connect(
+            connection, _ = await self.host.connect(
                 lambda: _Connection(loop), self._connect_timeout
             )
         except ConnectError as error:

@@ -326,6 +326,14 @@ class Early(NamedTuple):
     received_at: int
 
 
+def states_of_early(connection: Connection, upstream: str, ids: Collection[str]) -> list[str]:
+    """The states of the receipts that were kept for ids of an upstream that no part has."""
+    mine = select(early_receipt.c.state).where(
+        early_receipt.c.upstream == upstream, early_receipt.c.smsc_id.in_(ids)
+    )
+    return list(connection.execute(mine).scalars())
+
+
 _WAITING = (
     select(*(early_receipt.c[name] for name in Early._fields))
     .where(early_receipt.c.given_up.is_(False))

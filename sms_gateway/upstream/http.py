@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from json import dumps
 from typing import Literal, Protocol, runtime_checkable
@@ -31,6 +31,7 @@ from ..remote.http_client import FORM, Client, CutOffError, UnreachedError, Unwr
 from ..sms.message import State
 from . import Answer, Delivery, Outcome, ReceiptsOf, Sink, part_id, pending_parts
 from .allotment import Allotment, Ask
+from .checking import Server, Step
 from .http_options import HttpOptions
 from .http_poll import NoReceiptError, ReceiptPoll
 from .oauth2 import OAuth2, RefusedTokenError, Tokens
@@ -164,6 +165,19 @@ class IsAsked(Protocol):
 
 
 @runtime_checkable
+class ChecksSignIn(Protocol):
+    """A provider with a request that shows whether we are let in, and sends nothing."""
+
+    def check_request(self) -> Request | None:
+        """The request; None where there is none."""
+        ...
+
+    def checked(self, answer: HttpAnswer) -> tuple[bool, str]:
+        """Whether the answer lets us in, and what to tell of it."""
+        ...
+
+
+@runtime_checkable
 class HasInbox(Protocol):
     """A provider that keeps receipts and received messages until it is asked for them."""
 
@@ -264,6 +278,37 @@ class HttpUpstream:
             self._poll = ReceiptPoll(
                 name, self._state_of, provider.id_of, interval=options.poll_interval
             )
+
+    def server(self) -> Server:
+        """See `HasServer.server`."""
+        return Server(
+            name=self._client.host_name,
+            port=self._client.port,
+            host=self._client.host,
+            is_tls=self._options.url.startswith("https:"),
+        )
+
+    async def sign_in(self) -> AsyncIterator[Step]:
+        """See `SignsInOnce.sign_in`."""
+        provider = self.provider
+        try:
+            if self._tokens is not None:
+                await self._tokens.token()
+                yield Step(name="token", is_ok=True, told="there is one")
+            if not isinstance(provider, ChecksSignIn) or provider.check_request() is None:
+                told = "it cannot be tried without sending: --send NUMBER"
+                yield Step(name="sign in", is_ok=None, told=told)
+                return
+            request = provider.check_request()
+            assert request is not None
+            is_ok, told = provider.checked(await self.exchange(request))
+            yield Step(name="sign in", is_ok=is_ok, told=told)
+        except (UnreachedError, CutOffError, InvalidAnswerError, RefusedTokenError) as error:
+            yield Step(name="sign in", is_ok=False, told=str(error) or "cut off")
+        except TimeoutError:
+            yield Step(name="sign in", is_ok=False, told="no answer in time")
+        finally:
+            self._client.close()
 
     # The methods for the worker.
 

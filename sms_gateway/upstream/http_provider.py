@@ -5,6 +5,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -247,6 +248,11 @@ class HttpProvider:
         self._sign = self._signature(table.sign, "sign")
         self._signature_of_pushes = self._signature(table.signature, "signature")
         self._read_answers(table)
+        names = list(given)
+        self._check = None if table.check is None else self._described(table.check, names, "check.")
+        with _within("check.show"):
+            show = table.check.show if table.check else ()
+            self._shown = Place(table.answer, show, table.namespaces)
         format: Format = "form" if table.push.format == "query" else table.push.format
         self._rules = self._ruled(format)
         self._states = {word.lower(): STATES[state] for word, state in table.states.items()}
@@ -397,6 +403,26 @@ class HttpProvider:
             raise InvalidAnswerError(f"its code {safe} is unknown" if safe else why)
         found = by_status(answer)
         return replace(found, reason=f"{safe} {found.reason}".strip())
+
+    def check_request(self) -> Request | None:
+        """See `ChecksSignIn.check_request`."""
+        return None if self._check is None else self._asking(self._check)
+
+    def checked(self, answer: Answer) -> tuple[bool, str]:
+        """See `ChecksSignIn.checked`."""
+        check = self.table.check
+        assert check is not None
+        told = f"HTTP status {answer.status}"
+        if answer.status not in check.ok:
+            with suppress(InvalidAnswerError):
+                told = self.judge(answer).reason
+            return False, f"{told}; check the account's keys"
+        try:
+            shown = self._shown.text(read(self.table.answer, answer.body))
+        except UnreadableError:
+            return False, f"{told}; it is no answer of the provider: check url"
+        where = check.show if isinstance(check.show, str) else "".join(check.show[:1])
+        return True, told + (f", {where.strip('/').replace('/', ' ')} {shown}" if shown else "")
 
     # What is pushed.
 

@@ -18,6 +18,7 @@ from ..smpp.session import Session
 from ..smpp.status import Verdict
 from . import Answer, Delivery, Outcome, ReceiptsOf, Sink, part_id, pending_parts
 from .allotment import Allotment, Ask
+from .checking import Server
 from .full_queues import FullQueues
 from .pace import Pace
 from .smpp_connection import Connection, Part, connections
@@ -63,6 +64,12 @@ class SmppUpstream:
         #: See `TakesAhead.ahead`.
         self.ahead = 0
         self._inbox = Inbox(name, options)
+
+    def server(self) -> Server:
+        """See `HasServer.server`."""
+        options = self._options
+        host = self._senders[0].host
+        return Server(name=options.host, port=options.port, host=host, is_tls=options.tls)
 
     # Called by the worker.
 

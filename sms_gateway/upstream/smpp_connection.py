@@ -102,7 +102,8 @@ class Connection:
         self._facts = {"upstream": upstream, "bind": _NAMES[kind]}
         self._kind = kind
         self._options = options
-        self._host = host
+        #: What it connects to.
+        self.host = host
         self._owner = owner
         self._turns = turns
         self._stopping = False
@@ -145,10 +146,10 @@ class Connection:
                 link, address = connected
                 await link.closed.wait()
                 if self._was_bound:
-                    self._host.praise()
+                    self.host.praise()
                 else:
                     # Another of its addresses may let us in.
-                    self._host.blame(address)
+                    self.host.blame(address)
             if self._was_useful or _now() - began > options.reconnect_delay_max:
                 failures = 0
             failures += 1
@@ -207,7 +208,7 @@ class Connection:
 
         self._settled.clear()
         try:
-            return await self._host.connect(link, options.connect_timeout)
+            return await self.host.connect(link, options.connect_timeout)
         except ConnectError as error:
             self.trouble = str(error.trouble)
             facts = {"error": error.__cause__, "why": self.trouble}

@@ -17,7 +17,7 @@ import tomllib
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -110,10 +110,12 @@ class Peer:
 
     def _asked(self, request: web.Request) -> web.StreamResponse:
         """The state of a message."""
-        poll = self.record["poll"]
-        if not re.fullmatch(self.record.get("base", "") + poll["path"], request.path):
-            self.complaints.append(f"path {request.path}")
-        return self._told("poll", {})
+        for what in ("poll", "check"):
+            asked = self.record.get(what, {})
+            if re.fullmatch(self.record.get("base", "") + asked.get("path", "-"), request.path):
+                return self._told(what, {})
+        self.complaints.append(f"path {request.path}")
+        return web.Response(status=404)
 
     def _look_at(self, request: web.Request, asked: Mapping[str, Any]) -> None:
         if request.method != asked.get("method", "POST"):
@@ -193,8 +195,12 @@ class Peer:
         task.add_done_callback(self._tasks.discard)
 
     async def _push(self, what: str, facts: Mapping[str, str], address: str) -> None:
-        while await self.push_once(what, facts, address) not in range(200, 300):
-            await asyncio.sleep(0.05)
+        is_taken = False
+        while not is_taken:
+            with suppress(aiohttp.ClientConnectionError):
+                is_taken = await self.push_once(what, facts, address) in range(200, 300)
+            if not is_taken:
+                await asyncio.sleep(0.05)
 
     async def push_once(
         self, what: str, facts: Mapping[str, str], address: str = "", *, spoilt: bool = False
