@@ -29,6 +29,7 @@ COMMANDS = {
     "forget": "forget",
     "route": "routes",
     "upstream": "upstreams",
+    "connect": "connect",
     "modem": "modems",
     "event": "callbacks",
     "stop": "stops",

@@ -118,8 +118,9 @@ def index() -> str:
 
 Each is a table of the same words as [any provider by HTTP](../http.md), with its errors, states,
 senders and signatures from its public documentation. None of them was tried with an account: they
-are tested against servers that behave as the documentation says. `sendsmsnow upstream check NAME`
-shows what would be sent, and tries the account.
+are tested against servers that behave as the documentation says. `sendsmsnow connect` asks for
+the account and writes the settings; `sendsmsnow upstream check NAME` shows what would be sent, and
+tries the account.
 
 | Provider | `kind` | Knows repeats | Signs what it pushes | Received messages |
 |---|---|---|---|---|
