@@ -1,6 +1,6 @@
 """Keeps house beside the claims: one worker at a time does this for all.
 
-Each worker asks for the lease every second; the one that has it goes through the rounds. Each
+Each worker asks for the lease every other second; the one that has it goes through the rounds. Each
 transaction prolongs the lease, so that the work of two housekeepers never overlaps. When a
 housekeeper stops, another takes over as soon as its lease has ended (`leases.LASTS`).
 """
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 #: The name of the lease.
 HOUSEKEEPER = "housekeeper"
 #: How often the rounds begin, and those that are rare, seconds.
-_EVERY, _RARELY = 1.0, 60.0
+_EVERY, _RARELY = 2.0, 60.0
 
 
 class LeaseLostError(GatewayError):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, delete, func, or_, select, text, update
 
 from ..caps import Cap, Counts, Period
-from .bulk import later
+from .bulk import later, run
 from .bulk_rows import BulkRows
 from .tables import account, cap_trip, counter
 
@@ -272,8 +272,8 @@ _DUE = (
 
 def is_any_due(connection: Connection, now: int) -> bool:
     """Whether the operator is to be notified of a reached cap."""
-    found = select(cap_trip.c.scope).where(cap_trip.c.due_at <= now).limit(1)
-    return connection.execute(found).first() is not None
+    found = run(connection, "SELECT 1 FROM cap_trip WHERE due_at <= ? LIMIT 1", (now,))
+    return any(True for _ in found)
 
 
 def claim(connection: Connection, *, now: int, lease: int, most: int) -> list[Due]:

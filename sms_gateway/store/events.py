@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, 
 
 from ..sms.ids import new_id
 from ..sms.message import State
-from .bulk import insert_many
+from .bulk import insert_many, run
 from .inbox import text_of
 from .sealed import CANNOT_BE_DECRYPTED, is_readable
 from .tables import account, delivery, event, message, received
@@ -20,8 +20,8 @@ TOLD = frozenset(State) - {State.QUEUED, State.SUBMITTING}
 
 def listeners(connection: Connection) -> frozenset[int]:
     """The accounts that have a callback."""
-    rows = connection.execute(select(account.c.id).where(account.c.callback_url != ""))
-    return frozenset(rows.scalars())
+    rows = run(connection, "SELECT id FROM account WHERE callback_url <> ''", ())
+    return frozenset(id for (id,) in rows)
 
 
 _STATES = (

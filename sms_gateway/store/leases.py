@@ -14,6 +14,8 @@ _TAKE = """
     RETURNING holder
 """
 
+_HELD = "SELECT 1 FROM lease WHERE name = ? AND holder = ? AND until > ?"
+
 
 def hold(connection: Connection, name: str, worker: int, *, now: int) -> bool:
     """Take or prolong a lease; False when another worker has it.
@@ -21,6 +23,10 @@ def hold(connection: Connection, name: str, worker: int, *, now: int) -> bool:
     The lease is locked until the transaction ends, so that what is written in it is written by one
     worker alone.
     """
+    # Who writes to SQLite is alone. A transaction that then writes nothing need not reach the disk.
+    is_alone = connection.dialect.name == "sqlite"
+    if is_alone and list(run(connection, _HELD, (name, worker, now + LASTS // 2))):
+        return True
     return bool(list(run(connection, _TAKE, (name, worker, now + LASTS, now))))
 
 

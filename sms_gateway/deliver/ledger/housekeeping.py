@@ -41,7 +41,7 @@ class Housekeeping:
         self._matching = matching
         self._receiving = receiving
         self._adoption = Adoption(routes)
-        #: Each second.
+        #: Every other second.
         self.often: Sequence[Round] = (self._look, self._lose, self._expire, self._wake)
         #: Each minute, and when this begins.
         self.rarely: Sequence[Round] = (self._clear_lanes, self._forget)
