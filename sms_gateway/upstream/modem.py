@@ -15,7 +15,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +23,7 @@ from typing import Any
 
 from ..backoff import pause, spread
 from ..log import error_facts
+from ..moments import now
 from ..sms.encoding import Encoding
 from ..sms.receipt import Receipt
 from ..sms.segments import segment
@@ -282,7 +282,7 @@ class ModemUpstream:
         part, self._under_way = self._under_way, None
         assert part is not None
         if event["event"] == "sent":
-            self._last_name = max(self._last_name + 1, time.time_ns() // 1_000)
+            self._last_name = max(self._last_name + 1, now() * 1_000)
             name = part_name(self._last_name, event["reference"])
             self._sent.add(name, part.delivery.recipient, part.delivery.expires_at)
             answer = part.answer(Outcome.ACCEPTED, smsc_id=name)
