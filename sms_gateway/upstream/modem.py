@@ -52,6 +52,8 @@ _ERRORS = {
     ),
     **dict.fromkeys(("ERR_INVALIDDATA", "ERR_NOTSUPPORTED", "ERR_MOREMEMORY"), Outcome.REFUSED),
 }  # fmt: skip
+#: Seconds that opening a modem may take besides.
+_OPENING = 60.0
 #: Seconds that a process has to end by itself, and those after which a message is offered again.
 _END, _OFFERED_AGAIN = 2.0, 0.5
 
@@ -264,12 +266,17 @@ class ModemUpstream:
 
     async def _watch(self) -> None:
         """Returns once the process has been silent for too long."""
-        options = self._options
-        limit = options.response_timeout + (0 if self._under_way else options.poll_interval)
-        while (wait := self._heard_at + limit - self._now()) > 0:
+        # Silence is no event that could be waited for.
+        while (wait := self._heard_at + self._patience() - self._now()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
-            limit = options.response_timeout + (0 if self._under_way else options.poll_interval)
         self._trouble = "the modem did not answer"
+
+    def _patience(self) -> float:
+        """How long the process may be silent: it speaks after each part and each look."""
+        options = self._options
+        if not self._is_ready:
+            return options.response_timeout + _OPENING
+        return options.response_timeout + (0 if self._under_way else options.poll_interval)
 
     def _write(self, command: Mapping[str, Any]) -> None:
         if self._process is not None and self._process.stdin is not None:
