@@ -1,16 +1,19 @@
 """What every way out promises the worker, whatever it speaks to its carrier: `support.ways`."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from support import tables
 from support.clock import LoopClock
 from support.upstreams import RecordingSink, eventually, running
 from support.ways import LONG, RESPONSE, WAYS, WINDOW, Way
 
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import Delivery, Outcome, SaysReceipts, pending_parts
+from sms_gateway.upstream.http import IsAsked
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
@@ -240,3 +243,37 @@ async def test_it_can_be_run_again(way, sink):
             way.upstream.submit(delivery)
             await sink.answers_to(delivery)
         assert sink.outcomes(delivery) == [Outcome.ACCEPTED]
+
+
+@pytest.mark.once
+async def test_the_table_says_what_became_of_each_case(
+    loop_clock, way, sink, record_property, request
+):
+    told: dict[str, str] = {}
+    async with running(way.upstream, sink):
+        for what in ("accept", "refuse", "throttle", "be silent", "cut off"):
+            delivery = way.delivery("be silent" if what == "cut off" else what)
+            await way.upstream.ready()
+            way.upstream.submit(delivery)
+            if what == "cut off":
+                await way.cut_off()
+            elif what == "be silent":
+                await given_up(loop_clock, sink, delivery)
+            (answer,) = await sink.answers_to(delivery)
+            told[what] = str(answer.outcome)
+        await sink.until(lambda: sink.receipts)
+        if "send a message" not in way.never:
+            delivery = way.delivery("send a message")
+            await way.upstream.ready()
+            way.upstream.submit(delivery)
+            await sink.until(lambda: sink.messages)
+    assert [*told.values()] == ["accepted", "refused", "retry", "unanswered", "unanswered"]
+    asked = isinstance(getattr(way.upstream, "provider", None), IsAsked)
+    receipts = "asked for" if asked else "as they come"
+    if isinstance(way.upstream, SaysReceipts) and way.upstream.receipts_of() == "first":
+        receipts += ", for the whole"
+    messages = "no" if "send a message" in way.never else "yes"
+    cells = [request.node.callspec.id, *told.values(), way.repeats, receipts, messages]
+    record_property("work/ways-out", cells)
+    if os.environ.get("SENDSMSNOW_TEST_TABLES") != "1":
+        assert cells in tables.rows("work/ways-out"), "run tox -e tables"

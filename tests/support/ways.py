@@ -68,6 +68,19 @@ class Way:
     gate: Gate | None = None
     #: Its carrier dies and does not come back.
     die: Callable[[], None]
+    #: What becomes of what is unanswered, where the carrier knows repeats: tests of each kind.
+    repeats: str = "stays uncertain"
+
+    async def cut_off(self) -> None:
+        """Ends the connection once the carrier has the request that was written last."""
+        before = len(self.taken())
+        if self.gate is not None:
+            await eventually(lambda: len(self.taken()) > before)
+            self.gate.cut()
+        elif isinstance(self.upstream, ModemUpstream):
+            await eventually(lambda: self.upstream._under_way is not None)  # type: ignore[attr-defined]
+            assert self.upstream._process is not None
+            self.upstream._process.kill()
 
     def delivery(self, what: str = "accept", text: str = "Hello", **fields: Any) -> Delivery:
         """A delivery for which the carrier does this; skips the test where it never does."""
@@ -164,6 +177,7 @@ async def relay() -> AsyncIterator[Way]:
         yield Way(
             upstream=HttpUpstream("relay", relay_provider.provider(url)),
             taken=lambda: [each["recipients"] for each in running_peer.requests],
+            repeats="once, with idempotent=1",
             gate=gate,
             die=gate.die,
             words={
@@ -256,6 +270,7 @@ async def phone() -> AsyncIterator[Way]:
             yield Way(
                 upstream=upstream,
                 taken=lambda: [each["phoneNumbers"][0] for each in peer.taken.values()],
+                repeats="once, where one telephone is meant",
                 gate=gate,
                 die=gate.die,
                 words=WORDS,
@@ -275,6 +290,7 @@ async def parlayx() -> AsyncIterator[Way]:
             yield Way(
                 upstream=upstream,
                 taken=lambda: list(operator.taken.values()),
+                repeats="once, with idempotent=1",
                 gate=gate,
                 die=gate.die,
                 words=WORDS,
@@ -300,6 +316,7 @@ def named_provider(name: str) -> Callable[[], AbstractAsyncContextManager[Way]]:
             port = free_port()
             quick = {"window": WINDOW, "response_timeout": RESPONSE, "stop_timeout": 0.3}
             entries = settings_of(peer) | quick | {"rate": 10_000, "poll_interval": 0.05}
+            usual = http_kinds.provider(entries, lambda secret: "https://sms.example/")
             entries["idempotent"] = False
             provider = http_kinds.provider(
                 entries, lambda secret: address(f"http://127.0.0.1:{port}", name, secret)
@@ -314,6 +331,7 @@ def named_provider(name: str) -> Callable[[], AbstractAsyncContextManager[Way]]:
             yield Way(
                 upstream=upstream,
                 taken=lambda: peer.taken,
+                repeats="once, by its key" if usual.options.idempotent else "stays uncertain",
                 gate=gate,
                 die=gate.die,
                 words=WORDS,
