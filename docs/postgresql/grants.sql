@@ -9,10 +9,12 @@ END $$;
 REVOKE ALL ON alembic_version, account, old_key, message, delivery, queue, claim, awaited,
         lease, part, step, early_receipt, number, received, incoming_part, idempotency,
         worker, allotment, stop, event, session, key_request, counter, cap_trip,
-        encryption_key, audit, audit_retention
+        daily_count, period, encryption_key, audit, audit_retention
     FROM PUBLIC, "sendsmsnow_web", "sendsmsnow_worker", "sendsmsnow_mail", "sendsmsnow_operator";
 REVOKE ALL ON SEQUENCE account_id_seq, delivery_id_seq, step_id_seq, early_receipt_id_seq,
         received_id_seq, worker_id_seq, key_request_id_seq, audit_id_seq
+    FROM PUBLIC, "sendsmsnow_web", "sendsmsnow_worker", "sendsmsnow_mail", "sendsmsnow_operator";
+REVOKE ALL ON FUNCTION history_make, history_enter, history_detach, history_drop
     FROM PUBLIC, "sendsmsnow_web", "sendsmsnow_worker", "sendsmsnow_mail", "sendsmsnow_operator";
 
 -- web
@@ -40,7 +42,7 @@ GRANT SELECT,
     ON message TO "sendsmsnow_web";
 GRANT SELECT,
     INSERT (id, message_id, recipient, route, parts, state, due_at, expires_at, attempts,
-        possible_duplicate, binding),
+        possible_duplicate, binding, country),
     UPDATE (recipient, route, parts, state, due_at, expires_at, attempts, possible_duplicate,
         binding)
     ON delivery TO "sendsmsnow_web";
@@ -115,6 +117,10 @@ GRANT SELECT (scope, period, start, refusals, refused_parts),
     INSERT,
     UPDATE (refusals, refused_parts)
     ON cap_trip TO "sendsmsnow_web";
+GRANT SELECT
+    ON daily_count TO "sendsmsnow_web";
+GRANT SELECT
+    ON period TO "sendsmsnow_web";
 GRANT SELECT (name, check_value),
     INSERT
     ON encryption_key TO "sendsmsnow_web";
@@ -136,11 +142,13 @@ GRANT SELECT (id, name, key_hint, enabled, multi, test, rate_count, rate_period,
         version)
     ON account TO "sendsmsnow_worker";
 GRANT SELECT,
-    UPDATE (sender, text, reference, erased_at)
+    UPDATE (sender, text, reference, erased_at),
+    DELETE
     ON message TO "sendsmsnow_worker";
 GRANT SELECT,
     UPDATE (recipient, route, state, due_at, attempts, possible_duplicate, claimed_by,
-        upstream, binding)
+        upstream, binding, country),
+    DELETE
     ON delivery TO "sendsmsnow_worker";
 GRANT SELECT,
     INSERT,
@@ -163,9 +171,12 @@ GRANT SELECT,
     ON lease TO "sendsmsnow_worker";
 GRANT SELECT,
     INSERT,
-    UPDATE (upstream, smsc_key, state)
+    UPDATE (upstream, smsc_key, state),
+    DELETE
     ON part TO "sendsmsnow_worker";
-GRANT INSERT (delivery_id, at, part, event, detail)
+GRANT SELECT (delivery_id),
+    INSERT (delivery_id, at, part, event, detail),
+    DELETE
     ON step TO "sendsmsnow_worker";
 GRANT USAGE
     ON SEQUENCE step_id_seq TO "sendsmsnow_worker";
@@ -226,6 +237,12 @@ GRANT SELECT,
     UPDATE (refusals, refused_parts, due_at, attempts, failure),
     DELETE
     ON cap_trip TO "sendsmsnow_worker";
+GRANT SELECT,
+    INSERT,
+    UPDATE (deliveries, parts)
+    ON daily_count TO "sendsmsnow_worker";
+GRANT SELECT
+    ON period TO "sendsmsnow_worker";
 GRANT SELECT (name, check_value),
     INSERT
     ON encryption_key TO "sendsmsnow_worker";
@@ -239,6 +256,14 @@ GRANT SELECT (before),
     INSERT,
     DELETE
     ON audit_retention TO "sendsmsnow_worker";
+GRANT EXECUTE
+    ON FUNCTION history_make TO "sendsmsnow_worker";
+GRANT EXECUTE
+    ON FUNCTION history_enter TO "sendsmsnow_worker";
+GRANT EXECUTE
+    ON FUNCTION history_detach TO "sendsmsnow_worker";
+GRANT EXECUTE
+    ON FUNCTION history_drop TO "sendsmsnow_worker";
 
 -- mail
 GRANT SELECT
@@ -253,7 +278,7 @@ GRANT SELECT (id, name, key_hint, enabled, multi, test, rate_count, rate_period,
 GRANT INSERT (id, account_id, sender, text, encoding, parts, accepted_at, reference)
     ON message TO "sendsmsnow_mail";
 GRANT INSERT (id, message_id, recipient, route, parts, state, due_at, expires_at, attempts,
-        possible_duplicate, binding)
+        possible_duplicate, binding, country)
     ON delivery TO "sendsmsnow_mail";
 GRANT USAGE
     ON SEQUENCE delivery_id_seq TO "sendsmsnow_mail";
@@ -275,6 +300,8 @@ GRANT SELECT (scope, period, start, refusals, refused_parts),
     INSERT,
     UPDATE (refusals, refused_parts)
     ON cap_trip TO "sendsmsnow_mail";
+GRANT SELECT
+    ON period TO "sendsmsnow_mail";
 GRANT SELECT (name, check_value),
     INSERT
     ON encryption_key TO "sendsmsnow_mail";
@@ -304,7 +331,7 @@ GRANT SELECT,
     ON message TO "sendsmsnow_operator";
 GRANT SELECT,
     INSERT (id, message_id, recipient, route, parts, state, due_at, expires_at, attempts,
-        possible_duplicate, binding),
+        possible_duplicate, binding, country),
     UPDATE (recipient, state, binding)
     ON delivery TO "sendsmsnow_operator";
 GRANT USAGE
@@ -366,6 +393,10 @@ GRANT SELECT,
     UPDATE (refusals, refused_parts, lifted_at),
     DELETE
     ON cap_trip TO "sendsmsnow_operator";
+GRANT SELECT
+    ON daily_count TO "sendsmsnow_operator";
+GRANT SELECT
+    ON period TO "sendsmsnow_operator";
 GRANT SELECT (name, check_value),
     INSERT
     ON encryption_key TO "sendsmsnow_operator";

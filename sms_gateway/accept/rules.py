@@ -319,7 +319,8 @@ class Acceptance:
                     waits.append((r.message_id, end, due, queue.quiet_words(end)))
                     due, lane = end, queue.lane_until(lane, end, due)
                 ends = r.now + self.validity(r.account, route)
-                rows.append((r.message_id, address.number, prefix, parts, due, ends))
+                country = address.country
+                rows.append((r.message_id, address.number, prefix, parts, due, ends, country))
                 queued.append((r.account.id, lane, r.priority))
         intake.add_deliveries(connection, rows, queued)
         if waits:

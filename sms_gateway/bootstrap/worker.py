@@ -41,8 +41,6 @@ async def work(settings: Settings, store: Store) -> None:
 
 def make_worker(settings: Settings, store: Store) -> Worker:
     """The worker that hands messages to the upstreams; `run` it."""
-    days = settings.history_days
-    history = None if days is None else milliseconds(timedelta(days=days))
     trail = milliseconds(timedelta(days=settings.audit_days))
     allowed = networks(settings.callback_allow_private)
     to_ports = ports(settings.callback_ports)
@@ -50,7 +48,7 @@ def make_worker(settings: Settings, store: Store) -> Worker:
     url = None if callback is None else callback.get_secret_value()
     wakes = Wakes(store, poll=settings.poll_interval.total_seconds())
     aside: list[Callable[[], Awaitable[None]]] = [
-        partial(keep_house, store, history),
+        partial(keep_house, store, settings.history_days),
         partial(keep_trail, store, trail),
         Push(store, allowed=allowed, ports=to_ports, waiter=wakes.waiter(Topic.EVENT)).run,
         OperatorTeller(store, url, allowed=allowed, ports=to_ports).run,

@@ -34,6 +34,7 @@ COMMANDS = {
     "event": "callbacks",
     "stop": "stops",
     "cap": "caps",
+    "counts": "counts",
     "audit": "audit",
     "encryption": "encryption",
     "demo": "demo",

@@ -1,9 +1,10 @@
 """Erases in small steps, and waits for workers, for the commands that delete and forget."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import click
+from sqlalchemy import Connection
 
 from ..errors import UnavailableError
 from ..moments import now
@@ -19,16 +20,21 @@ def erase_closed(store: Store, account_id: int) -> deletion.Deletion:
     """Erase the history of a closed account, also from the free pages."""
     ending = deletion.Deletion(account_id)
     for _ in looks():
-        for step in ending.steps(now()):
-            with store.write() as connection:
-                step(connection)
-            time.sleep(_PAUSE)
+        run_steps(store, ending.steps(now()))
         if not ending.submitting:
             break
     scrub(store)
     if ending.submitting:
         raise still_submitting(ending.submitting)
     return ending
+
+
+def run_steps(store: Store, steps: Iterable[Callable[[Connection], None]]) -> None:
+    """Run each step in a transaction of its own, with pauses in which others can write."""
+    for step in steps:
+        with store.write() as connection:
+            step(connection)
+        time.sleep(_PAUSE)
 
 
 def looks() -> Iterator[None]:

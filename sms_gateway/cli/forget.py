@@ -9,7 +9,7 @@ from ..moments import now
 from ..signup.requests import normal_address
 from ..store import Store, audit, deletion, erase
 from ..store.audit import Action
-from .deleting import erase_closed, looks, scrub, still_submitting
+from .deleting import erase_closed, looks, run_steps, scrub, still_submitting
 from .options import CONFIG, e164, settings_of
 
 
@@ -43,25 +43,19 @@ def forget(ctx: click.Context, /, who: str, yes: bool, config: Path | None) -> N
 
 
 def _forget_number(store: Store, number: str) -> None:
-    sent = received = cancelled = 0
+    with store.write() as connection:
+        facts = {"number": audit.masked(number)}
+        audit.record(connection, Action.PERSON_FORGET, None, facts, now=now())
+    done = erase.Forgotten()
     for _ in looks():
-        with store.write() as connection:
-            gone = erase.forget(connection, number, now())
-            facts = {
-                "number": audit.masked(number),
-                "sent": gone.sent,
-                "received": gone.received,
-                "cancelled": gone.cancelled,
-            }
-            audit.record(connection, Action.PERSON_FORGET, None, facts, now=now())
-        sent, received = sent + gone.sent, received + gone.received
-        cancelled += gone.cancelled
-        if not gone.submitting:
+        done.submitting = 0
+        run_steps(store, erase.forget(number, now(), done))
+        if not done.submitting:
             break
     scrub(store)
-    if gone.submitting:
-        raise still_submitting(gone.submitting)
-    click.echo(f"sent={sent} received={received} cancelled={cancelled}")
+    if done.submitting:
+        raise still_submitting(done.submitting)
+    click.echo(f"sent={done.sent} received={done.received} cancelled={done.cancelled}")
 
 
 def _forget_address(store: Store, address: str, yes: bool) -> None:

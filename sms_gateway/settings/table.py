@@ -226,9 +226,10 @@ class Settings(BaseModel):
     """How long a message is worth delivering; after that it is given up as `expired`."""
 
     history_days: Annotated[int, Field(ge=1, le=36_500), Allowed("1 to 36500")] | None = None
-    """After how many days texts and numbers of sent messages are erased and received messages are
-    deleted. Messages still to be sent stay, and so do the counts. The default keeps all until
-    somebody deletes it."""
+    """After how many days messages are deleted, sent and received ones, with all that is known of
+    them. Their daily counts by key, country and outcome stay (`sendsmsnow counts`), and so do
+    messages without an outcome yet. PostgreSQL deletes whole periods, a twelfth of this time long
+    (at least a day, at most 30), when all of a period is old enough. The default keeps all."""
 
     audit_days: Annotated[int, Field(ge=1, le=36_500), Allowed("1 to 36500")] = 365
     """For how many days the audit trail is kept: who made, changed and used keys, from which

@@ -4,12 +4,12 @@ Erasing empties the columns and keeps the rows: daily counts need them, and a la
 its delivery. Call `Store.scrub` afterwards to remove the texts from the free pages too.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
-from ..sms.ids import first_id
 from ..sms.message import State
 from . import counters
 from .attempts import forget_awaited
@@ -18,9 +18,6 @@ from .queue import end_queued, record_steps
 from .sealed import words
 from .tables import delivery, early_receipt, event, incoming_part, message, received
 
-# The most that ids run ahead of a clock that was set back, milliseconds. Messages whose ids are
-# further ahead are erased later.
-_IDS_AHEAD = 86_400_000
 # A message with a delivery that has not gone out is not history yet.
 _PENDING = exists().where(
     delivery.c.message_id == message.c.id,
@@ -41,26 +38,23 @@ def erase_messages(
     connection: Connection,
     *,
     now: int,
-    account_id: int | None = None,
+    account_id: int,
     message_id: str | None = None,
     before: int | None = None,
     after: str = "",
 ) -> list[str]:
-    """Erase the sent messages that match all given filters and are not waiting to be sent.
+    """Erase the sent messages of an account that match all given filters and do not wait.
 
     `before`: a time of acceptance, milliseconds. A call erases at most AT_ONCE messages, in the
     order of their ids, and returns the ids. Call again with the last id as `after`, until the list
     is empty.
     """
     fitting: list[ColumnElement[bool]] = [message.c.erased_at.is_(None), message.c.id > after]
-    if account_id is not None:
-        fitting.append(message.c.account_id == account_id)
+    fitting.append(message.c.account_id == account_id)
     if message_id is not None:
         fitting.append(message.c.id == message_id)
     if before is not None:
         fitting.append(message.c.accepted_at < before)
-        if account_id is None:
-            fitting.append(_made_before(before))
     chosen = connection.execute(
         select(message.c.id).where(*fitting, ~_PENDING).order_by(message.c.id).limit(AT_ONCE)
     )
@@ -68,26 +62,6 @@ def erase_messages(
     if ids:
         _empty(connection, ids, now)
     return ids
-
-
-def first_message(connection: Connection, *, before: int) -> str | None:
-    """The first id that `erase_messages` would erase; None when there is nothing to erase.
-
-    The search locks nothing. It may take a while after years of erased messages.
-    """
-    first: str | None = connection.execute(
-        select(message.c.id)
-        .where(message.c.erased_at.is_(None), message.c.accepted_at < before, ~_PENDING)
-        .where(_made_before(before))
-        .order_by(message.c.id)
-        .limit(1)
-    ).scalar_one_or_none()
-    return first
-
-
-def _made_before(time: int) -> ColumnElement[bool]:
-    """A condition that limits a search by the index of the ids, which contain their time."""
-    return message.c.id < first_id(time + _IDS_AHEAD)
 
 
 def erase_listed(connection: Connection, ids: Collection[str], now: int) -> list[str]:
@@ -152,54 +126,78 @@ def delete_receipts(connection: Connection, *, before: int) -> None:
     connection.execute(delete(early_receipt).where(early_receipt.c.received_at < before))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Forgotten:
     """How many messages to and from a person were erased."""
 
     #: Messages sent to them, now without text and numbers.
-    sent: int
+    sent: int = 0
     #: Messages received from them, deleted.
-    received: int
+    received: int = 0
     #: Messages to them that were waiting, and are not sent any more.
-    cancelled: int
+    cancelled: int = 0
     #: Messages to them that a worker is handing to a carrier: the next run erases these.
-    submitting: int
+    submitting: int = 0
 
 
-def forget(connection: Connection, number: str, now: int) -> Forgotten:
-    """Erase a person: everything to and from a number (E.164 with its plus sign).
+def forget(number: str, now: int, done: Forgotten) -> Iterator[Callable[[Connection], None]]:
+    """The steps that erase a person: everything to and from a number (E.164 with its plus sign).
 
-    A text that waits for another recipient too is erased after it was sent.
+    Run each in a transaction of its own, and begin anew if interrupted: what was erased is not
+    found again. A text that waits for another recipient too is erased after it was sent. The steps
+    count in `done`.
     """
-    theirs = (number, number.removeprefix("+"))
-    to_them = deliveries_to(connection, number)
-    ids = list(dict.fromkeys(message_id for _, message_id in to_them))
-    cancelled = submitting = 0
-    for start in range(0, len(to_them), AT_ONCE):
-        some_ids = [id for id, _ in to_them[start : start + AT_ONCE]]
-        some = delivery.c.id.in_(some_ids)
-        cancelled += len(end_queued(connection, some_ids, State.FAILED, FORGOTTEN, now))
-        _give_up_uncertain(connection, some, now)
-        # Not the deliveries in submission: if put off, they still need their number.
-        emptied = connection.execute(
-            update(delivery)
-            .where(some, delivery.c.state != State.SUBMITTING)
-            .values(recipient="", binding=None)
-        )
-        submitting += len(to_them[start : start + AT_ONCE]) - emptied.rowcount
-    for start in range(0, len(ids), AT_ONCE):
-        erase_listed(connection, ids[start : start + AT_ONCE], now)
-    came = received.c.sender.in_(words(connection, "received.sender", theirs))
-    from_them = select(received.c.id).where(came)
-    connection.execute(delete(event).where(event.c.received_id.in_(from_them)))
-    gone = connection.execute(delete(received).where(came)).rowcount
-    parts = incoming_part.c.sender.in_(words(connection, "incoming_part.sender", theirs))
-    connection.execute(delete(incoming_part).where(parts))
-    _forget_receipts(connection, theirs)
-    counters.forget(connection, number)
-    return Forgotten(
-        sent=len(ids) - submitting, received=gone, cancelled=cancelled, submitting=submitting
+    found: list[tuple[int, str]] = []
+    yield lambda c: found.extend(deliveries_to(c, number))
+    for start in range(0, len(found), AT_ONCE):
+        yield partial(_forget_sent, found[start : start + AT_ONCE], now, done)
+    more = True
+    while more:
+        before = done.received
+        yield partial(_forget_received, number, done)
+        more = done.received - before == AT_ONCE
+    yield partial(_forget_rest, number)
+
+
+def _forget_sent(
+    to_them: Sequence[tuple[int, str]], now: int, done: Forgotten, connection: Connection
+) -> None:
+    ids = [id for id, _ in to_them]
+    some = delivery.c.id.in_(ids)
+    done.cancelled += len(end_queued(connection, ids, State.FAILED, FORGOTTEN, now))
+    _give_up_uncertain(connection, some, now)
+    # Not the deliveries in submission: if put off, they still need their number.
+    emptied = connection.execute(
+        update(delivery)
+        .where(some, delivery.c.state != State.SUBMITTING)
+        .values(recipient="", binding=None)
     )
+    submitting = len(ids) - emptied.rowcount
+    messages = list(dict.fromkeys(message_id for _, message_id in to_them))
+    erase_listed(connection, messages, now)
+    done.submitting += submitting
+    done.sent += len(messages) - submitting
+
+
+def _forget_received(number: str, done: Forgotten, connection: Connection) -> None:
+    theirs = words(connection, "received.sender", _forms(number))
+    some = select(received.c.id).where(received.c.sender.in_(theirs)).limit(AT_ONCE)
+    ids = list(connection.execute(some).scalars())
+    connection.execute(delete(event).where(event.c.received_id.in_(ids)))
+    connection.execute(delete(received).where(received.c.id.in_(ids)))
+    done.received += len(ids)
+
+
+def _forget_rest(number: str, connection: Connection) -> None:
+    theirs = words(connection, "incoming_part.sender", _forms(number))
+    connection.execute(delete(incoming_part).where(incoming_part.c.sender.in_(theirs)))
+    _forget_receipts(connection, _forms(number))
+    counters.forget(connection, number)
+
+
+def _forms(number: str) -> tuple[str, str]:
+    """The forms in which carriers write a number."""
+    return number, number.removeprefix("+")
 
 
 def _forget_receipts(connection: Connection, theirs: Collection[str]) -> None:

@@ -41,7 +41,7 @@ _TRIPPED = Rights(
 _REMEMBERED = Rights("*", insert="*", update="* - id")
 _NEW_DELIVERY = (
     "id message_id recipient route parts state due_at expires_at attempts"
-    " possible_duplicate binding"
+    " possible_duplicate binding country"
 )
 _NEW_IN_QUEUE = "* - claimed_by upstream"
 _STEP = "* - id"
@@ -74,7 +74,7 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
     "message": {
         "web": Rights("*", insert="* - erased_at", update=_ERASED),
         # The worker updates texts only to erase them.
-        "worker": Rights("*", update=_ERASED),
+        "worker": Rights("*", update=_ERASED, delete=True),
         "mail": Rights(insert="* - erased_at"),
         # `route check` inserts a message and rolls back.
         "operator": Rights("*", insert="* - erased_at", update=_ERASED),
@@ -86,7 +86,7 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
             update="recipient binding route parts state due_at expires_at attempts "
             "possible_duplicate",
         ),
-        "worker": Rights("*", update="* - id message_id parts expires_at"),
+        "worker": Rights("*", update="* - id message_id parts expires_at", delete=True),
         "mail": Rights(insert=_NEW_DELIVERY),
         "operator": Rights("*", insert=_NEW_DELIVERY, update="recipient binding state"),
     },
@@ -110,11 +110,11 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
     "lease": {"worker": Rights("*", insert="*", update="holder until", delete=True)},
     "part": {
         "web": Rights("*", insert="*", update="upstream smsc_key state", delete=True),
-        "worker": Rights("*", insert="*", update="upstream smsc_key state"),
+        "worker": Rights("*", insert="*", update="upstream smsc_key state", delete=True),
     },
     "step": {
         "web": Rights("*", insert=_STEP),
-        "worker": Rights(insert=_STEP),
+        "worker": Rights("delivery_id", insert=_STEP, delete=True),
         "operator": Rights("*", insert=_STEP),
     },
     "early_receipt": {
@@ -188,6 +188,13 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
         "mail": _TRIPPED,
         "operator": Rights("*", insert="*", update="refusals refused_parts lifted_at", delete=True),
     },
+    "daily_count": {
+        "web": Rights("*"),
+        "worker": Rights("*", insert="*", update="deliveries parts"),
+        "operator": Rights("*"),
+    },
+    # The worker changes periods by FUNCTIONS.
+    "period": dict.fromkeys(ROLES, Rights("*")),
     # Each process notes the key of its own file. `encryption rekey` is for the owner.
     "encryption_key": dict.fromkeys(ROLES, Rights("name check_value", insert="*")),
     "audit": {
@@ -202,13 +209,16 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
     "audit_retention": {"worker": Rights("before", insert="*", delete=True)},
 }
 
+#: The functions that a worker changes partitions by, with the owner's rights.
+FUNCTIONS = ("history_make", "history_enter", "history_detach", "history_drop")
+
 #: The roles that call `Store.scrub`, which vacuums. Before PostgreSQL 17 only owners can vacuum;
 #: for other roles autovacuum does it later.
 SCRUBBERS: tuple[Role, ...] = ("web", "worker", "operator")
 
 
 class Right(NamedTuple):
-    """A privilege of PostgreSQL on a table, a sequence or some columns of a table."""
+    """A privilege of PostgreSQL on a table, a sequence, a function or some columns of a table."""
 
     privilege: str
     relation: str
@@ -230,6 +240,9 @@ def rights(role: Role) -> Iterator[Right]:
             yield Right("DELETE", name)
         if insert and (sequence := _sequence(name)):
             yield Right("USAGE", sequence)
+    if role == "worker":
+        for name in FUNCTIONS:
+            yield Right("EXECUTE", name)
 
 
 def _columns(table: str, columns: str) -> tuple[str, ...] | None:
@@ -269,6 +282,8 @@ def sql(roles: Mapping[Role, str]) -> str:
             f"    FROM PUBLIC, {everybody};",
             f"REVOKE ALL ON SEQUENCE {_wrapped(sequences)}",
             f"    FROM PUBLIC, {everybody};",
+            f"REVOKE ALL ON FUNCTION {_wrapped(FUNCTIONS)}",
+            f"    FROM PUBLIC, {everybody};",
             *(line for role, name in names.items() for line in _grants(role, name)),
             "",
             "-- Who erases texts gives their pages back at once. PostgreSQL 17 knows that right;",
@@ -292,7 +307,8 @@ def _grants(role: Role, name: str) -> Iterator[str]:
             privilege if columns is None else f"{privilege} ({_wrapped(columns)})"
             for privilege, _, columns in given
         ]
-        on = f"SEQUENCE {relation}" if each == ["USAGE"] else relation
+        kinds = {"USAGE": "SEQUENCE ", "EXECUTE": "FUNCTION "}
+        on = kinds.get(each[0], "") + relation
         what = ",\n    ".join(each)
         yield f"GRANT {what}\n    ON {on} TO {name};"
 
@@ -323,6 +339,8 @@ _MISSING = text(
     WHERE NOT CASE
         WHEN privilege = 'USAGE'
             THEN has_sequence_privilege(to_regclass(relation)::oid, privilege)
+        WHEN privilege = 'EXECUTE'
+            THEN has_function_privilege(to_regproc(relation)::oid, privilege)
         WHEN name IS NULL THEN has_table_privilege(to_regclass(relation)::oid, privilege)
         ELSE has_column_privilege(attrelid, attnum, privilege)
     END

@@ -2,17 +2,20 @@
 
 import re
 import time
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, true
 
-from ..sms.ids import moment_of
+from ..sms.ids import first_id, moment_of
 from ..sms.message import State, fold, tally
 from ..sms.searching import as_id, as_numbers
+from . import counts, periods
 from .inbox import Received, text_of
 from .lookup import messages_to
+from .plans import by_index
 from .queue import IN_QUEUE, STATE
 from .sealed import opened, seal_of
 from .tables import account, claim, delivery, message, number, queue, received, step
@@ -222,13 +225,15 @@ def found_page(
 def _texts_page(
     connection: Connection, account_id: int, search: str, *, before: str, most: int
 ) -> SentPage:
+    by_index(connection)
     ids: list[str] = []
     looked, last, back_to = 0, before, ""
     until = time.monotonic() + SEARCHED_FOR
     while True:
         window = _history(account_id, last).limit(SEARCHED_AT_ONCE).subquery()
         oldest, count = connection.execute(select(func.min(window.c.id), func.count())).one()
-        ids += _fitting(connection, window, search, most + 1 - len(ids))
+        within = _Window(account_id, oldest or "", last)
+        ids += _fitting(connection, within, search, most + 1 - len(ids)) if count else []
         if len(ids) > most:
             ids = ids[:most]
             # Older messages are left for the next page.
@@ -260,34 +265,65 @@ def _history(account_id: int, before: str) -> Select[str]:
     return ids.where(message.c.id < before) if before else ids
 
 
-def _fitting(connection: Connection, window: Any, search: str, most: int) -> Sequence[str]:
+class _Window(NamedTuple):
+    """The messages of an account from the id `oldest` until before `end`, unless that is empty."""
+
+    account_id: int
+    oldest: str
+    end: str
+
+    def has(self) -> ColumnElement[bool]:
+        newer = message.c.id < self.end if self.end else true()
+        return and_(
+            message.c.account_id == self.account_id,
+            message.c.erased_at.is_(None),
+            message.c.id >= self.oldest,
+            newer,
+        )
+
+    def deliveries(self, connection: Connection) -> Iterator[Select[Any]]:
+        """Statements for their deliveries, by periods."""
+        since = moment_of(self.oldest) - periods.IDS_OFF
+        for part in periods.ranges(connection):
+            if part.until > since:
+                yield (
+                    select(delivery.c.message_id, delivery.c.recipient)
+                    .join_from(message, delivery)
+                    .where(self.has(), part.has())
+                )
+
+
+def _fitting(connection: Connection, window: _Window, search: str, most: int) -> list[str]:
     """The ids of messages in a window whose text or recipients contain a search, newest first."""
-    within = message.c.id.in_(select(window.c.id))
     digits = _digits(search)
     if seal_of(connection.dialect) is not None:
-        return _fitting_decrypted(connection, within, search, digits)[:most]
-    found = or_(
-        message.c.text.icontains(search, autoescape=True),
-        exists().where(
-            delivery.c.message_id == message.c.id,
-            delivery.c.recipient.contains(digits, autoescape=True),
-        ),
+        return _fitting_decrypted(connection, window, search, digits)[:most]
+    texts = select(message.c.id).where(
+        window.has(), message.c.text.icontains(search, autoescape=True)
     )
-    ids = select(message.c.id).where(within, found).order_by(message.c.id.desc()).limit(most)
-    return connection.execute(ids).scalars().all()
+    found = set(connection.execute(texts.order_by(message.c.id.desc()).limit(most)).scalars())
+    if _IN_NUMBERS.fullmatch(digits):
+        for theirs in window.deliveries(connection):
+            to_them = theirs.where(delivery.c.recipient.contains(digits, autoescape=True))
+            newest = to_them.order_by(message.c.id.desc()).limit(most)
+            found.update(connection.execute(newest).scalars())
+    return sorted(found, reverse=True)[:most]
+
+
+# What a stored number may contain.
+_IN_NUMBERS = re.compile(r"\+?[0-9]+")
 
 
 def _fitting_decrypted(
-    connection: Connection, within: ColumnElement[bool], search: str, digits: str
+    connection: Connection, window: _Window, search: str, digits: str
 ) -> list[str]:
     """As `_fitting`, but searches here, as the database cannot search encrypted values."""
-    recipients = (
-        select(delivery.c.message_id, delivery.c.recipient)
-        .join_from(delivery, message)
-        .where(within)
-    )
-    found = {id for id, number in connection.execute(recipients) if digits in number}
-    for id, text in connection.execute(select(message.c.id, message.c.text).where(within)):
+    found: set[str] = set()
+    if _IN_NUMBERS.fullmatch(digits):
+        for theirs in window.deliveries(connection):
+            found |= {id for id, number in connection.execute(theirs) if digits in number}
+    rows = connection.execute(select(message.c.id, message.c.text).where(window.has()))
+    for id, text in rows:
         if search.lower() in opened(connection, "message.text", text, id).lower():
             found.add(id)
     return sorted(found, reverse=True)
@@ -330,20 +366,24 @@ def _sent(connection: Connection, ids: Sequence[str]) -> list[SentMessage]:
 def by_day(connection: Connection, account_id: int, since: int) -> dict[tuple[int, State], int]:
     """The number of deliveries since a time (Unix milliseconds), by day and state.
 
-    Days are whole days since 1970, UTC. Erased messages count.
+    Days are whole days since 1970, UTC. Erased and deleted messages count.
     """
-    day = message.c.accepted_at.op("/")(_DAY)
-    rows = connection.execute(
-        select(day.label("day"), STATE.label("state"), func.count())
-        .select_from(IN_QUEUE.join(message, message.c.id == delivery.c.message_id))
-        # Ids begin with the time of acceptance (RFC 9562, section 5.7).
-        .where(message.c.account_id == account_id, message.c.id >= f"{since:012x}")
-        .group_by("day", STATE)
-    )
-    return {(row[0], State(row[1])): row[2] for row in rows}
-
-
-_DAY = 86_400_000
+    by_index(connection)
+    counted = Counter(counts.kept(connection, account_id, since // counts.DAY))
+    day = message.c.accepted_at.op("/")(counts.DAY)
+    for part in periods.ranges(connection):
+        if part.until <= since - periods.IDS_OFF:
+            break
+        rows = connection.execute(
+            select(day.label("day"), delivery.c.state, func.count())
+            .join_from(message, delivery)
+            .where(message.c.account_id == account_id, message.c.id >= first_id(since))
+            .where(part.has())
+            .group_by("day", delivery.c.state)
+        )
+        for row in rows:
+            counted[row[0], State(row[1])] += row[2]
+    return dict(counted)
 
 
 def received_page(

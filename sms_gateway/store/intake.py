@@ -21,7 +21,7 @@ REMEMBERED = 24 * 3_600_000
 #: The columns of a message that accepting sets.
 MESSAGE = ("id", "account_id", "sender", "text", "encoding", "parts", "accepted_at", "reference")
 #: The columns of a delivery, and those of its row in the queue besides, that accepting sets.
-DELIVERY = ("message_id", "recipient", "route", "parts", "due_at", "expires_at")
+DELIVERY = ("message_id", "recipient", "route", "parts", "due_at", "expires_at", "country")
 QUEUE = ("account_id", "lane", "priority")
 # See `tables.delivery`: it is in the queue.
 _NEW = (("state", f"'{State.SUBMITTING}'"), ("attempts", "0"), ("possible_duplicate", "false"))

@@ -7,43 +7,69 @@ pages of the newest block. A lookup seeks the number in each block.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, bindparam, exists, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    select,
+)
 
+from . import periods
+from .plans import by_index
 from .sealed import words
 from .tables import delivery, message
 
-#: The block of a delivery as the index has it. A block has 512 deliveries, which fill about four
-#: pages of the index. Accepting then costs 0.4 µs more; an index on the numbers alone costs 14 µs.
-#: Ten million deliveries have 20,000 blocks to seek in. (SQLite, measured in November 2026.)
-BLOCK = "(id >> 9)"
-_BITS = 9
+#: The bits of a delivery's number inside a block. On SQLite a block has 512 deliveries, which fill
+#: four pages of the index: accepting costs 0.4 µs more; an index on the numbers alone costs 14 µs.
+#: (Measured in November 2026.) PostgreSQL reads more pages for a seek, so that its blocks are
+#: larger: 20 million deliveries have 1,220 blocks to seek in.
+BITS = {"sqlite": 9, "postgresql": 14}
 
 # How many blocks the first statement searches, and the most that a statement does. It begins with
 # few, as a number that gets many messages is in the newest blocks.
 _FIRST, _MOST = 32, 2_000
 
-_BLOCK = literal_column(BLOCK.replace("id", "delivery.id"), BigInteger)
-#: A condition: the delivery is in one of `blocks`.
-IN_BLOCKS = _BLOCK.in_(bindparam("blocks", expanding=True, literal_execute=True))
-_DELIVERIES = (
-    select(delivery.c.id, delivery.c.message_id)
-    .where(IN_BLOCKS)
-    .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
-)
-# MATERIALIZED: the deliveries first, whatever the planner thinks of an account's messages.
-_THEIRS = _DELIVERIES.cte("theirs").prefix_with("MATERIALIZED")
-_MESSAGES = (
-    select(_THEIRS.c.message_id)
-    .where(_THEIRS.c.id < bindparam("before"))
-    .where(
-        exists()
-        .where(message.c.id == _THEIRS.c.message_id)
-        .where(message.c.account_id == bindparam("account_id"), message.c.erased_at.is_(None))
+
+def in_blocks(dialect: str) -> ColumnElement[bool]:
+    """A condition: the delivery is in one of some `Blocks`. It is that of the index."""
+    block = literal_column(f"(delivery.id >> {BITS[dialect]})", BigInteger)
+    found = block.in_(bindparam("blocks", expanding=True, literal_execute=True))
+    if dialect == "sqlite":
+        return found
+    # PostgreSQL knows a partition by the ids themselves only. SQLite would look through them.
+    return found & delivery.c.id.between(bindparam("lowest"), bindparam("highest"))
+
+
+def _deliveries(dialect: str) -> Select[Any]:
+    numbers = delivery.c.recipient.in_(bindparam("numbers", expanding=True))
+    return select(delivery.c.id, delivery.c.message_id).where(in_blocks(dialect), numbers)
+
+
+def _messages(deliveries: Select[Any]) -> Select[Any]:
+    # MATERIALIZED: the deliveries first, whatever the planner thinks of an account's messages.
+    theirs = deliveries.cte("theirs").prefix_with("MATERIALIZED")
+    return (
+        select(theirs.c.message_id)
+        .where(theirs.c.id < bindparam("before"))
+        .where(
+            exists()
+            .where(message.c.id == theirs.c.message_id)
+            .where(message.c.account_id == bindparam("account_id"), message.c.erased_at.is_(None))
+        )
+        .order_by(theirs.c.id.desc())
+        .limit(bindparam("most"))
     )
-    .order_by(_THEIRS.c.id.desc())
-    .limit(bindparam("most"))
-)
+
+
+_DELIVERIES = {dialect: _deliveries(dialect) for dialect in BITS}
+_MESSAGES = {dialect: _messages(statement) for dialect, statement in _DELIVERIES.items()}
 
 
 def messages_to(
@@ -54,13 +80,14 @@ def messages_to(
     `before`: only messages before this id, unless it is empty. Erased messages are left out.
     """
     end = _end(connection, before)
+    by_index(connection)
     forms = words(connection, "delivery.recipient", numbers)
     found: dict[str, None] = {}
-    for blocks in _blocks(end):
+    for blocks in _blocks(connection, end):
         rows = connection.execute(
-            _MESSAGES,
-            {
-                "blocks": blocks,
+            _MESSAGES[connection.dialect.name],
+            blocks.given()
+            | {
                 "numbers": forms,
                 "account_id": account_id,
                 "before": end,
@@ -76,32 +103,67 @@ def messages_to(
 
 def deliveries_to(connection: Connection, number: str) -> list[tuple[int, str]]:
     """All deliveries to a number (E.164): their ids, and those of their messages."""
+    by_index(connection)
     forms = words(connection, "delivery.recipient", [number])
+    statement = _DELIVERIES[connection.dialect.name]
     return [
         (row.id, row.message_id)
-        for blocks in _blocks(_end(connection, ""))
-        for row in connection.execute(_DELIVERIES, {"blocks": blocks, "numbers": forms})
+        for blocks in _blocks(connection, _NO_END)
+        for row in connection.execute(statement, blocks.given() | {"numbers": forms})
     ]
 
 
-def newest_blocks(connection: Connection, most: int) -> list[int]:
-    """The blocks of the newest deliveries."""
-    top = (_end(connection, "") - 1) >> _BITS
-    return list(range(max(0, top - most + 1), top + 1))
+_NO_END = 2**63 - 1
+
+
+def newest_blocks(connection: Connection, deliveries: int) -> list["Blocks"]:
+    """The blocks of the last so many deliveries (about), newest first."""
+    bits = BITS[connection.dialect.name]
+    most = -(-deliveries >> bits)
+    found: list[Blocks] = []
+    for blocks in _blocks(connection, _NO_END):
+        found.append(blocks._replace(first=max(blocks.first, blocks.end - most)))
+        most -= blocks.end - found[-1].first
+        if not most:
+            break
+    return found
+
+
+def recent(connection: Connection, deliveries: int) -> int:
+    """The number from which on there are the last so many deliveries (about)."""
+    blocks = newest_blocks(connection, deliveries)
+    return blocks[-1].given()["lowest"] if blocks else 0
+
+
+class Blocks(NamedTuple):
+    """Successive blocks of one period."""
+
+    first: int
+    end: int
+    bits: int
+
+    def given(self) -> dict[str, Any]:
+        """The parameters of `in_blocks`."""
+        return {
+            "blocks": list(range(self.first, self.end)),
+            "lowest": self.first << self.bits,
+            "highest": (self.end << self.bits) - 1,
+        }
 
 
 def _end(connection: Connection, before: str) -> int:
-    """The id of the first delivery of the message `before`; without, the next new id."""
-    if before:
-        first = select(func.min(delivery.c.id)).where(delivery.c.message_id == before)
-        return connection.execute(first).scalar_one() or 0
-    newest = connection.execute(select(func.max(delivery.c.id))).scalar_one()
-    return (newest or 0) + 1
+    """The id of the first delivery of the message `before`; beyond all without."""
+    if not before:
+        return _NO_END
+    first = select(func.min(delivery.c.id)).where(delivery.c.message_id == before)
+    return connection.execute(first).scalar_one() or 0
 
 
-def _blocks(end: int) -> Iterator[list[int]]:
-    """The blocks below a delivery's id, newest first, some at a time."""
-    top, count = (end - 1) >> _BITS, _FIRST
-    while top >= 0:
-        yield list(range(max(0, top - count + 1), top + 1))
-        top, count = top - count, min(count * 4, _MOST)
+def _blocks(connection: Connection, end: int) -> Iterator[Blocks]:
+    """The blocks below a delivery's number, newest first, some at a time."""
+    bits, count = BITS[connection.dialect.name], _FIRST
+    for first, newest in periods.newest(connection):
+        low, top = first >> bits, (min(newest, end - 1) >> bits) + 1
+        while top > low:
+            yield Blocks(max(low, top - count), top, bits)
+            top, count = top - count, min(count * 4, _MOST)

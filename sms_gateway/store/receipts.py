@@ -155,11 +155,10 @@ def unanswered(
     return under_way + uncertain
 
 
-_LATELY = 2_000  # blocks of deliveries (see `lookup`): the last million
+_LATELY = 1_000_000
 _OUTSTANDING = (
     select(delivery.c.id, delivery.c.state, delivery.c.recipient, delivery.c.parts)
     .select_from(delivery.outerjoin(claim, claim.c.delivery_id == delivery.c.id))
-    .where(lookup.IN_BLOCKS)
     .where(delivery.c.recipient.in_(bindparam("numbers", expanding=True)))
     .where(
         (claim.c.upstream == bindparam("upstream_name"))
@@ -177,10 +176,14 @@ def outstanding(
 
     Only the last million deliveries are searched.
     """
-    blocks = lookup.newest_blocks(connection, _LATELY)
     numbers = _forms(connection, recipients)
     given = {"upstream_name": upstream, "numbers": numbers, "now": now}
-    return connection.execute(_OUTSTANDING, given | {"blocks": blocks}).all()
+    lately = _OUTSTANDING.where(lookup.in_blocks(connection.dialect.name))
+    return [
+        row
+        for blocks in lookup.newest_blocks(connection, _LATELY)
+        for row in connection.execute(lately, given | blocks.given())
+    ]
 
 
 _PARTS_OF = (
@@ -281,8 +284,7 @@ def long_texts(
     Among the last deliveries: the submitted ones with exactly one reported part (upstream, id, end
     of validity), and the upstreams that have reported several parts of a delivery.
     """
-    newest = connection.execute(select(func.max(delivery.c.id))).scalar_one() or 0
-    given = {"first": newest - _RECENT, "upstreams": list(upstreams)}
+    given = {"first": lookup.recent(connection, _RECENT), "upstreams": list(upstreams)}
     lone = [(row.upstream, row.id, row.expires_at) for row in connection.execute(_LONE, given)]
     return lone, {row.upstream for row in connection.execute(_SEVERAL, given)}
 

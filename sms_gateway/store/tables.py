@@ -23,7 +23,7 @@ from .sealed import Sealed, bound_to
 metadata = MetaData()
 
 #: The schema that this program needs: the newest in `migrations/versions`.
-SCHEMA = "0013"
+SCHEMA = "0014"
 
 # SQLite numbers rows only in a column of the type INTEGER.
 _Serial = BigInteger().with_variant(Integer, "sqlite")
@@ -93,6 +93,9 @@ old_key = Table(
     sqlite_with_rowid=False,
 )
 
+# The history is message, delivery, part and step. On PostgreSQL these are partitioned by time
+# (`periods`), without foreign keys: the transactions that write and delete keep them together.
+
 # One row per accepted request.
 message = Table(
     "message",
@@ -111,6 +114,33 @@ message = Table(
     # Ids grow with time, so this is also the order of an account's history. The last column lets a
     # search skip erased messages without reading their rows.
     Index("message_account", "account_id", "id", "erased_at"),
+)
+
+# How many deliveries of deleted messages there were.
+daily_count = Table(
+    "daily_count",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True, autoincrement=False),
+    # The day of acceptance: days since 1970, UTC.
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    # As in `delivery`; empty where it is not known.
+    Column("country", Text, primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("deliveries", BigInteger, nullable=False),
+    Column("parts", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The partitions of the history in PostgreSQL (`periods`).
+period = Table(
+    "period",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    # Messages whose ids have times from `start_at` until before `end_at`.
+    Column("start_at", BigInteger, nullable=False),
+    Column("end_at", BigInteger, nullable=False),
+    # Since when new deliveries get ids of this period; NULL before.
+    Column("entered_at", BigInteger),
 )
 
 # One row per recipient: what was accepted, and the outcome. It is written when the message is
@@ -139,6 +169,8 @@ delivery = Table(
     Column("upstream", Text),
     # A digest that proves that the encrypted recipient belongs to the message (`sealed`).
     Column("binding", Text),
+    # The country of the recipient: ISO code, or 001. NULL where an older version accepted it.
+    Column("country", Text),
 )
 
 
@@ -280,6 +312,7 @@ received = Table(
     Column("text", Text, nullable=False, info=bound_to(*RECEIVED)),
     Column("received_at", BigInteger, nullable=False),
     Index("received_account", "account_id", "id"),
+    Index("received_sender", "sender"),
     # The id of a deleted message is never used again: a client would miss that message.
     sqlite_autoincrement=True,
 )
@@ -383,6 +416,8 @@ event = Table(
     # The reason why the last attempt failed.
     Column("failure", Text, nullable=False),
     Index("event_due", "due_at"),
+    Index("event_delivery", "delivery_id"),
+    Index("event_received", "received_id"),
 )
 
 # The sessions of the pages, by the digest of the token in the cookie.

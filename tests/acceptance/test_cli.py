@@ -21,7 +21,7 @@ from sms_gateway.cli import COMMANDS, deleting, main
 from sms_gateway.settings import reference
 from sms_gateway.signup.requests import Signup
 from sms_gateway.sms.ids import new_id
-from sms_gateway.store import Store, accounts, deletion, engine, inbox, tables
+from sms_gateway.store import Store, accounts, counts, deletion, engine, inbox, tables
 from sms_gateway.store.bulk import insert_many
 
 
@@ -664,3 +664,25 @@ def test_what_a_reader_keeps_in_the_log_is_told(
     assert ended.out == "sent=1 received=0 cancelled=0\n"
     assert "what was erased is still in its -wal file; run the command again later" in ended.err
     assert gateway("forget", "+32494000000", "--yes").err == ""
+
+
+def test_deliveries_are_counted_by_day_key_country_and_outcome(
+    keys: Sendsmsnow, sendsmsnow: Sendsmsnow, store: Store
+) -> None:
+    keys("create", "acme")
+    id, day = stored(store, "acme").id, 20_000
+    kept = {counts.Count(id, day, "BE", "delivered"): (3, 4)}
+    with store.write() as connection:
+        counts.add(connection, kept)
+        counts.add(connection, kept | {counts.Count(id, day + 1, "", "failed"): (1, 1)})
+    asked = ("counts", "--since", "2024-10-04", "--until", "2024-10-05")
+    assert sendsmsnow(*asked, "--csv").out.splitlines() == [
+        "day,key,country,outcome,deliveries,parts",
+        "2024-10-04,acme,BE,delivered,6,8",
+        "2024-10-05,acme,,failed,1,1",
+    ]
+    assert len(sendsmsnow(*asked).out.splitlines()) == 3
+    assert len(sendsmsnow(*asked, "--key", "nobody").out.splitlines()) == 1
+    assert len(sendsmsnow("counts").out.splitlines()) == 1
+    for wrong in (("--since", "yesterday"), ("--since", "2024-10-05", "--until", "2024-10-04")):
+        assert sendsmsnow("counts", *wrong).status == 2

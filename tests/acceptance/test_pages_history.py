@@ -92,7 +92,7 @@ def fill(store: Store, account_id: int, count: int) -> list[str]:
             )
             intake.add_deliveries(
                 connection,
-                [(ids[n], f"+32494{n:06}", "", 1, 2**60, 2**60) for n in some],
+                [(ids[n], f"+32494{n:06}", "", 1, 2**60, 2**60, "BE") for n in some],
                 [(account_id, "asleep", 1) for _ in some],
             )
     return ids

@@ -76,7 +76,7 @@ class Books:
             intake.add_messages(connection, [row])
             intake.add_deliveries(
                 connection,
-                [(id, number, route.prefix, parts, at, at + HOUR)],
+                [(id, number, route.prefix, parts, at, at + HOUR, "BE")],
                 [(self.account.id, self.routes.lane(route.prefix), queue.NORMAL)],
             )
         return id

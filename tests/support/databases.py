@@ -27,7 +27,13 @@ _END_OTHERS = (
 _EMPTY = (
     # The audit trail gives up nothing that is not named here.
     f"INSERT INTO audit_retention VALUES ({2**63 - 1}); DELETE FROM audit; "
-    + "".join(f"DELETE FROM {table.name}; " for table in reversed(metadata.sorted_tables))
+    # The periods are those of the partitions.
+    + "".join(
+        f"DELETE FROM {table.name}; "
+        for table in reversed(metadata.sorted_tables)
+        if table.name != "period"
+    )
+    + "UPDATE period SET entered_at = NULL; "
     + "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
 )
 _SHAPE = (

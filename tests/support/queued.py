@@ -27,7 +27,7 @@ def accept(
     intake.add_messages(connection, [(id, account_id, "ACME", text, "gsm7", parts, at, "")])
     intake.add_deliveries(
         connection,
-        [(id, number, route, parts, at, at + validity)],
+        [(id, number, route, parts, at, at + validity, "BE")],
         [(account_id, lane, priority)],
     )
     return id

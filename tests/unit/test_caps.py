@@ -16,6 +16,7 @@ from sqlalchemy import select, text, update
 from support import accounts as support
 from support.accepting import BELGIAN, FOUR, rows
 from support.clock import Clock
+from support.forgetting import forget
 
 from sms_gateway.accept.caps import charges
 from sms_gateway.accept.gateway import Gateway
@@ -27,7 +28,7 @@ from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms import kinds, numbering
 from sms_gateway.sms.kinds import Kind
 from sms_gateway.sms.message import State
-from sms_gateway.store import Store, counters, erase, tables
+from sms_gateway.store import Store, counters, tables
 from sms_gateway.words import words
 from sms_gateway.words.reasons import in_words
 
@@ -416,7 +417,7 @@ async def test_a_person_who_is_forgotten_is_in_no_counter(store: Store, clock: C
         await sent(gateway, key)
     await gateway.aclose()
     with store.write() as connection:
-        erase.forget(connection, "+32494000000", clock.now)
+        forget(connection, "+32494000000", clock.now)
     assert everything_counted(store) == []
     with store.read() as connection:
         assert connection.execute(select(tables.cap_trip)).all() == []

@@ -10,6 +10,7 @@ from support import accounts as support
 from support.accepting import BELGIAN, ROUTES
 from support.books import HOUR, NOW, Books, late, submitted
 from support.clock import Clock
+from support.forgetting import forget
 
 from sms_gateway.accept.gateway import Gateway
 from sms_gateway.accounts import Account
@@ -244,12 +245,12 @@ def test_a_person_is_not_forgotten_of_what_is_with_a_worker_until_it_is_done(
     id = books.accept()
     (delivery,) = books.claim()
     with books.store.write() as connection:
-        gone = erase.forget(connection, "+32494000000", NOW)
+        gone = forget(connection, "+32494000000", NOW)
     assert (gone.sent, gone.submitting) == (0, 1)
     assert books.delivery(id).recipient == "+32494000000"
     books.settle(delivery, Outcome.RETRY)
     with books.store.write() as connection:
-        gone = erase.forget(connection, "+32494000000", NOW)
+        gone = forget(connection, "+32494000000", NOW)
     assert (gone.sent, gone.cancelled, gone.submitting) == (1, 1, 0)
     assert books.delivery(id).recipient == ""
 

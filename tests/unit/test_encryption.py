@@ -11,6 +11,7 @@ from support.accepting import ROUTES
 from support.books import LEASE, NOW, Books, came
 from support.clock import Clock
 from support.encrypted import SECRETS
+from support.forgetting import forget
 
 from sms_gateway.accept.gateway import Gateway
 from sms_gateway.backend import Submission
@@ -20,7 +21,6 @@ from sms_gateway.sms.message import State
 from sms_gateway.store import (
     Store,
     encryption,
-    erase,
     events,
     history,
     inbox,
@@ -194,9 +194,9 @@ async def test_a_person_is_forgotten_whatever_key_they_are_stored_by(
             connection,
             [{k: v for k, v in row._asdict().items() if k != "id"} for row in rows],
         )
-        gone = erase.forget(connection, FROM, NOW)
+        gone = forget(connection, FROM, NOW)
         assert gone.received == 2
-        sent = erase.forget(connection, TO, NOW)
+        sent = forget(connection, TO, NOW)
         assert (sent.sent, sent.cancelled) == (1, 1)
         assert connection.execute(select(tables.early_receipt)).all() == []
         assert connection.execute(select(tables.incoming_part)).all() == []

@@ -11,6 +11,7 @@ from support import accounts as support
 from support import queued
 from support.accepting import BELGIAN, BRITISH, FOUR, FRENCH, ITALIAN, ROUTES, change, rows
 from support.clock import Clock
+from support.forgetting import forget
 
 from sms_gateway.accept import known_accounts
 from sms_gateway.accept.gateway import Gateway
@@ -18,7 +19,7 @@ from sms_gateway.accounts import Rate
 from sms_gateway.backend import MailChoices, Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.routing.routes import Route, Routes
-from sms_gateway.store import Store, erase, sealed, tables
+from sms_gateway.store import Store, sealed, tables
 from sms_gateway.store import accounts as account_statements
 
 pytestmark = pytest.mark.encrypted_too
@@ -536,7 +537,7 @@ async def test_a_forgotten_person_is_nowhere_and_gets_nothing(
     await gateway.sendsms(Submission("32494000000", "to one, later", key))
     settle(store, "delivered", "queued", "delivered", "queued")
     with store.write() as connection:
-        forgotten = erase.forget(connection, "+32494000000", clock.now)
+        forgotten = forget(connection, "+32494000000", clock.now)
     assert (forgotten.sent, forgotten.cancelled) == (3, 1)
     assert texts(store) == ["to both", "", ""]
     assert [(d.recipient, d.state) for d in deliveries(store)] == [

@@ -15,11 +15,12 @@ from support.books import (
     came,
     submitted,
 )
+from support.forgetting import forget
 
 from sms_gateway.deliver.ledger import Beat, Event
 from sms_gateway.log import facts
 from sms_gateway.sms.message import State
-from sms_gateway.store import erase, receipts
+from sms_gateway.store import receipts
 from sms_gateway.upstream import Outcome
 
 pytestmark = pytest.mark.encrypted_too
@@ -438,5 +439,5 @@ def test_a_person_is_forgotten_in_either_number_of_a_receipt(books: Books) -> No
         books.write(dataclasses.replace(event, receipt=receipt))
     assert books.early() == 2
     with books.store.write() as connection:
-        erase.forget(connection, "+32494000000", NOW)
+        forget(connection, "+32494000000", NOW)
     assert books.early() == 0

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from standardwebhooks import Webhook
 from support import accounts as support
 from support import queued
+from support.forgetting import forget
 
 from sms_gateway.accounts import Account
 from sms_gateway.callbacks.networks import networks
@@ -22,7 +23,7 @@ from sms_gateway.deliver.ledger import Beat, Claim, Ledger, MessageCame, Receipt
 from sms_gateway.routing.routes import Route, Routes
 from sms_gateway.sms.message import State
 from sms_gateway.sms.receipt import Receipt
-from sms_gateway.store import Store, accounts, erase, events, inbox, tables, workers
+from sms_gateway.store import Store, accounts, events, inbox, tables, workers
 from sms_gateway.upstream import Answer, Incoming, Outcome
 
 pytestmark = pytest.mark.encrypted_too
@@ -301,7 +302,7 @@ async def test_events_hold_neither_texts_nor_numbers_of_their_own(books, receive
     books.receive()
     books.deliver()
     with books.store.write() as connection:
-        erase.forget(connection, NUMBER, now())
+        forget(connection, NUMBER, now())
     async with pushing(books):
         await until(lambda: not books.waiting())
     assert sorted(receiver.types()) == ["delivery.delivered", "delivery.submitted"]

@@ -10,6 +10,7 @@ from sqlalchemy import text as sql
 from support import accounts as support
 from support.accepting import BELGIAN, BRITISH, ITALIAN, NOW, ROUTES, change, rows
 from support.clock import Clock
+from support.forgetting import forget
 
 from sms_gateway.accept.gateway import Gateway
 from sms_gateway.accept.repeats import own_name
@@ -17,7 +18,7 @@ from sms_gateway.backend import ID_KEY, Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.sms.ids import new_id
 from sms_gateway.sms.message import State
-from sms_gateway.store import Store, erase, intake, sealed, tables
+from sms_gateway.store import Store, intake, sealed, tables
 from sms_gateway.store.sealed import Seal
 
 pytestmark = pytest.mark.encrypted_too
@@ -203,7 +204,7 @@ async def test_what_was_erased_is_not_sent_again(
         connection.execute(update(tables.delivery).values(state=State.DELIVERED))
     assert (await gateway.deletesms(key, id=first.id)).error is Code.SENT
     with store.write() as connection:
-        erase.forget(connection, ITALIAN, NOW)
+        forget(connection, ITALIAN, NOW)
     assert await gateway.sendsms(Submission(BELGIAN, "hi", key, idempotency_key=erased)) == first
     assert (
         await gateway.sendsms(Submission(ITALIAN, "hi", key, idempotency_key=forgotten)) == second

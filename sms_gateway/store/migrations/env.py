@@ -3,11 +3,12 @@ one. Otherwise each migration is a transaction of its own."""
 
 from alembic import context
 
-from sms_gateway.store.indexes import metadata
+from sms_gateway.store.indexes import is_compared, metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
+    include_object=is_compared,
     render_as_batch=True,
     transaction_per_migration=True,
 )
