@@ -91,6 +91,7 @@ class Database(Part):
 
     def stop(self) -> None:
         """Stop as an operator does: sessions are cut off."""
+        self.is_wanted = False
         self._run("pg_ctl", "stop", "-m", "fast", "-D", str(self.data))
         self.ended()
 

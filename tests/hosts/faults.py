@@ -123,17 +123,6 @@ async def disk_full(lab: Laboratory) -> str:
     return f"accepting again {await lab.accepting():.1f} s after there was room"
 
 
-async def wrong_clocks(lab: Laboratory) -> str:
-    """Web hosts whose clocks are wrong by ten minutes, one each way."""
-    lab.set_clock("web1", 600)
-    lab.set_clock("web2", -600)
-    await asyncio.sleep(4)
-    await lab.accepting()
-    for host in WEB:
-        lab.set_clock(host, 0)
-    return "two web hosts were ten minutes fast and slow"
-
-
 async def names_unknown(lab: Laboratory) -> str:
     """The name server is silent while a web host and the carrier's connection begin anew."""
     lab.network.cut("names")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -189,28 +189,29 @@ class Laboratory:
         self.standby.process.wait()
         await asyncio.to_thread(self.standby.follow, self.primary)
 
-    async def accepting(self, hosts: list[str] | None = None) -> float:
-        """Seconds until a new message is accepted at each of these hosts."""
+    async def accepting(self, hosts: Sequence[str] = WEB) -> float:
+        """Seconds until a new message was accepted at each of these hosts."""
         began = time.monotonic()
-        book = self.books[1]
-        for host in hosts or WEB:
-            while True:
-                (message,) = self.work(1)
-                with contextlib.suppress(OSError):
-                    address = [self.network.address(host)]
-                    await load.send_by_soap(
-                        PORT,
-                        self.apikey,
-                        [message],
-                        connections=1,
-                        book=book,
-                        hosts=address,
-                        patience=2.0,
-                    )
-                if message[1] in book.accepted:
-                    break
-                await asyncio.sleep(0.1)
+        await asyncio.gather(*(self._accepting(self.network.address(host)) for host in hosts))
         return time.monotonic() - began
+
+    async def _accepting(self, address: str) -> None:
+        book = self.books[1]
+        while True:
+            (message,) = self.work(1)
+            with contextlib.suppress(OSError):
+                await load.send_by_soap(
+                    PORT,
+                    self.apikey,
+                    [message],
+                    connections=1,
+                    book=book,
+                    hosts=[address],
+                    patience=2.0,
+                )
+            if message[1] in book.accepted:
+                return
+            await asyncio.sleep(0.1)
 
     async def hammer(self, name: str, limit: int, *options: str) -> int:
         """Ask all hosts at once for three times as much as a new key may have; what it got."""

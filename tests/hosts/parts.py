@@ -30,7 +30,6 @@ class Part:
         return self._network.inside(self.host)
 
     def launch(self, command: list[str], env: Mapping[str, str] | None = None) -> None:
-        self.is_wanted = True
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.inside(), *command],
@@ -40,6 +39,7 @@ class Part:
                 stdout=log,
                 stderr=log,
             )
+        self.is_wanted = True
 
     def start(self) -> None:
         raise NotImplementedError
@@ -50,13 +50,13 @@ class Part:
 
     def stop(self) -> None:
         """SIGTERM; an error where it does not end in good order."""
+        self.is_wanted = False
         assert self.process is not None
         self.process.terminate()
         self.ended()
 
     def ended(self) -> None:
-        """Wait for an end that was asked for; it is not started again."""
-        self.is_wanted = False
+        """Wait for an end that was asked for."""
         assert self.process is not None
         status = self.process.wait(90)
         assert status == 0, (
@@ -99,7 +99,6 @@ class Carrier(Part):
 
     def start(self) -> None:
         self._context.close()
-        self.is_wanted = True
         options: dict[str, Any] = {
             "durable": True,
             "latency": 2,
@@ -108,6 +107,7 @@ class Carrier(Part):
         }
         started = start_smsc(self._folder, inside=self.inside(), port=self.PORT, **options)
         self._smsc = self._context.enter_context(started)
+        self.is_wanted = True
 
     @property
     def smsc(self) -> Smsc:
