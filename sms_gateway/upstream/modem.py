@@ -268,7 +268,7 @@ class ModemUpstream:
         """Returns once the process has been silent for too long."""
         # Silence is no event that could be waited for.
         while (wait := self._heard_at + self._patience() - self._now()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(wait)
+            await asyncio.sleep(min(wait, self._options.response_timeout))
         self._trouble = "the modem did not answer"
 
     def _patience(self) -> float:
