@@ -315,7 +315,7 @@ def named_provider(name: str) -> Callable[[], AbstractAsyncContextManager[Way]]:
             peer.port = gate.port
             port = free_port()
             quick = {"window": WINDOW, "response_timeout": RESPONSE, "stop_timeout": 0.3}
-            entries = settings_of(peer) | quick | {"rate": 10_000, "poll_interval": 0.05}
+            entries = settings_of(peer) | quick | {"poll_interval": 0.05}
             usual = http_kinds.provider(entries, lambda secret: "https://sms.example/")
             entries["idempotent"] = False
             provider = http_kinds.provider(
