@@ -167,12 +167,13 @@ class Batch:
             now,
         )
 
-    def charge(self, connection: Connection) -> None:
-        """Store the new counters and limiter states."""
+    def charge(self, connection: Connection) -> bool:
+        """Store the new counters and limiter states; returns whether there are any."""
         if self._tally is not None:
             self._tally.write(connection)
         if self._busy_until:
             account_statements.charge(connection, self._busy_until)
+        return self._tally is not None or bool(self._busy_until)
 
 
 # The version and limiter state of a deleted account.

@@ -18,6 +18,7 @@ from ..sms.message import State
 from ..sms.segments import Segments, TextError, count, measure, plain, validate_text
 from ..store import Store, intake, queue, resend, sealed
 from ..store import accounts as account_statements
+from ..store.bulk import release
 from . import repeats
 from .batch import Batch
 from .request import RefusedError, Request
@@ -211,9 +212,12 @@ class Acceptance:
         replies = [batch.reply_to(request) for request in requests]
         if batch.repeats:
             batch.give_way(connection, requests, replies, now)
+        # What limits allow is charged and free for others before this batch waits for the disk. An
+        # idempotency key has to be recorded together with its message.
+        if batch.charge(connection) and batch.accepted and not batch.repeats:
+            release(connection)
         if batch.accepted:
             self._insert(connection, batch.accepted)
-        batch.charge(connection)
         return replies
 
     def try_out(self, store: Store, request: Request) -> Reply | None:

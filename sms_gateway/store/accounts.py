@@ -253,7 +253,8 @@ def old_keys(connection: Connection, now: int) -> dict[int, list[OldKey]]:
 
 _CURRENT = "SELECT id, version, next_free FROM account WHERE id IN (...)"
 # Locks are taken in the order of the ids, so that two processes never deadlock.
-_CURRENT_LOCKED = _CURRENT + " ORDER BY id FOR UPDATE"
+# NO KEY: the lock does not wait for messages of the account that others insert (a foreign key).
+_CURRENT_LOCKED = _CURRENT + " ORDER BY id FOR NO KEY UPDATE"
 
 
 def current(

@@ -47,6 +47,17 @@ def later(connection: Connection, statement: str, parameters: Sequence[Any]) -> 
         pipeline.later(statement, parameters)
 
 
+def release(connection: Connection) -> None:
+    """Free the locks that the transaction has taken so far, before it waits for the disk.
+
+    On PostgreSQL what was written so far is then committed just before the rest: if the rest
+    fails, it stays. SQLite has no locks of rows, and one transaction.
+    """
+    pipeline = connection.info.get("pipeline")
+    if pipeline is not None:
+        pipeline.release()
+
+
 @lru_cache(maxsize=512)
 def with_marks(statement: str, count: int, mark: str = "?") -> str:
     """A statement with `count` marks in the place of its `...`."""

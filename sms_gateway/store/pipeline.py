@@ -32,6 +32,13 @@ _NAME_TRANSACTION = (
     "SELECT pg_current_xact_id() || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 )
 
+_RELEASE: Sequence[_Statement] = (
+    ("SET LOCAL synchronous_commit TO off", ()),
+    ("COMMIT", ()),
+    ("BEGIN", ()),
+    (_NAME_TRANSACTION, ()),
+)
+
 
 class Pipeline:
     """Runs statements on a connection of the driver; raises the driver's errors."""
@@ -57,6 +64,19 @@ class Pipeline:
             self.run(statement, parameters)
         else:
             self._waiting.append((statement, parameters))
+
+    def release(self) -> None:
+        """Commit the statements so far, which frees their locks; the rest is a new transaction.
+
+        This commit does not wait for the disk: that of the rest does, and brings it there too. If
+        the rest fails, it stays. Outside of `committed` nothing is done.
+        """
+        if self._waiting is None:
+            return
+        statements = [*self._waiting, *_RELEASE]
+        self._waiting = []
+        ((name,),) = self._execute(statements)
+        self._transaction = name
 
     @contextmanager
     def committed(self) -> Iterator[None]:

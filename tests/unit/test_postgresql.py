@@ -19,6 +19,7 @@ from support.asgi_server import free_port
 from support.postgresql_proxy import NEVER_ANSWERED, NEVER_ARRIVES, proxy
 
 from sms_gateway.accept.gateway import Gateway
+from sms_gateway.accounts import Rate
 from sms_gateway.backend import Submission
 from sms_gateway.codes import Code
 from sms_gateway.store import (
@@ -113,6 +114,36 @@ async def gateway_at(url: str, limits: Limits) -> AsyncIterator[Gateway]:
 def texts(store: Store) -> set[str]:
     with store.read() as connection:
         return set(connection.execute(text("SELECT text FROM message")).scalars())
+
+
+@on_postgresql
+async def test_a_limited_account_is_free_for_other_hosts_before_the_commit_is_on_disk(
+    store: Store, database: str
+) -> None:
+    key, account = accounts.create(store, rate=Rate.parse("10/min"))
+
+    def next_free() -> int:
+        # LockNotAvailable if the row is locked.
+        with store.write() as other:
+            asked = text("SELECT next_free FROM account WHERE id = :id FOR UPDATE NOWAIT")
+            return int(other.execute(asked, {"id": account.id}).scalar_one())
+
+    async with gateway_at(database, Limits(lock=30)) as gateway:
+        with store.write() as holder:
+            holder.exec_driver_sql("LOCK TABLE delivery IN SHARE MODE")
+            replies = asyncio.ensure_future(
+                asyncio.gather(
+                    *(gateway.sendsms(Submission(BELGIAN, f"{n}", key)) for n in range(12))
+                )
+            )
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while not holder.exec_driver_sql(waiting).scalar_one():
+                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(next_free) > 0
+            assert not replies.done()
+        codes = [reply.error for reply in await replies]
+    assert sorted(codes) == [Code.SENT] * 10 + [Code.TOO_FAST] * 2
+    assert len(texts(store)) == 10
 
 
 #: Short, and yet longer than a busy machine takes.
