@@ -7,9 +7,9 @@ DO $$ BEGIN
         || ' TO "sendsmsnow_web", "sendsmsnow_worker", "sendsmsnow_mail", "sendsmsnow_operator"';
 END $$;
 REVOKE ALL ON alembic_version, account, old_key, message, delivery, queue, claim, awaited,
-        lease, part, step, early_receipt, number, received, incoming_part, idempotency,
-        worker, allotment, stop, event, session, key_request, counter, cap_trip,
-        daily_count, period, encryption_key, audit, audit_retention
+        lease, part, step, early_receipt, number, keyword, received, incoming_part,
+        idempotency, worker, allotment, stop, event, session, key_request, counter,
+        cap_trip, daily_count, period, encryption_key, audit, audit_retention
     FROM PUBLIC, "sendsmsnow_web", "sendsmsnow_worker", "sendsmsnow_mail", "sendsmsnow_operator";
 REVOKE ALL ON SEQUENCE account_id_seq, delivery_id_seq, step_id_seq, early_receipt_id_seq,
         received_id_seq, worker_id_seq, key_request_id_seq, audit_id_seq
@@ -76,6 +76,8 @@ GRANT USAGE
     ON SEQUENCE early_receipt_id_seq TO "sendsmsnow_web";
 GRANT SELECT (digits, account_id)
     ON number TO "sendsmsnow_web";
+GRANT SELECT (digits, word, account_id)
+    ON keyword TO "sendsmsnow_web";
 GRANT SELECT,
     INSERT (account_id, upstream, sender, recipient, text, received_at)
     ON received TO "sendsmsnow_web";
@@ -189,6 +191,8 @@ GRANT USAGE
     ON SEQUENCE early_receipt_id_seq TO "sendsmsnow_worker";
 GRANT SELECT (digits, account_id)
     ON number TO "sendsmsnow_worker";
+GRANT SELECT (digits, word, account_id)
+    ON keyword TO "sendsmsnow_worker";
 GRANT SELECT,
     INSERT (account_id, upstream, sender, recipient, text, received_at),
     DELETE
@@ -358,6 +362,10 @@ GRANT SELECT,
     INSERT,
     DELETE
     ON number TO "sendsmsnow_operator";
+GRANT SELECT,
+    INSERT,
+    DELETE
+    ON keyword TO "sendsmsnow_operator";
 GRANT SELECT,
     INSERT (account_id, upstream, sender, recipient, text, received_at),
     DELETE

@@ -12,7 +12,9 @@ from .. import database
 from ..deliver.ledger.owners import owners
 from ..errors import UnavailableError
 from ..moments import iso, now
+from ..settings import Settings
 from ..sms.address import AddressError, TooManyNumbersError, parse_recipients
+from ..sms.stop_words import bare
 from ..store import accounts, audit, inbox
 from ..store.audit import Action
 from .options import CONFIG, settings_of
@@ -21,6 +23,8 @@ from .options import CONFIG, settings_of
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 # Always a short code. Some countries have phone numbers as short; these need a +.
 _ALWAYS_SHORT = re.compile(r"[1-9][0-9]{2,5}")
+#: A received message is looked at no further.
+_LONGEST_KEYWORD = 40
 
 
 @click.group()
@@ -32,18 +36,33 @@ def number() -> None:
 @click.argument("number")
 @click.argument("key")
 @click.option("--with-unowned", is_flag=True, help="Give it what came while nobody had NUMBER.")
+@click.option("--keyword", metavar="WORD", help="Only messages whose first word is WORD.")
 @CONFIG
 @click.pass_context
 def assign(
-    ctx: click.Context, /, number: str, key: str, with_unowned: bool, config: Path | None
+    ctx: click.Context,
+    /,
+    number: str,
+    key: str,
+    with_unowned: bool,
+    keyword: str | None,
+    config: Path | None,
 ) -> None:
     """Give NUMBER to the key named KEY.
 
     What comes in on it from now on is received by /getsms/ with that key. NUMBER is an
     international number or a short code; three to six digits without + are a short code.
+
+    With --keyword keys share a number that another key has: KEY receives the messages whose first
+    word is WORD, whatever its case and accents.
     """
     settings = settings_of(ctx, config)
     digits = digits_of(number, settings.default_region)
+    if keyword is not None:
+        if with_unowned:
+            raise click.UsageError("--with-unowned is for whole numbers, without --keyword")
+        _assign_keyword(settings, digits, key, keyword)
+        return
     with database.opened(settings) as store:
         with store.read() as connection:
             account = accounts.by_name(connection, key)
@@ -72,6 +91,45 @@ def assign(
         click.echo(f"messages that had come before: {count}, {what}", err=True)
 
 
+def _assign_keyword(settings: Settings, digits: str, key: str, keyword: str) -> None:
+    """Give a key the messages to a number that begin with a word."""
+    word = _word(keyword)
+    with database.opened(settings) as store:
+        with store.read() as connection:
+            account = accounts.by_name(connection, key)
+            shared = {(row.digits, row.word): row.account for row in inbox.keywords(connection)}
+            is_owned = digits in {row.digits for row in inbox.numbers(connection)}
+        if account is None:
+            raise UnavailableError(f"there is no key named {key!r}; sendsmsnow key list shows all")
+        if not is_owned:
+            raise UnavailableError(
+                f"nobody has the number {digits}: give it to the key that receives all other "
+                f"messages first, sendsmsnow number assign {digits} KEY"
+            )
+        owner = shared.get((digits, word), "another key")
+        taken = UnavailableError(f"the keyword {word} of {digits} has been given to {owner}")
+        if (digits, word) in shared:
+            raise taken
+        try:
+            with store.write() as connection:
+                inbox.assign_keyword(connection, digits, word, account.id, now())
+                facts = {"number": audit.masked(digits), "keyword": word}
+                audit.record(connection, Action.NUMBER_ASSIGN, account, facts, now=now())
+        except IntegrityError:
+            raise taken from None
+    click.echo(f"{digits} {word} {account.name}")
+
+
+def _word(keyword: str) -> str:
+    word = bare(keyword)
+    if not word or " " in word or len(word) > _LONGEST_KEYWORD:
+        raise click.UsageError(
+            f"--keyword {keyword!r}: allowed is one word of up to {_LONGEST_KEYWORD} letters and "
+            "digits"
+        )
+    return word
+
+
 @number.command("unowned")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @CONFIG
@@ -95,10 +153,19 @@ def list_numbers(ctx: click.Context, /, config: Path | None, as_json: bool) -> N
     """List all dedicated numbers with their keys."""
     with database.opened(settings_of(ctx, config)) as store, store.read() as connection:
         rows = [
-            (row.digits, iso(row.assigned_at, "seconds"), row.account)
-            for row in inbox.numbers(connection)
+            (row.digits, word, iso(row.assigned_at, "seconds"), row.account)
+            for word, row in (
+                *(("", row) for row in inbox.numbers(connection)),
+                *((row.word, row) for row in inbox.keywords(connection)),
+            )
         ]
-    columns = (("number", "NUMBER", "15"), ("assigned_at", "ASSIGNED", "20"), ("key", "KEY", ""))
+    rows.sort(key=lambda row: row[:2])
+    columns = (
+        ("number", "NUMBER", "15"),
+        ("keyword", "KEYWORD", "10"),
+        ("assigned_at", "ASSIGNED", "20"),
+        ("key", "KEY", ""),
+    )
     _list(rows, columns, as_json)
 
 
@@ -117,13 +184,26 @@ def _list(
 
 @number.command()
 @click.argument("number")
+@click.option("--keyword", metavar="WORD", help="Only this keyword; the number stays.")
 @CONFIG
 @click.pass_context
-def release(ctx: click.Context, /, number: str, config: Path | None) -> None:
-    """Take NUMBER back; what it has received stays with its key."""
+def release(ctx: click.Context, /, number: str, keyword: str | None, config: Path | None) -> None:
+    """Take NUMBER back, with all of its keywords; what it has received stays with its key."""
     settings = settings_of(ctx, config)
     digits = digits_of(number, settings.default_region)
     with database.opened(settings) as store, store.write() as connection:
+        if keyword is not None:
+            word = _word(keyword)
+            shared = {(row.digits, row.word): row.account for row in inbox.keywords(connection)}
+            if not inbox.release_keywords(connection, digits, word):
+                raise UnavailableError(
+                    f"{digits} has no keyword {word}; sendsmsnow number list shows all"
+                )
+            account = accounts.by_name(connection, shared.get((digits, word), ""))
+            facts = {"number": audit.masked(digits), "keyword": word}
+            audit.record(connection, Action.NUMBER_RELEASE, account, facts, now=now())
+            return
+        inbox.release_keywords(connection, digits)
         owner = {row.digits: row.account for row in inbox.numbers(connection)}.get(digits, "")
         if not inbox.release(connection, digits):
             raise UnavailableError(

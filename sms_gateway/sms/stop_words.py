@@ -42,7 +42,7 @@ class StopWords:
         start: Mapping[str, Iterable[str]] = START_WORDS,
     ) -> None:
         self._wishes = {
-            _bare(word): wish
+            bare(word): wish
             for words, wish in ((stop, Wish.STOP), (start, Wish.START))
             for language in words.values()
             for word in language
@@ -50,14 +50,21 @@ class StopWords:
 
     def wish(self, text: str) -> Wish | None:
         """The request that a message makes, if it is one of the words and nothing else."""
-        return self._wishes.get(_bare(text)) if len(text) <= _LONGEST else None
+        return self._wishes.get(bare(text)) if len(text) <= _LONGEST else None
 
 
 #: More than any of the words takes, however it is decorated.
 _LONGEST = 60
 
 
-def _bare(text: str) -> str:
+def first_word(text: str) -> str:
+    """The first word of a message, `bare`; empty where it has none."""
+    # No keyword is longer, and a long text may begin with a long word.
+    return bare(text[:_LONGEST]).partition(" ")[0]
+
+
+def bare(text: str) -> str:
+    """A text without case, accents and punctuation, its words with one blank between."""
     letters = unicodedata.normalize("NFKD", text.casefold())
     words = "".join(c if c.isalnum() else " " for c in letters if not unicodedata.combining(c))
     return " ".join(words.split())

@@ -24,6 +24,7 @@ from .tables import (
     event,
     incoming_part,
     key_request,
+    keyword,
     message,
     number,
     old_key,
@@ -133,11 +134,15 @@ def close(connection: Connection, name: str, now: int) -> int | None:
             deleted_at=now,
         )
     )
-    theirs = connection.execute(select(number.c.digits).where(number.c.account_id == id)).scalars()
+    owned = select(number.c.digits).where(number.c.account_id == id)
+    theirs = connection.execute(owned).scalars().all()
     forms = [form for digits in theirs for form in (digits, f"+{digits}", f"00{digits}")]
     stored = words(connection, "incoming_part.recipient", forms)
     connection.execute(delete(incoming_part).where(incoming_part.c.recipient.in_(stored)))
-    for table in (number, session, old_key):
+    # Those of others on its numbers, too: a number without an account is shared by none.
+    orphaned = words(connection, "keyword.digits", theirs)
+    connection.execute(delete(keyword).where(keyword.c.digits.in_(orphaned)))
+    for table in (number, keyword, session, old_key):
         connection.execute(delete(table).where(table.c.account_id == id))
     connection.execute(delete(key_request).where(key_request.c.address == name.lower()))
     return id

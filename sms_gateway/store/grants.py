@@ -127,6 +127,11 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
         "worker": Rights("digits account_id"),
         "operator": Rights("*", insert="*", delete=True),
     },
+    "keyword": {
+        "web": Rights("digits word account_id"),
+        "worker": Rights("digits word account_id"),
+        "operator": Rights("*", insert="*", delete=True),
+    },
     "received": {
         "web": Rights("*", insert="* - id"),
         "worker": Rights("*", insert="* - id", delete=True),

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, text
 from .bulk import insert_many
 from .intake import digest, id_forms, stored_id
 from .sealed import is_readable, opened, seal_of, words
-from .tables import PART, account, idempotency, incoming_part, number, received
+from .tables import PART, account, idempotency, incoming_part, keyword, number, received
 
 # Arbitrary, but equal in all processes that receive.
 _ADVISORY_LOCK = 7_353_768
@@ -30,6 +30,12 @@ def take_turns(connection: Connection) -> None:
 
 _OWNERS = select(number.c.digits, number.c.account_id).where(
     number.c.digits.in_(bindparam("digits", expanding=True))
+)
+
+
+_DIGITS = "keyword.digits"
+_SHARED = select(keyword.c.digits, keyword.c.word, keyword.c.account_id).where(
+    keyword.c.digits.in_(bindparam("digits", expanding=True))
 )
 
 
@@ -291,6 +297,39 @@ def release(connection: Connection, digits: str) -> bool:
     """Take a number back; False when no account has it."""
     forms = words(connection, "number.digits", [digits])
     return connection.execute(delete(number).where(number.c.digits.in_(forms))).rowcount == 1
+
+
+def assign_keyword(
+    connection: Connection, digits: str, word: str, account_id: int, now: int
+) -> None:
+    """Give an account the messages to a number that begin with a word (`stop_words.bare`);
+    IntegrityError when an account has them already."""
+    values = {"digits": digits, "word": word, "account_id": account_id, "assigned_at": now}
+    connection.execute(insert(keyword).values(values))
+
+
+def release_keywords(connection: Connection, digits: str, word: str | None = None) -> int:
+    """Take back a keyword of a number, or all of them; how many there were."""
+    taking = delete(keyword).where(keyword.c.digits.in_(words(connection, _DIGITS, [digits])))
+    if word is not None:
+        taking = taking.where(keyword.c.word == word)
+    return connection.execute(taking).rowcount
+
+
+def shared(connection: Connection, digits: Collection[str]) -> dict[str, dict[str, int]]:
+    """The accounts by keyword of each of these numbers that has any."""
+    found: dict[str, dict[str, int]] = {}
+    forms = words(connection, _DIGITS, digits)
+    for row in connection.execute(_SHARED, {"digits": forms}) if digits else ():
+        found.setdefault(row.digits, {})[row.word] = row.account_id
+    return found
+
+
+def keywords(connection: Connection) -> Sequence[Any]:
+    """All keywords: digits, word, account (its name), assigned_at."""
+    columns = keyword.c.digits, keyword.c.word, account.c.name.label("account")
+    rows = connection.execute(select(*columns, keyword.c.assigned_at).join_from(keyword, account))
+    return sorted(rows, key=lambda row: (row.digits, row.word))
 
 
 def numbers(connection: Connection) -> Sequence[Any]:

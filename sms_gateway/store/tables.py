@@ -23,7 +23,7 @@ from .sealed import Sealed, bound_to
 metadata = MetaData()
 
 #: The schema that this program needs: the newest in `migrations/versions`.
-SCHEMA = "0014"
+SCHEMA = "0015"
 
 # SQLite numbers rows only in a column of the type INTEGER.
 _Serial = BigInteger().with_variant(Integer, "sqlite")
@@ -289,6 +289,18 @@ number = Table(
     metadata,
     # Digits only: international without the plus sign, or a short code.
     Column("digits", Sealed("number.digits"), primary_key=True),
+    Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
+    Column("assigned_at", BigInteger, nullable=False),
+)
+
+# Words by which accounts share a dedicated number: a message whose first word is one of these is
+# that account's, any other the number's.
+keyword = Table(
+    "keyword",
+    metadata,
+    Column("digits", Sealed("keyword.digits"), primary_key=True),
+    # As `stop_words.bare` leaves it.
+    Column("word", Text, primary_key=True),
     Column("account_id", ForeignKey("account.id"), nullable=False, index=True),
     Column("assigned_at", BigInteger, nullable=False),
 )

@@ -409,9 +409,29 @@ def test_a_number_is_given_to_one_key_at_a_time(gateway: Sendsmsnow) -> None:
     assert gateway("number", "assign", "32494000000", "b").out == "32494000000 b\n"
 
 
+def test_keys_share_a_number_by_keywords(gateway: Sendsmsnow) -> None:
+    assert gateway("number", "assign", "8850", "a").status == 0
+    assert gateway("number", "assign", "8850", "b", "--keyword", "Shöp!").out == "8850 shop b\n"
+    assert gateway("number", "assign", "8850", "a", "--keyword", "SHOP") == Ended(
+        1, "", "sendsmsnow: the keyword shop of 8850 has been given to b\n"
+    )
+    listed = json.loads(gateway("number", "list", "--json").out)
+    assert [(row["number"], row["keyword"], row["key"]) for row in listed] == [
+        ("8850", "", "a"),
+        ("8850", "shop", "b"),
+    ]
+    assert gateway("number", "release", "8850", "--keyword", "shop") == Ended(0, "", "")
+    assert "has no keyword shop" in gateway("number", "release", "8850", "--keyword", "shop").err
+    assert gateway("number", "assign", "8850", "b", "--keyword", "shop").status == 0
+    assert gateway("number", "release", "8850").status == 0
+    assert json.loads(gateway("number", "list", "--json").out) == []
+
+
 @pytest.mark.parametrize(
     ("words", "status", "complaint"),
     [
+        (("assign", "8850", "a", "--keyword", "shop"), 1, "nobody has the number 8850"),
+        (("assign", "8850", "a", "--keyword", "two words"), 2, "allowed is one word"),
         (("assign", "8850", "nobody"), 1, "there is no key named 'nobody'"),
         (("assign", "12", "a"), 2, "'12' is neither an international number nor a short code"),
         (("assign", "abc", "a"), 2, "'abc' is neither"),

@@ -49,6 +49,7 @@ async def filled(store: Store, clock: Clock) -> str:
     await gateway.aclose()
     with store.write() as connection:
         inbox.assign(connection, OWN, account.id, NOW)
+        inbox.assign_keyword(connection, OWN, "shop", account.id, NOW)
         stops.add(connection, account.id, FROM, NOW)
     ledger = Ledger(ROUTES, worker=1, lease=LEASE)
     whole = Incoming(sender=FROM, recipient=OWN, text=TEXTS[1])

@@ -61,6 +61,7 @@ HARMLESS = {
     "idempotency.id",
     "idempotency.message_id",
     "incoming_part.upstream",
+    "keyword.word",
     "key_request.language",
     "key_request.token_hash",
     "lease.name",

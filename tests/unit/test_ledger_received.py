@@ -4,10 +4,11 @@ import itertools
 
 import pytest
 from sqlalchemy import select
+from support import accounts
 from support.books import HOUR, NOW, Books
 
 from sms_gateway.deliver.ledger import Beat, MessageCame
-from sms_gateway.store import inbox, tables
+from sms_gateway.store import deletion, inbox, tables
 from sms_gateway.upstream import Incoming
 
 pytestmark = pytest.mark.encrypted_too
@@ -200,3 +201,49 @@ def test_a_message_from_a_number_of_ours_is_noticed_once(
     assert len(inbox_of(numbered)) == 3
     (record,) = [r for r in caplog.records if "may go round" in r.message]
     assert "94000009" not in str(record.__dict__)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("SHOP 2 tickets", "shop"),
+        ("shop", "shop"),
+        ("  Shöp! now", "shop"),
+        ("shopping", ""),
+        ("my shop", ""),
+        ("...", ""),
+        ("x" * 500, ""),
+    ],
+)
+def test_a_shared_number_gives_a_message_by_its_first_word(
+    numbered: Books, text: str, word: str
+) -> None:
+    _, shop = accounts.create(numbered.store, "shop")
+    with numbered.store.write() as connection:
+        inbox.assign_keyword(connection, "3228850000", "shop", shop.id, NOW)
+    numbered.write(mo(text))
+    with numbered.store.read() as connection:
+        theirs = inbox.page(connection, shop.id, after=0, most=9)
+    assert (len(theirs), len(inbox_of(numbered))) == ((1, 0) if word else (0, 1))
+
+
+def test_stop_on_a_shared_number_is_heeded_for_all_who_share_it(numbered: Books) -> None:
+    _, shop = accounts.create(numbered.store, "shop")
+    with numbered.store.write() as connection:
+        inbox.assign_keyword(connection, "3228850000", "shop", shop.id, NOW)
+    numbered.write(mo("STOP"))
+    with numbered.store.read() as connection:
+        stopped = connection.execute(select(tables.stop.c.account_id)).scalars()
+        assert set(stopped) == {numbered.account.id, shop.id}
+
+
+def test_keywords_end_with_their_account_and_with_that_of_their_number(numbered: Books) -> None:
+    _, shop = accounts.create(numbered.store, "shop")
+    _, other = accounts.create(numbered.store, "other")
+    with numbered.store.write() as connection:
+        inbox.assign_keyword(connection, "3228850000", "shop", shop.id, NOW)
+        inbox.assign_keyword(connection, "3228850000", "other", other.id, NOW)
+        deletion.close(connection, "shop", NOW)
+        assert [row.word for row in inbox.keywords(connection)] == ["other"]
+        deletion.close(connection, numbered.account.name, NOW)
+        assert inbox.keywords(connection) == []

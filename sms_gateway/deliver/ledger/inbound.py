@@ -9,7 +9,7 @@ from ...callbacks.outbox import Outbox
 from ...sms import numbering
 from ...sms.encoding import join_parts
 from ...sms.message import State
-from ...sms.stop_words import StopWords, Wish
+from ...sms.stop_words import StopWords, Wish, first_word
 from ...store import inbox, stops
 from ...upstream import Incoming
 from .events import MessageCame
@@ -127,10 +127,16 @@ class Receiving:
         found = owners(connection, {m.recipient for _, m, _ in messages})
         # As carriers write international numbers; a number in another form is nobody's here.
         ours = inbox.owners(connection, {digits_of(m.sender) for _, m, _ in messages})
+        shared = inbox.shared(connection, {digits for digits, _ in found.values()})
         rows = []
         for upstream, incoming, at in messages:
             digits, account_id = found.get(incoming.recipient, ("", None))
-            self._heed(connection, account_id, incoming, at)
+            by_keyword = shared.get(digits, {})
+            # On a shared number nobody knows from whom no more messages are wished: from none.
+            for each in {account_id, *by_keyword.values()}:
+                self._heed(connection, each, incoming, at)
+            if by_keyword:
+                account_id = by_keyword.get(first_word(incoming.text), account_id)
             if account_id is None:
                 self._warn(_UNOWNED, upstream, incoming.recipient)
             if digits_of(incoming.sender) in ours:
