@@ -29,7 +29,7 @@ from .wakes import Topic, ring
 
 #: The lease that stands for programs of the version before, and for how long after the last sign
 #: of one they may still write, ms: web processes give none while nobody sends.
-_SEEN, _MAY_WRITE = "version before", 86_400_000
+SEEN, _MAY_WRITE = "version before", 86_400_000
 #: How often the submitted deliveries are gone through anew while older workers are alive, ms.
 _AGAIN = 60_000
 #: The indexes of the version before. The first is the one that it claims by.
@@ -103,7 +103,7 @@ def is_over(connection: Connection) -> bool:
 
 def is_needed(connection: Connection, *, now: int) -> bool:
     """Whether programs of the version before may still write, or something is left to take over."""
-    ends_at = leases.ends_at(connection, _SEEN)
+    ends_at = leases.ends_at(connection, SEEN)
     if ends_at is None or ends_at > now or not workers.are_of_this_version(connection, now=now):
         return True
     given = {"most": 1, "now": now, "after": 0}
@@ -161,8 +161,8 @@ class Adoption:
             self._after = 0
         taken = len(queued) + len(lost) + len(uncertain) + len(submitted)
         are_alone = workers.are_of_this_version(connection, now=now)
-        if taken or not are_alone or leases.ends_at(connection, _SEEN) is None:
-            leases.prolong(connection, _SEEN, now + _MAY_WRITE)
+        if taken or not are_alone or leases.ends_at(connection, SEEN) is None:
+            leases.prolong(connection, SEEN, now + _MAY_WRITE)
         return taken, ended
 
     def _attempt(self, row: Any) -> Attempt:

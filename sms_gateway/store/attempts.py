@@ -138,7 +138,8 @@ def _with_attempts(connection: Connection, rows: Sequence[Ended]) -> Sequence[En
     any_attempt = [row[0] for row in rows if row[1] == 0]
     if not any_attempt:
         return rows
-    known = dict(connection.execute(_UNDER_WAY, {"ids": any_attempt}).tuples().all())
+    rows_there = connection.execute(_UNDER_WAY, {"ids": any_attempt})
+    known = {row.delivery_id: row.attempts for row in rows_there}
     return [(id, known.get(id, 0) if n == 0 else n, *rest) for id, n, *rest in rows]  # type: ignore[misc]
 
 

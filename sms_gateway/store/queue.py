@@ -133,16 +133,29 @@ _CHOSEN = """
             SELECT * FROM chosen WHERE of_lane < most
             ORDER BY priority, earlier, turn, account_id, due_at, delivery_id
             LIMIT CAST(? AS integer)
-        ) chosen
-        JOIN delivery ON delivery.id = chosen.delivery_id
-        JOIN message ON message.id = chosen.message_id
+        ) chosen @content@
     ) entry ON true
     ORDER BY entry.priority, entry.earlier, entry.turn, entry.account_id, entry.due_at,
         entry.delivery_id
 """
+# Always by the primary keys: PostgreSQL cannot know how few rows there are.
+_CONTENT = {
+    "postgresql": """
+        CROSS JOIN LATERAL (
+            SELECT * FROM delivery WHERE delivery.id = chosen.delivery_id OFFSET 0
+        ) delivery
+        CROSS JOIN LATERAL (
+            SELECT * FROM message WHERE message.id = chosen.message_id OFFSET 0
+        ) message
+    """,
+    "sqlite": """
+        JOIN delivery ON delivery.id = chosen.delivery_id
+        JOIN message ON message.id = chosen.message_id
+    """,
+}
 _CLAIM = {
     name: BulkRows(
-        _ACCOUNTS + _CHOSEN % waiting,
+        _ACCOUNTS + (_CHOSEN % waiting).replace("@content@", _CONTENT[name]),
         lane="text",
         after="bigint",
         upto="bigint",
@@ -218,7 +231,8 @@ def claim_due(
         share.lane.name: parts if share.most is None else min(parts, share.most) for share in shares
     }
     tried_by = upstream if any(share.untried for share in shares) else _NONE
-    most, each, heads = parts, 1 + 2 * parts // turns.accounts, parts + _MORE_ACCOUNTS
+    most, heads = parts, parts + _MORE_ACCOUNTS
+    each = min(parts, 1 + 2 * parts // turns.accounts)
     room, least, taken = parts, 0, list[_Entry]()
     for _ in range(_LOOKS if room > 0 else 0):
         wanted = {lane: max(n, least) for lane, n in left.items() if n > 0}

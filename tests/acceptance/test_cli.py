@@ -13,16 +13,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from support import command
+from support import command, queued
 
 from sms_gateway import __version__, log
 from sms_gateway.accounts import Account, Rate, key_hash
 from sms_gateway.cli import COMMANDS, deleting, main
 from sms_gateway.settings import reference
 from sms_gateway.signup.requests import Signup
-from sms_gateway.sms.ids import new_id
 from sms_gateway.store import Store, accounts, counts, deletion, engine, inbox, tables
-from sms_gateway.store.bulk import insert_many
 
 
 @dataclass(frozen=True)
@@ -450,15 +448,11 @@ def test_a_number_that_cannot_be_given_or_taken_is_told_in_one_line(
 
 def written_to(store: Store, number: str, text: str, *, state: str = "delivered") -> str:
     """A message that key `a` has sent to a number."""
-    now = time.time_ns() // 1_000_000
-    id = new_id(now)
-    message = {"id": id, "account_id": stored(store, "a").id, "sender": "", "text": text}
-    delivery = {"message_id": id, "recipient": number, "route": "", "state": state}
+    account_id, now = stored(store, "a").id, time.time_ns() // 1_000_000
     with store.write() as connection:
-        rest = {"encoding": "gsm7", "parts": 1, "accepted_at": now}
-        insert_many(connection, tables.message, [message | rest])
-        rest = {"parts": 1, "due_at": now, "expires_at": now + 10**6, "attempts": 0}
-        insert_many(connection, tables.delivery, [delivery | rest | {"possible_duplicate": False}])
+        id = queued.accept(connection, account_id, number, lane="a", at=now, text=text)
+        theirs = select(tables.delivery.c.id).where(tables.delivery.c.message_id == id)
+        queued.bring_to(connection, connection.execute(theirs).scalar_one(), state)
     return id
 
 
@@ -667,6 +661,7 @@ def test_a_deletion_says_when_a_worker_has_some_still(
         assert (ended.status, ended.out) == (1, "")
         assert "a worker is still handing 1 messages to a carrier" in ended.err
     with store.write() as connection:
+        connection.execute(tables.claim.delete())
         connection.execute(tables.delivery.update().values(state="delivered"))
     assert gateway("key", "delete", "a", "--yes").out == "sent=1 received=0 cancelled=0\n"
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import select, update
 from support import accounts as support
-from support import databases, whole_gateway
+from support import databases, queued, whole_gateway
 from support.http import Answer, ask
 from support.serving import Server
 
@@ -61,9 +61,7 @@ def sent(server: Server, store: Store, key: str, *states: str) -> str:
         of_it = select(tables.delivery.c.id).where(tables.delivery.c.message_id == id)
         ids = connection.execute(of_it.order_by(tables.delivery.c.id)).scalars().all()
         for number, state in zip(ids, states, strict=True):
-            connection.execute(
-                update(tables.delivery).where(tables.delivery.c.id == number).values(state=state)
-            )
+            queued.bring_to(connection, number, state)
         queue.record_steps(connection, [(ids[0], NOW, 1, "submitted", "A1 <&>")])
     return id
 

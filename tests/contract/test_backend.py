@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 from support import accounts as support
-from support import databases, whole_gateway
+from support import databases, queued, whole_gateway
 from support.backends import code
 from support.serving import Server
 
@@ -191,9 +191,9 @@ def sent_by(store: Store, account: Account) -> list[Sent]:
                 tables.message.c.id,
                 tables.message.c.text,
                 tables.delivery.c.recipient,
-                tables.delivery.c.state,
+                queue.STATE.label("state"),
             )
-            .join_from(tables.message, tables.delivery)
+            .select_from(queue.IN_QUEUE.join(tables.message))
             .where(tables.message.c.account_id == account.id)
             .order_by(tables.delivery.c.id)
         )
@@ -213,9 +213,7 @@ def settle(store: Store, id: str, *states: str) -> None:
         theirs = select(tables.delivery.c.id).where(tables.delivery.c.message_id == id)
         ids = connection.execute(theirs.order_by(tables.delivery.c.id)).scalars().all()
         for number, state in zip(ids, states, strict=True):
-            connection.execute(
-                update(tables.delivery).where(tables.delivery.c.id == number).values(state=state)
-            )
+            queued.bring_to(connection, number, state)
 
 
 def receive(store: Store, account: Account, *texts: str) -> None:

@@ -93,8 +93,10 @@ class Books:
         """All rounds of the housekeeper."""
         house = self.ledger.housekeeping
         for each in (*house.often, *house.rarely, house.adopt):
-            with self.store.write() as connection:
-                each(connection, now)
+            is_more = True
+            while is_more:
+                with self.store.write() as connection:
+                    is_more = each(connection, now)
 
     def claim(
         self,

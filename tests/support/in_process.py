@@ -5,17 +5,15 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 
-from sqlalchemy import func, select
-
 from sms_gateway.accept.gateway import Gateway
 from sms_gateway.backend import Submission
 from sms_gateway.deliver.worker import Worker
 from sms_gateway.routing.routes import Route, Routes
-from sms_gateway.store import Store, tables
+from sms_gateway.store import Store
 from sms_gateway.upstream.smpp import SmppUpstream
 from sms_gateway.upstream.smpp_options import options_from_url
 
-from . import accounts
+from . import accounts, queued
 
 ROUTES = Routes([Route(prefix="", upstreams=("carrier",))])
 #: How many requests wait for a commit at a time.
@@ -53,7 +51,5 @@ async def working(store: Store, url: str) -> AsyncIterator[None]:
 
 def states(store: Store) -> Counter[str]:
     """How many deliveries are in which state."""
-    state = tables.delivery.c.state
     with store.read() as connection:
-        rows = connection.execute(select(state, func.count()).group_by(state))
-        return Counter({row[0]: row[1] for row in rows})
+        return Counter(queued.states(connection))
