@@ -74,7 +74,7 @@ def _round(folder: Path, measured: Delivery) -> None:
         ) as process:
             before = sum(cpu_seconds([process.pid])), sum(cpu_seconds([carrier.process.pid]))
             carrier.set(bind_status=0)
-            wait_for(lambda: _delivered(store) == measured.messages, 300, every=0.1)
+            wait_for(lambda: delivered(store) == measured.messages, 300, every=0.1)
             ended = time.time()
             after = sum(cpu_seconds([process.pid])), sum(cpu_seconds([carrier.process.pid]))
         submits = carrier.submits()
@@ -106,7 +106,7 @@ async def accept(url: str, key: str, messages: int) -> None:
     store.close()
 
 
-def _delivered(store: Store) -> int:
+def delivered(store: Store) -> int:
     with store.read() as connection:
         query = select(func.count()).where(tables.delivery.c.state == "delivered")
         count: int = connection.execute(query).scalar_one()

@@ -123,6 +123,22 @@ async def disk_full(lab: Laboratory) -> str:
     return f"accepting again {await lab.accepting():.1f} s after there was room"
 
 
+async def wrong_clocks(lab: Laboratory) -> str:
+    """Clocks that are wrong by ten minutes, each way, of web hosts and of a worker.
+
+    These stand aside until their clocks are right, which they look at each minute.
+    """
+    wrong = {"web1": 600, "web2": -600, "worker1": 600}
+    for host, ahead in wrong.items():
+        lab.set_clock(host, ahead)
+    await asyncio.sleep(5)
+    await lab.accepting(["web3"])
+    for host in wrong:
+        lab.set_clock(host, 0)
+    seconds = await lab.accepting()
+    return f"two web hosts and a worker stood aside; back {seconds:.0f} s after they were right"
+
+
 async def names_unknown(lab: Laboratory) -> str:
     """The name server is silent while a web host and the carrier's connection begin anew."""
     lab.network.cut("names")
@@ -206,6 +222,7 @@ GROUPS: dict[str, tuple[Fault, ...]] = {
         bad_weather,
         names_slow,
         names_unknown,
+        wrong_clocks,
         limits_and_repeats,
     ),
     "pooler": (

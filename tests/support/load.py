@@ -60,9 +60,9 @@ async def send_by_soap(
     A cut connection is opened again; with `persistent`, also when nobody listens for a while.
     With `repeat` each request carries an idempotency key, and one that was cut off, or answered
     with code 6 or 30, is repeated until it is answered otherwise. `rate` is the most messages per
-    second. Clients are spread over `hosts`, all at this port; a client whose connection is cut, or
-    who has no answer for `patience` seconds, goes to the next. They look at `hosts` before each
-    request, so that it can be changed meanwhile.
+    second. Clients are spread over `hosts`, all at this port; a client whose connection is cut, who
+    is asked to try again, or who has no answer for `patience` seconds, goes to the next. They look
+    at `hosts` before each request, so that it can be changed meanwhile.
     """
     book = Book() if book is None else book
     work = _paced(messages, rate)
@@ -74,6 +74,8 @@ async def send_by_soap(
             answer = await connection.ask(request)
             while repeat and (answer is None or answer[0] in _TRY_AGAIN):
                 book.repeated += 1
+                if answer is not None:
+                    connection.go_on()
                 await asyncio.sleep(0.1)
                 answer = await connection.ask(request)
             _enter(book, text, answer)
@@ -228,6 +230,12 @@ class _Connection:
         match = _RESULT.search(body)
         assert match, body
         return int(match[1]), (match[3] or b"").decode()
+
+    def go_on(self) -> None:
+        """Ask another host from now on, where there is one."""
+        if len(self._hosts) > 1:
+            self.close()
+            self._turn += 1
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while True:
