@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, select
 from ..sms.message import State
 from .attempts import forget_awaited
 from .bulk_rows import BulkRows
-from .queue import IN_QUEUE, STATE, enqueue, lane_until, lock, record_steps
+from .queue import IN_QUEUE, STATE, enqueue, lane_until, leave, lock, record_steps
 from .sealed import opened
 from .tables import delivery, message, part
 from .wakes import Topic, ring
@@ -131,6 +131,8 @@ def queue_again(
         ids = [each.delivery.id for each in ended]
         connection.execute(delete(part).where(part.c.delivery_id.in_(ids)))
         forget_awaited(connection, ids)
+        # A receipt may have ended them while they waited for another attempt.
+        leave(connection, ids)
         # The first copy may have arrived all the same.
         rows = [(each, each.delivery.state is State.UNCERTAIN) for each in ended]
         _AGAIN.run(
