@@ -18,7 +18,7 @@ from sms_gateway.store.indexes import metadata
 KINDS = ("sqlite", "postgresql")
 
 # No test takes the machine's power away.
-_SETTINGS = ("fsync = off", "full_page_writes = off")
+_SETTINGS: tuple[str, ...] = ("fsync = off", "full_page_writes = off")
 # What a test leaves behind is ended or deleted, in a tenth of the time of a new database.
 _END_OTHERS = (
     "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
