@@ -159,6 +159,7 @@ GRANT SELECT,
     ON queue TO "sendsmsnow_worker";
 GRANT SELECT,
     INSERT,
+    UPDATE (claimed_by),
     DELETE
     ON claim TO "sendsmsnow_worker";
 GRANT SELECT,

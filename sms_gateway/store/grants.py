@@ -99,7 +99,8 @@ GRANTS: Mapping[str, Mapping[Role, Rights]] = {
     },
     "claim": {
         "web": Rights("*"),
-        "worker": Rights("*", insert="*", delete=True),
+        # It locks the claims of dead workers.
+        "worker": Rights("*", insert="*", update="claimed_by", delete=True),
         "operator": Rights("*"),
     },
     "awaited": {

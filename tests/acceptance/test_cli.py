@@ -148,7 +148,7 @@ def test_a_wrong_setting_stops_every_command_with_one_line_and_status_2(
         "",
         "sendsmsnow: database_url = 'mysql://me:***@host/sms' (from SENDSMSNOW_DATABASE_URL) is "
         "wrong; allowed: sqlite:///FILE (sqlite:////FILE from the root) or "
-        "postgresql://USER:PASSWORD@HOST/NAME\n",
+        "postgresql://USER:PASSWORD@HOST/NAME, with several hosts HOST:PORT,HOST:PORT\n",
     )
 
 

@@ -3,15 +3,17 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
+from support.books import Books
 from support.roles import GRANTS, NAMES, granted
 
 from sms_gateway import database as databases
+from sms_gateway.deliver.housekeeper import Housekeeper
 from sms_gateway.errors import UnavailableError
 from sms_gateway.settings import load
 from sms_gateway.store import Store, grants
@@ -218,6 +220,13 @@ NOBODY = [
 def test_what_a_role_has_no_right_to_is_refused(database: str, role: grants.Role) -> None:
     with connected(granted(database)[role]) as connection:
         assert [each for each in FORBIDDEN[role] + NOBODY if not is_refused(connection, each)] == []
+
+
+@on_postgresql
+def test_a_worker_has_the_rights_to_keep_house(database: str, store: Store) -> None:
+    books = Books(store)
+    with closing(Store(granted(database)["worker"])) as theirs:
+        Housekeeper(theirs, books.ledger, books.worker).keep()
 
 
 @on_postgresql
