@@ -61,6 +61,12 @@ def provider(
     options = options_of(connection)
     secrets = options.push_secrets()
     callback = address("***" if masked else secrets[0]) if secrets else ""
+    most = table.callback_most if isinstance(table, Named) else None
+    if most is not None and len(callback) > most:
+        raise ValueError(
+            f"push_secret: the address for receipts has {len(callback)} characters, of which the "
+            f"provider takes {most}; shorten public_url, the upstream's name or the secret"
+        )
     return provider_of(options, table, given, callback=callback)
 
 

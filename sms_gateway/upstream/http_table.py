@@ -285,6 +285,8 @@ class Named(HttpTable):
     about: str
     #: Its public documentation.
     sources: tuple[str, ...]
+    #: What of the table was read there, when, and what was not found, in Markdown.
+    verified: str
     url: str
     options: dict[str, Option] = {}
     #: How a repeat is made safe, or why it is not.
@@ -295,6 +297,8 @@ class Named(HttpTable):
     pushes: str = ""
     #: The most parts a second, where its documentation says so.
     rate: float | None = None
+    #: The most characters of `{callback}`, where its documentation says so.
+    callback_most: int | None = None
 
 
 #: The options of the connection, which every provider by HTTP has.

@@ -44,6 +44,8 @@ def page(kind: str) -> str:
                 "## What became of a message",
                 "| Its word | State |\n|---|---|\n"
                 + "\n".join(f"| {word} | `{state}` |" for word, state in table.states.items()),
+                "## What was checked",
+                _plain(table.verified),
                 "## Sources",
                 "\n".join(f"- <{source}>" for source in table.sources),
             ]
@@ -117,8 +119,9 @@ def index() -> str:
     return f"""# Providers by name
 
 Each is a table of the same words as [any provider by HTTP](../http.md), with its errors, states,
-senders and signatures from its public documentation. None of them was tried with an account: they
-are tested against servers that behave as the documentation says. `sendsmsnow connect` asks for
+senders and signatures. *What was checked* on its page says what of them was read in its public
+documentation, and what was not found. None of them was tried with an account: they are tested
+against servers that behave as the tables say. `sendsmsnow connect` asks for
 the account and writes the settings; `sendsmsnow upstream check NAME` shows what would be sent, and
 tries the account.
 

@@ -14,13 +14,14 @@ from support.upstreams import a_delivery
 
 from sms_gateway import settings
 from sms_gateway.bootstrap import upstreams
-from sms_gateway.remote.answers import Answer
+from sms_gateway.remote.answers import Answer, InvalidAnswerError
 from sms_gateway.settings import SettingsError
+from sms_gateway.sms.message import State
 from sms_gateway.upstream import Outcome
 from sms_gateway.upstream.http_kinds import provider
 from sms_gateway.upstream.http_provider import HttpProvider
 from sms_gateway.upstream.http_table import meaning_of, named, names
-from sms_gateway.upstream.push import Heard
+from sms_gateway.upstream.push import Heard, Push
 from sms_gateway.web.pushes import Pushes, address, door_of
 
 SECRET = "s" * 32
@@ -41,6 +42,7 @@ def made(kind: str, **more: Any) -> HttpProvider:
 
 def test_each_provider_is_recorded_and_has_a_page():
     assert set(names()) <= set(NAMES)
+    assert all("2026-" in named(kind).verified for kind in names())
     pages = {file.stem for file in provider_pages.FOLDER.glob("*.md")}
     assert pages == {*names(), "index"}
 
@@ -79,6 +81,67 @@ def test_each_error_means_what_the_table_says(kind, code):
     assert judgement.is_throttled == (meaning == "throttled")
     assert judgement.is_locked_out == (meaning == "locked")
     assert judgement.reason.endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "told", "outcome"),
+    [
+        # The same text went there a moment before: the pace is not at fault.
+        ("clicksend", 200, {"data": {"messages": [{"status": "THROTTLED"}]}}, Outcome.BUSY),
+        ("clicksend", 200, {"data": {"messages": [{"status": "NEW_WORD"}]}}, None),
+        ("clickatell", 207, {"messages": [{"accepted": False, "errorCode": 999}]}, Outcome.REFUSED),
+        ("clickatell", 202, {"messages": [{"errorCode": 999}]}, None),
+        # The first request with this id may have been accepted.
+        (
+            "infobip",
+            200,
+            {
+                "messages": [
+                    {
+                        "status": {
+                            "name": "REJECTED_DUPLICATE_MESSAGE_ID",
+                            "groupName": "REJECTED",
+                        }
+                    }
+                ]
+            },
+            Outcome.UNANSWERED,
+        ),
+        (
+            "infobip",
+            200,
+            {"messages": [{"messageId": "m", "status": {"groupName": "ACCEPTED"}}]},
+            Outcome.ACCEPTED,
+        ),
+        ("telnyx", 500, {"errors": [{"code": "10007"}]}, Outcome.UNANSWERED),
+        ("messagebird", 500, {"errors": [{"code": 99}]}, None),
+    ],
+)
+def test_what_is_not_known_for_sure_is_no_refusal(kind, status, told, outcome):
+    answer = Answer(status, None, json.dumps(told).encode())
+    if outcome is None:
+        with pytest.raises(InvalidAnswerError):
+            made(kind).judge(answer)
+    else:
+        assert made(kind).judge(answer).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "state"),
+    [
+        ("RECEIVED_BY_RECIPIENT", 4, State.DELIVERED),
+        # What another of its APIs calls 4 is not delivered yet.
+        ("SENT_TO_SUPPLIER", 4, State.SUBMITTED),
+        ("DEVICE_ACK", 5, State.DELIVERED),
+        ("ERROR_DELIVERING_MESSAGE", 7, State.UNDELIVERABLE),
+    ],
+)
+def test_the_word_of_clickatell_counts_before_its_number(word, code, state):
+    told = {"messageId": "a", "statusCode": code, "status": word, "to": "32494123456"}
+    headers = {"content-type": "application/json"}
+    push = Push(url="https://us/", headers=headers, body=json.dumps(told).encode(), at=0)
+    (receipt,) = made("clickatell").hear(push).receipts
+    assert receipt.state is state
 
 
 @pytest.mark.parametrize("kind", [kind for kind in names() if named(kind).signature])
@@ -144,6 +207,11 @@ def test_a_repeat_is_safe_where_the_provider_knows_it():
         (
             'kind = "telnyx"\napi_key = "k"\npublic_key = "AA=="\npush_secret = "SECRET"',
             "upstreams.a: signature: key: it is no public key of Ed25519",
+        ),
+        (
+            f'kind = "vonage"\napi_key = "k"\napi_secret = "s"\npush_secret = "{"s" * 80}"',
+            "upstreams.a: push_secret: the address for receipts has 113 characters, of which the "
+            "provider takes 100; shorten public_url",
         ),
         (
             'kind = "bulksms"\ntoken_id = "a"\ntoken_secret = "b"\nwindow = 0',
