@@ -62,10 +62,10 @@ def _fill(database: Path, count: int) -> None:
             )
             connection.execute(
                 "INSERT INTO delivery (message_id, recipient, route, parts, state, due_at, "
-                "expires_at, attempts, possible_duplicate, upstream) "
+                "expires_at, attempts, possible_duplicate, upstream, country) "
                 + numbers
                 + "SELECT printf('0180%028x', n), '+32494' || (n % 1000000), '', 1, 'delivered', "
-                "1600000000000 + n, 1600172800000 + n, 1, 0, 'default' FROM past",
+                "1600000000000 + n, 1600172800000 + n, 1, 0, 'default', 'BE' FROM past",
                 span,
             )
             connection.execute("COMMIT")

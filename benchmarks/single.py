@@ -50,7 +50,7 @@ def measure(folder: Path, *, rounds: int, seconds: float) -> Single:
                 turn(contender, folder, seconds=seconds, connections=1)
                 for contender in (soap, refused)
             ]
-            transaction = median(_transactions(plain / "sms.sqlite3", 300, pause=taken[1].p50))
+            transaction = median(transactions(plain / "sms.sqlite3", 300, pause=taken[1].p50))
             if number:
                 measured.call.append(taken[0].p50)
                 measured.refused.append(taken[1].p50)
@@ -64,8 +64,10 @@ def measure(folder: Path, *, rounds: int, seconds: float) -> Single:
     return measured
 
 
-def _transactions(database: Path, count: int, *, pause: float) -> list[float]:
+def transactions(database: Path, count: int, *, pause: float) -> list[float]:
     """How long each takes, seconds; before each is a pause, as between the calls of a client.
+
+    The rows are those that the gateway writes for a message.
 
     A disk and a processor that had nothing to do for a moment take longer.
     """
@@ -81,15 +83,23 @@ def _transactions(database: Path, count: int, *, pause: float) -> list[float]:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("SELECT version, next_free FROM account WHERE id = 1").fetchone()
             connection.execute(
-                "INSERT INTO message (id, account_id, sender, text, encoding, parts, accepted_at) "
-                "VALUES (?, 1, '', ?, 'gsm7', 1, ?)",
+                "INSERT INTO message (id, account_id, sender, text, encoding, parts, accepted_at, "
+                "reference) VALUES (?, 1, '', ?, 'gsm7', 1, ?, '')",
                 (id, f"Hello number {now}", now // 1_000_000),
             )
+            ((delivery,),) = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM delivery")
+            due, expires = now // 1_000_000, now // 1_000_000 + 172_800_000
             connection.execute(
-                "INSERT INTO delivery (message_id, recipient, route, parts, state, due_at, "
-                "expires_at, attempts, possible_duplicate) "
-                "VALUES (?, '+32494000000', '', 1, 'queued', ?, ?, 0, 0)",
-                (id, now // 1_000_000, now // 1_000_000 + 172_800_000),
+                "INSERT INTO delivery (id, message_id, recipient, route, parts, state, due_at, "
+                "expires_at, attempts, possible_duplicate, country) "
+                "VALUES (?, ?, '+32494000000', '', 1, 'submitting', ?, ?, 0, 0, 'BE')",
+                (delivery, id, due, expires),
+            )
+            connection.execute(
+                "INSERT INTO queue (delivery_id, message_id, account_id, lane, route, priority, "
+                "parts, due_at, expires_at, attempts, possible_duplicate) "
+                "VALUES (?, ?, 1, 'default', '', 1, 1, ?, ?, 0, 0)",
+                (delivery, id, due, expires),
             )
             connection.execute("UPDATE account SET next_free = ? WHERE id = 1", (now // 1_000,))
             connection.execute("COMMIT")

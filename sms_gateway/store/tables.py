@@ -179,7 +179,7 @@ def _attempted() -> tuple[Column[Any], ...]:
     return (
         Column("message_id", Text, nullable=False),
         Column("account_id", BigInteger, nullable=False),
-        # The upstreams that may take it, in order (`routing.lanes`), or ASLEEP.
+        # The upstreams that may take it, in order (`Routes.lane`), or ASLEEP.
         Column("lane", Text, nullable=False),
         # The prefix of its route.
         Column("route", Text, nullable=False),
