@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,8 +25,20 @@ from .options import CONFIG, e164, settings_of
 #: A number that nobody has (the range of Ofcom for drama).
 _NOBODY = "+447700900123"
 _TEXT = "Test message of sendSmsNow"
-#: Headers and fields whose values are not shown.
-_SECRET = re.compile("(?i)authorization|token|secret|passw|key|sign")
+#: A name of a header, a field or an element whose value is not shown: a secret may stand literally
+#: in the table, where nothing else tells it from other values.
+_NAME = r"(?:auth|token|secret|pass|pwd|key|sign|credential)"
+_SECRET = re.compile(f"(?i){_NAME}")
+#: Such values in a query or a form, in JSON, and in elements and attributes of XML.
+_VALUES = [
+    (re.compile(pattern, re.IGNORECASE), shown)
+    for pattern, shown in (
+        (rf"((?:^|[?&\s])[^=&\s?<>\"']*{_NAME}[^=&\s<>\"']*=)[^&\s<>\"']+", r"\1***"),
+        (rf'("[^"]*{_NAME}[^"]*"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|[-0-9.eE+]+)', r'\1"***"'),
+        (rf"(<[\w:.-]*{_NAME}[\w:.-]*(?:\s[^<>]*)?>)[^<]+", r"\1***"),
+        (rf"([\w:.-]*{_NAME}[\w:.-]*\s*=\s*)(\"|')[^\"'<>]*\2", r"\1\2***\2"),
+    )
+]
 
 
 @click.command()
@@ -138,22 +150,28 @@ def _request(provider: HttpProvider, text: str, sender: str, recipient: str) -> 
         expires_at=now() + 86_400_000,
     )
     request = provider.request(delivery)
-    lines = [f"{request.method} {provider.options.url.rstrip('/')}{request.path}"]
+    auth = provider.table.auth
+    own = {name.lower() for name in (auth.header, auth.query) if name} if auth else set()
+    lines = [f"{request.method} {_masked(provider.options.url.rstrip('/') + request.path, own)}"]
     lines += [
-        f"{header}: {'***' if _SECRET.search(header) else value}"
+        f"{header}: {'***' if header.lower() in own or _SECRET.search(header) else value}"
         for header, value in request.headers.items()
     ]
     if request.body:
-        lines += ["", request.body.decode("utf-8", "replace")]
-    shown = "\n".join(lines).replace("%2A%2A%2A", "***")
-    return (
-        re.sub(
-            r"(?i)([?&\n][^=&\n]*(?:token|secret|passw|key)[^=&\n]*=)(?=[^&\n]*\*)[^&\n]*",
-            r"\1***",
-            shown,
-        )
-        + "\n"
-    )
+        lines += ["", _masked(request.body.decode("utf-8", "replace"), own)]
+    return "\n".join(lines).replace("%2A%2A%2A", "***") + "\n"
+
+
+def _masked(text: str, own: Collection[str]) -> str:
+    """An address or a body with *** for values whose names are those of secrets.
+
+    `own`: names of fields, in lower case, that hold one whatever they are called.
+    """
+    for pattern, shown in _VALUES:
+        text = pattern.sub(shown, text)
+    for name in own:
+        text = re.sub(rf"(?i)([?&]{re.escape(name)}=)[^&\s]+", r"\1***", text)
+    return text
 
 
 def _judged(provider: HttpProvider, answer: Answer) -> str:

@@ -67,6 +67,32 @@ async def test_a_provider_shows_its_request_and_whether_it_lets_us_in(file):
 
 
 @pytest.mark.parametrize(
+    "request_table",
+    [
+        'json = { text = "{text}", account = { api_key = "LITERAL", pin_token = 7654321 } }',
+        'json = { text = "{text}", "client secret" = "LITERAL \\" LITERAL" }',
+        'form = { to = "{recipient}", text = "{text}", password = "LITERAL" }',
+        'query = { text = "{text}", apikey = "LITERAL" }',
+        'path = "/send?text={text}&token=LITERAL"',
+        "xml = \"<a><password>LITERAL</password><b authToken='LITERAL'>{text}</b></a>\"",
+        'text = "pass=LITERAL {text}"',
+        'headers = { X-Api-Key = "LITERAL" }\nform = { text = "{text}" }',
+        'auth = { header = "X-Pin", value = "LITERAL" }\nform = { text = "{text}" }',
+        'auth = { query = "pin", value = "LITERAL" }\nform = { text = "{text}" }',
+    ],
+)
+async def test_a_secret_that_stands_in_the_table_is_not_shown(file, request_table):
+    table = f'kind = "http"\nurl = "https://api.example.com"\n{request_table}\n'
+    write(file, f"[upstreams.a]\n{table}accepted = {{ status = [200] }}\n")
+    shown = await checked(file, "a", "--dry-run", "--text", "Passing-keys")
+    assert shown.exit_code == 0, shown.output
+    assert "***" in shown.stdout
+    assert "Passing-keys" in shown.stdout
+    assert "LITERAL" not in shown.output
+    assert "7654321" not in shown.output
+
+
+@pytest.mark.parametrize(
     ("status", "body", "told"),
     [
         ("201", '{"sid": "SM1"}', "accepted as SM1"),
