@@ -76,13 +76,15 @@ class Housekeeping:
 
     def _clear_lanes(self, connection: Connection, now: int) -> bool:
         """Deliveries of routes that are changed in the settings go by the new ones."""
+        cleared = {}
         for lane in lanes.unknown_lanes(connection, self._routes):
-            last = lanes.clear(
-                connection, lane, self._routes, now=now, after=self._cleared.get(lane, 0), most=MOST
-            )
-            self._cleared[lane] = last or 0
-        self._cleared = {lane: last for lane, last in self._cleared.items() if last}
-        return bool(self._cleared)
+            after = self._cleared.get(lane, 0)
+            last = lanes.clear(connection, lane, self._routes, now=now, after=after, most=MOST)
+            if last is not None:
+                cleared[lane] = last
+        # A lane that is empty by now is not unknown any more.
+        self._cleared = cleared
+        return bool(cleared)
 
     def _forget(self, connection: Connection, now: int) -> bool:
         queue.forget_old(
