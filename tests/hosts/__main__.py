@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from support import smsc
@@ -13,23 +14,42 @@ from support import smsc
 from .database import programs
 from .faults import GROUPS
 
-#: Whether this process is the one with namespaces of its own.
+#: Only the process with namespaces of its own has it: the folder for logs of what failed.
 _INSIDE = "SENDSMSNOW_HOSTS_INSIDE"
-_UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+#: The namespaces and all that runs in them end with this process, and this one with its parent.
+_UNSHARE = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
+#: A little of all that the kernel has to allow.
+_TRIAL = """set -e
+mount -t tmpfs tmpfs /run
+touch /run/trial
+mount --bind /run/trial /etc/resolv.conf
+ip netns add trial
+ip tuntap add trial mode tun
+ip link set trial netns trial
+nsenter --net=/run/netns/trial ip link set trial up
+"""
 
 
-def lacking() -> str | None:
-    """What this machine lacks to be eight hosts; None when it can be."""
-    for program, package in (("ip", "iproute2"), ("unshare", "util-linux"), ("pgbouncer",) * 2):
+def missing() -> str | None:
+    """The program that this machine lacks to be ten hosts; None when it has all."""
+    for program, package in (("ip", "iproute2"), ("setpriv", "util-linux"), ("pgbouncer",) * 2):
         if shutil.which(program) is None:
             return f"there is no {program} (Debian: {package})"
     if programs() is None:
         return "there is no PostgreSQL (Debian: postgresql)"
-    if not Path("/dev/net/tun").exists():
-        return "there is no /dev/net/tun"
-    if subprocess.run([*_UNSHARE, "true"], capture_output=True, check=False).returncode:
-        return "no namespaces can be made here: that takes root"
     return None
+
+
+def refused() -> str | None:
+    """Why this machine does not allow ten hosts, whatever is installed; None when it does."""
+    trial = [*_UNSHARE, "sh", "-c", _TRIAL]
+    done = subprocess.run(trial, capture_output=True, text=True, check=False)
+    if not done.returncode:
+        return None
+    return f"no hosts can be made here, which takes root and /dev/net/tun: {done.stderr.strip()}"
 
 
 def main() -> int:
@@ -42,16 +62,17 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="which faults or groups, in this order")
     options = parser.parse_args()
     if _INSIDE not in os.environ:
-        missing = lacking()
-        if missing:
-            print(missing, file=sys.stderr)
+        hindrance = missing() or refused()
+        if hindrance:
+            print(hindrance, file=sys.stderr)
             return 2
         # The SMSC is installed from a registry, which the namespaces do not reach.
         smsc.evaluate("''")
-        # Whatever becomes of this process, its namespaces and all that runs in them end with it.
         command = [*_UNSHARE, sys.executable, "-m", "hosts", *sys.argv[1:]]
-        return subprocess.run(command, env={**os.environ, _INSIDE: "1"}, check=False).returncode
+        os.execvpe(command[0], command, {**os.environ, _INSIDE: tempfile.gettempdir()})
+    # A file system of this process's own, for the namespaces' names and all files: it ends with it.
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    tempfile.tempdir = "/run"
     from .rounds import run
 
     known = {fault.__name__: (fault,) for group in GROUPS.values() for fault in group} | GROUPS
@@ -59,7 +80,7 @@ def main() -> int:
     chosen = [fault for name in names for fault in known[name]]
     how = options.messages, options.rate, options.seed
     more = {"commit": options.commit, "is_pooled": options.pooled}
-    good = asyncio.run(run(chosen, *how, tell=_tell, **more))
+    good = asyncio.run(run(chosen, *how, tell=_tell, kept=Path(os.environ[_INSIDE]), **more))
     _tell("all books agree" if good else "THE BOOKS DO NOT AGREE")
     return 0 if good else 1
 

@@ -175,8 +175,8 @@ async def limits_and_repeats(lab: Laboratory) -> str:
 async def upgraded_in_turn(lab: Laboratory) -> str:
     """The database first, then hosts one after the other. Nothing of it fails a request.
 
-    A host is taken from those that callers choose from before its web process stops, as a load
-    balancer does.
+    A host is taken from those that callers choose from, and has no requests any more, before its
+    web process stops, as with a load balancer.
     """
     began = time.monotonic()
     await asyncio.to_thread(lab.run, "migrate")
@@ -186,7 +186,7 @@ async def upgraded_in_turn(lab: Laboratory) -> str:
         address = lab.network.address(host)
         if host in WEB:
             lab.open.remove(address)
-            await asyncio.sleep(0.5)
+            await lab.idle(host)
         for part in lab.on(host):
             await asyncio.to_thread(part.stop)
         for part in lab.on(host):

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -54,8 +54,12 @@ uncertain = "resend"
 _DISK = 700
 #: Seconds without an answer after which callers go to another host.
 PATIENCE = 4.0
+#: The same while nothing is wrong but that the machine may be busy.
+CALM = 60.0
+#: How long a program may take to start on a busy machine, seconds.
+_START = 180.0
 #: How long everything may take to come to an end once nothing is wrong any more, seconds.
-_QUIET = 120.0
+_QUIET = 240.0
 #: Where programs look for the name server.
 _RESOLVER = Path("/etc/resolv.conf")
 
@@ -63,8 +67,10 @@ _RESOLVER = Path("/etc/resolv.conf")
 class Laboratory:
     """Everything that is running."""
 
-    def __init__(self, tell: Callable[[str], None], seed: int) -> None:
+    def __init__(self, tell: Callable[[str], None], seed: int, kept: Path, patience: float) -> None:
         self.tell = tell
+        self._kept = kept
+        self._patience = patience
         self._chance = random.Random(seed)
         # A socket's path has to be short, and PostgreSQL's user has to get in.
         self.folder = Path(tempfile.mkdtemp(prefix="hosts"))
@@ -151,7 +157,13 @@ class Laboratory:
 
     async def ready(self, host: str) -> None:
         url = f"http://{self.network.address(host)}:{PORT}"
-        await asyncio.to_thread(running.wait_for, lambda: running.is_ready(url), 60)
+        await asyncio.to_thread(running.wait_for, lambda: running.is_ready(url), _START)
+
+    async def idle(self, host: str) -> None:
+        """Returns once no request is under way at a host."""
+        address = self.network.address(host)
+        while any(book.under_way[address] for book in self.books):
+            await asyncio.sleep(0.02)
 
     def on(self, host: str) -> list[Part]:
         """What runs on a host."""
@@ -271,7 +283,17 @@ class Laboratory:
         *,
         is_last: bool = False,
     ) -> bool:
-        """Let something happen while messages come; whether all books agree afterwards."""
+        """Let something happen while messages come; whether all books agree afterwards.
+
+        They are `count` messages at least, and more for as long as it takes.
+        """
+        is_over = asyncio.Event()
+
+        def lasting(work: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+            yield from work
+            while not is_over.is_set():
+                yield from self.work(1)
+
         began = time.monotonic()
         work = self.work(count)
         patient, impatient = self.books
@@ -287,19 +309,20 @@ class Laboratory:
                     book=book,
                     persistent=True,
                     repeat=repeat,
-                    rate=rate * len(share) / count,
+                    rate=rate * part,
                     hosts=self.open,
-                    patience=PATIENCE,
+                    patience=self._patience,
                 )
             )
-            for share, clients, book, repeat in (
-                (work[once:], 12, patient, True),
-                (work[:once], 4, impatient, False),
+            for share, part, clients, book, repeat in (
+                (lasting(work[once:]), 7 / 8, 12, patient, True),
+                (work[:once], 1 / 8, 4, impatient, False),
             )
         ]
         while sum(map(len, self.books)) - before < count // 4:
             await asyncio.sleep(0.02)
         said = await fault(self)
+        is_over.set()
         await asyncio.gather(*sending)
         calm = time.monotonic()
         found = await self.settled(is_last=is_last)
@@ -363,9 +386,13 @@ class Laboratory:
         for host in HOSTS[1:]:
             self.power_off(host)
 
-    def remove(self) -> None:
-        self.disk.unmount()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def keep(self) -> None:
+        """Copy what programs have written to where it stays, for whoever looks why it failed."""
+        folder = Path(tempfile.mkdtemp(prefix="hosts", dir=self._kept))
+        self.tell(f"the logs are in {folder}")
+        for pattern in ("*.log", "*.jsonl", "*.toml"):
+            for file in self.folder.glob(pattern):
+                shutil.copy(file, folder)
 
     def tracebacks(self) -> list[str]:
         """The lines in which programs said that something went wrong which nobody foresaw."""
@@ -380,15 +407,23 @@ class Laboratory:
 @contextlib.asynccontextmanager
 async def laboratory(
     tell: Callable[[str], None],
-    seed: int = 1,
+    seed: int,
+    kept: Path,
     source: str | None = None,
     *,
     is_pooled: bool = False,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[Laboratory]:
-    """A running laboratory; its folder, with all logs, stays for whoever looks why it failed."""
-    made = Laboratory(tell, seed)
+    """A running laboratory. Callers wait `patience` seconds before they ask another host.
+
+    All its files end with the process; where an error ends it, the logs are copied to `kept`.
+    """
+    made = Laboratory(tell, seed, kept, patience)
     try:
         await made.start(source, is_pooled=is_pooled)
         yield made
+    except Exception:
+        made.keep()
+        raise
     finally:
         await made.close()

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from .faults import Fault
-from .laboratory import Laboratory, laboratory
+from .laboratory import CALM, PATIENCE, Laboratory, laboratory
 
 _ROOT = Path(__file__).parents[2]
 
@@ -18,18 +18,21 @@ async def run(
     rate: float,
     seed: int,
     tell: Callable[[str], None],
+    kept: Path,
     commit: str = "",
     is_pooled: bool = False,
 ) -> bool:
     """Whether all books agreed after each fault.
 
     With `commit` the gateway is that of this commit in the beginning, and no request may fail: the
-    only thing that happens is that it is upgraded.
+    only thing that happens is that it is upgraded. Where books disagree, logs are left in `kept`.
     """
     good = True
     with ExitStack() as stack:
         source = stack.enter_context(_source(commit)) if commit else None
-        async with laboratory(tell, seed, source, is_pooled=is_pooled) as lab:
+        patience = CALM if commit else PATIENCE
+        made = laboratory(tell, seed, kept, source, is_pooled=is_pooled, patience=patience)
+        async with made as lab:
             for number, fault in enumerate(faults, 1):
                 name = fault.__name__.replace("_", " ")
                 is_last = number == len(faults)
@@ -38,10 +41,8 @@ async def run(
                 good &= _none_failed(lab)
             for line in lab.tracebacks():
                 tell(line)
-    if good:
-        lab.remove()
-    else:
-        tell(f"what was left is in {lab.folder}")
+            if not good:
+                lab.keep()
     return good
 
 

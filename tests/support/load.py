@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
@@ -32,6 +33,8 @@ class Book:
     unanswered: list[str] = field(default_factory=list)
     #: How many requests were repeated.
     repeated: int = 0
+    #: How many SOAP requests are under way at each host.
+    under_way: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         """How many messages have been through."""
@@ -68,7 +71,7 @@ async def send_by_soap(
     work = _paced(messages, rate)
 
     async def client(number: int) -> None:
-        connection = _Connection(hosts, port, persistent, patience, number)
+        connection = _Connection(hosts, port, persistent, patience, number, book.under_way)
         async for recipients, text in work():
             request = soap_request(recipients, text, apikey, _key(text) if repeat else "")
             answer = await connection.ask(request)
@@ -201,7 +204,13 @@ class _Connection:
     """A kept connection to one of several hosts, opened when it is needed."""
 
     def __init__(
-        self, hosts: Sequence[str], port: int, persistent: bool, patience: float, first: int
+        self,
+        hosts: Sequence[str],
+        port: int,
+        persistent: bool,
+        patience: float,
+        first: int,
+        under_way: Counter[str],
     ) -> None:
         self._hosts = hosts
         self._port = port
@@ -209,16 +218,18 @@ class _Connection:
         self._patience = patience
         #: Which host is asked next, among those that there are.
         self._turn = first
+        self._under_way = under_way
         self._host = ""
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> tuple[int, str] | None:
         """Code and id that were answered; None when the connection was cut."""
-        if self._host not in self._hosts:
+        while self._streams is None or self._host not in self._hosts:
             self.close()
-        if self._streams is None:
             self._streams = await self._open()
         reader, writer = self._streams
+        host = self._host
+        self._under_way[host] += 1
         try:
             writer.write(request)
             async with asyncio.timeout(self._patience):
@@ -227,6 +238,8 @@ class _Connection:
             self.close()
             self._turn += 1
             return None
+        finally:
+            self._under_way[host] -= 1
         match = _RESULT.search(body)
         assert match, body
         return int(match[1]), (match[3] or b"").decode()
