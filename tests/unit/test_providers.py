@@ -144,6 +144,16 @@ def test_the_word_of_clickatell_counts_before_its_number(word, code, state):
     assert receipt.state is state
 
 
+def test_46elks_is_answered_with_nothing_as_it_would_send_that_to_the_sender():
+    assert named("46elks").push.answer == ""
+
+
+def test_bulksms_can_try_our_address_with_nothing():
+    headers = {"content-type": "application/json"}
+    heard = made("bulksms").hear(Push(url="https://us/", headers=headers, body=b"[]", at=0))
+    assert (*heard.receipts, *heard.messages) == ()
+
+
 @pytest.mark.parametrize("kind", [kind for kind in names() if named(kind).signature])
 async def test_what_is_signed_wrong_is_refused(kind):
     kept: list[Heard] = []
