@@ -49,7 +49,10 @@ async def run(
 def has_commit(commit: str) -> bool:
     """Whether the source of this commit is in this clone."""
     asked = ["git", "-C", str(_ROOT), "cat-file", "-e", commit]
-    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    try:
+        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False  # there is no git
 
 
 def _source(commit: str) -> "tempfile.TemporaryDirectory[str]":
