@@ -19,6 +19,7 @@ from ..deliver.ledger.owners import owners
 from ..errors import UnavailableError
 from ..moments import now
 from ..routing.conditions import Case
+from ..routing.operators import may_be_ported, operator_of
 from ..routing.routes import TEST, Route, Routes
 from ..settings.values import show_milliseconds
 from ..sms.kinds import NAMES
@@ -205,9 +206,17 @@ def _case(number: str, account: Account, sender: str, text: str) -> Case:
 
 
 def _weighed(routes: Routes, case: Case) -> Iterator[str]:
-    """What became of each route with conditions that was asked."""
-    for each, unmet in routes.weigh(case):
+    """What became of each route with conditions that was asked, and the operator if one asked."""
+    asked = list(routes.weigh(case))
+    if any(each.when is not None and each.when.operators for each, _ in asked):
+        yield _operator(case.number)
+    for each, unmet in asked:
         yield f"route {each.prefix}: " + (f"passed over, {unmet}" if unmet else "takes it")
+
+
+def _operator(number: str) -> str:
+    told = f"operator by its range: {operator_of(number) or 'unknown'}"
+    return told + "; it may have been ported to another" * may_be_ported(number)
 
 
 def _own_number(connection: Connection, number: str) -> Iterator[str]:

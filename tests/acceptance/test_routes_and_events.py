@@ -104,6 +104,11 @@ closed = true
 when = { keys = ["acme"] }
 [[routes]]
 prefix = "32"
+name = "proximus"
+closed = true
+when = { operators = ["Proximus"] }
+[[routes]]
+prefix = "32"
 name = "codes"
 upstreams = ["south", "north"]
 prices = [0.05, 0.04]
@@ -121,9 +126,11 @@ rewrite = [{ of = "text", pattern = "code", replacement = "ц" }]
         return told.stdout.splitlines()
 
     lines = check("--message", "a" * 80 + "code")
-    assert lines[1:4] == [
+    assert lines[1:6] == [
         "this is a dedicated number of this gateway: the message would come back to it",
+        "operator by its range: Orange; it may have been ported to another",
         "route 33 french: passed over, it is for other numbers",
+        "route 32 proximus: passed over, it is for other operators",
         "route 32 codes: takes it",
     ]
     assert "  upstreams: north at 0.04,south at 0.05" in lines
