@@ -31,12 +31,24 @@ def states(store: Store) -> dict[str, str]:
         return {digits(recipient): state for recipient, state in rows}
 
 
+class Reserve(RecordingSandbox):
+    """A carrier that is there from a moment on: until then all waits for the first."""
+
+    def __init__(self, name, **options):
+        super().__init__(name, **options)
+        self.opens = asyncio.Event()
+
+    async def run(self, sink):
+        await self.opens.wait()
+        await super().run(sink)
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 async def test_the_queue_goes_over_with_nothing_lost_and_nothing_twice(way, store):
     numbers = [f"+3249400{number:04}" for number in range(1_000, 1_000 + MESSAGES)]
     await accept(store, [(number, "Hello") for number in numbers])
-    following = RecordingSandbox("next", delay=0.02)
+    following = Reserve("next", delay=0.02)
     async with way() as first:
         if first.gate is not None:
             # So that it does not take all of them before it dies.
@@ -50,6 +62,7 @@ async def test_the_queue_goes_over_with_nothing_lost_and_nothing_twice(way, stor
             await eventually(lambda: len(first.taken()) >= BEFORE)
             before = first.upstream.name, len(first.taken())
             first.die()
+            following.opens.set()
             waiting = {State.QUEUED, State.SUBMITTING}
             await eventually(lambda: not waiting & set(states(store).values()))
         finally:
