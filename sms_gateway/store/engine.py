@@ -35,10 +35,14 @@ _UNDONE = {
 }
 
 # The first eight digits of a file of the log are the timeline, which each promotion counts up.
+# Where the server has crashed (`pipeline`), a transaction that is committed may be another.
 _STATUS = text(
     """
-    SELECT CASE WHEN left(pg_walfile_name(pg_current_wal_lsn()), 8) = :timeline
-        THEN pg_xact_status(CAST(:number AS xid8)) ELSE 'elsewhere' END
+    SELECT CASE WHEN left(pg_walfile_name(pg_current_wal_lsn()), 8) <> :timeline THEN 'elsewhere'
+        WHEN status = 'committed' AND :since IS DISTINCT FROM
+            CAST(extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()) AS text)
+        THEN 'elsewhere' ELSE status END
+    FROM pg_xact_status(CAST(:number AS xid8)) AS status
     """
 )
 
@@ -166,11 +170,12 @@ class Store:
 
         It asks on another connection than the lost one. `transaction`: see OutcomeUnknownError,
         which is raised when a standby was promoted meanwhile: it numbers its own transactions from
-        where it was, so that the number may be that of another.
+        where it was, so that the number may be that of another. The same is so where the server has
+        crashed meanwhile and a transaction of this number is committed.
         """
-        number, timeline = transaction.split()
+        number, timeline, since = transaction.split()
         with self.engine.connect() as connection:
-            asked = {"number": number, "timeline": timeline}
+            asked = {"number": number, "timeline": timeline, "since": since}
             status = connection.execute(_STATUS, asked).scalar()
         if status == "elsewhere":
             raise OutcomeUnknownError

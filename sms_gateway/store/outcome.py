@@ -10,8 +10,8 @@ class OutcomeUnknownError(UnavailableError):
     """
 
     def __init__(self, transaction: str = "") -> None:
-        """`transaction`: its id (xid8) and timeline in PostgreSQL, with a blank between; empty when
-        it cannot be looked up."""
+        """`transaction`: its id (xid8) and timeline in PostgreSQL, and since when the server has
+        not crashed (Unix seconds), with blanks between; empty when it cannot be looked up."""
         super().__init__(
             "the database was lost while this was committed, and it is not known whether it was "
             "done: look, before it is tried again"

@@ -27,10 +27,14 @@ _Statement = tuple[str, Sequence[Any]]
 _MOST_PREPARED = 200
 
 _DONE = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
-# Its number, and the timeline of the server, on which it is the only one with this number.
+# Its number, and the timeline of the server, on which it is the only one with this number as
+# long as the server does not crash.
 _NAME_TRANSACTION = (
     "SELECT pg_current_xact_id() || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 )
+# A server that recovers from a crash discards its statistics, and may give a number once more whose
+# transaction did not come to the disk. No connection outlives that, so one look is enough for each.
+_SERVER_SINCE = b"SELECT extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())"
 
 _RELEASE: Sequence[_Statement] = (
     ("SET LOCAL synchronous_commit TO off", ()),
@@ -53,6 +57,7 @@ class Pipeline:
         self._waiting: list[_Statement] | None = None
         #: The name of the transaction, by which the server can later tell its outcome.
         self._transaction = ""
+        self._server_since: str | None = None
 
     def run(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
         """Execute a statement, in a new transaction if there is none; returns its rows."""
@@ -96,6 +101,9 @@ class Pipeline:
     def _execute(self, statements: Sequence[_Statement]) -> list[Any]:
         """Execute statements in one round trip; returns the rows of the last."""
         begins = self._pgconn.transaction_status == pq.TransactionStatus.IDLE
+        if begins and self._server_since is None:
+            since = self._pgconn.exec_(_SERVER_SINCE).get_value(0, 0)
+            self._server_since = (since or b"unknown").decode()
         if begins and self._waiting is not None:
             statements = [("BEGIN", ()), (_NAME_TRANSACTION, ()), *statements]
         elif begins:
@@ -127,15 +135,18 @@ class Pipeline:
             if result.status not in _DONE:
                 raise error_from_result(result)  # so COMMIT was not executed
         if len(results) < len(statements):
-            raise OutcomeUnknownError(self._transaction) from lost
+            raise OutcomeUnknownError(self._name_of_transaction()) from lost
         if results[-1].status not in _DONE:
             error = error_from_result(results[-1])
             # A session that is terminated or crashes (FATAL) may have committed before.
             if error.diag.severity_nonlocalized != "ERROR":
-                raise OutcomeUnknownError(self._transaction) from error
+                raise OutcomeUnknownError(self._name_of_transaction()) from error
             raise error
         if results[-1].command_status != b"COMMIT":
             raise InternalError("a statement had failed, which made a ROLLBACK of the COMMIT")
+
+    def _name_of_transaction(self) -> str:
+        return self._transaction and f"{self._transaction} {self._server_since}"
 
     def _send(self, statements: Sequence[_Statement]) -> None:
         """Send statements at once. After an error the last of them was not sent."""

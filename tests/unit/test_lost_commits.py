@@ -18,6 +18,7 @@ from sms_gateway.accept.gateway import Gateway
 from sms_gateway.backend import Reply, Submission
 from sms_gateway.codes import Code
 from sms_gateway.store import GroupCommit, Store, tables
+from sms_gateway.store.outcome import OutcomeUnknownError
 
 MESSAGES = int(os.environ.get("SENDSMSNOW_TEST_MESSAGES", "10000"))
 
@@ -72,6 +73,27 @@ async def test_a_commit_that_never_came_to_the_server_is_told_as_nothing_accepte
     assert [reply.error for reply in replies] == [Code.INTERNAL] * 3
     assert {reply.retry_after for reply in replies} == {5}
     assert stored(store) == {before.id: "before", after.id: "after"}
+
+
+def test_a_server_that_has_crashed_since_is_not_believed_that_a_commit_was_this_one(
+    store: Store,
+) -> None:
+    named = (
+        "SELECT pg_current_xact_id() || ' ' || left(pg_walfile_name(pg_current_wal_lsn()), 8) || "
+        "' ' || extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())"
+    )
+    with store.write() as connection:
+        committed = connection.execute(text(named)).scalar_one()
+    with store.engine.connect() as connection:
+        aborted = connection.execute(text(named)).scalar_one()
+        connection.rollback()
+    assert store.is_committed(committed) is True
+    # As a recovery does, after which the server gives once more what numbers were not on the disk.
+    with store.write() as connection:
+        connection.execute(text("SELECT pg_stat_reset_shared('bgwriter')"))
+    with pytest.raises(OutcomeUnknownError):
+        store.is_committed(committed)
+    assert store.is_committed(aborted) is False
 
 
 @pytest.mark.parametrize("cut", [NEVER_ANSWERED, NEVER_ARRIVES])

@@ -202,11 +202,12 @@ def test_a_connection_that_fell_silent_while_idle_is_replaced(database: str) -> 
 def test_a_transaction_of_another_timeline_is_not_looked_up(store: Store) -> None:
     # A promoted standby may have given the same number to another transaction.
     with store.read() as connection:
-        name = "SELECT pg_current_xact_id()"
-        number = connection.exec_driver_sql(name).scalar_one()
-    assert store.is_committed(f"{number} 00000001") is True
+        since = "extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time())"
+        name = f"SELECT pg_current_xact_id(), {since}"
+        number, since = connection.exec_driver_sql(name).one()
+    assert store.is_committed(f"{number} 00000001 {since}") is True
     with pytest.raises(OutcomeUnknownError):
-        store.is_committed(f"{number} 00000002")
+        store.is_committed(f"{number} 00000002 {since}")
 
 
 @pytest.fixture
