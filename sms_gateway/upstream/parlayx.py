@@ -11,7 +11,6 @@ import base64
 import hashlib
 import logging
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
@@ -279,11 +278,12 @@ class ParlayXUpstream(HttpUpstream):
             for task in started:
                 task.cancel()
             await asyncio.gather(*started, return_exceptions=True)
-            if options.stop_notification:
+            if options.stop_notification and numbers:
                 # Not by asyncio.timeout: before Python 3.12 it is none in a task that is cancelled.
-                stopping = asyncio.create_task(self._stop(numbers))
-                await asyncio.wait([stopping], timeout=options.stop_timeout)
-                stopping.cancel()
+                stopping = [asyncio.create_task(self._stop(number)) for number in numbers]
+                await asyncio.wait(stopping, timeout=options.stop_timeout)
+                for task in stopping:
+                    task.cancel()
 
     async def _start(self, number: str) -> None:
         """Keep the notifications of a number started."""
@@ -303,13 +303,12 @@ class ParlayXUpstream(HttpUpstream):
                 wait = pause(failures, options.reconnect_delay, options.reconnect_delay_max)
                 await asyncio.sleep(spread(wait))
 
-    async def _stop(self, numbers: Sequence[str]) -> None:
-        for number in numbers:
-            try:
-                await self.exchange(self._parlayx.notification("stop", number))
-            except Exception as error:
-                facts = {"upstream": self.name, **error_facts(error)}
-                log.warning("notifications not stopped", extra=facts)
+    async def _stop(self, number: str) -> None:
+        try:
+            await self.exchange(self._parlayx.notification("stop", number))
+        except Exception as error:
+            facts = {"upstream": self.name, **error_facts(error)}
+            log.warning("notifications not stopped", extra=facts)
 
 
 def provider(url: str) -> ParlayX:

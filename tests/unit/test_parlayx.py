@@ -192,7 +192,8 @@ async def test_notifications_are_started_and_where_that_is_wished_stopped(
     operator: Operator, sink: RecordingSink, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    query = f"{QUICK}&push_secret={SECRET}&manager=/manager&numbers={MINE},32470000001&criteria=pi"
+    query = QUICK.replace("stop_timeout=1", "stop_timeout=60")
+    query += f"&push_secret={SECRET}&manager=/manager&numbers={MINE},32470000001&criteria=pi"
     for stops in (0, 1):
         upstream = opened(f"{operator.url()}?{query}&stop_notification={stops}", ADDRESS)
         async with running(upstream, sink):
