@@ -16,6 +16,14 @@ MOST_RECEIVED = 1_000
 #: in 32 hex digits. The message itself is the record of such a key; there is no other.
 ID_KEY = "sendsmsnow-"
 
+#: The HTTP header in which relays count each other, for messages that go in a circle.
+HOPS_HEADER = "Sendsmsnow-Hops"
+#: The most relays that a message may pass, as mail has a most of Received lines (RFC 5321, section
+#: 6.3).
+MOST_HOPS = 5
+#: Why a message that has passed more is refused.
+IN_A_CIRCLE = f"The message goes in a circle: it has passed more than {MOST_HOPS} relays"
+
 
 class Submission(NamedTuple):
     """The parameters of a request to send, as they came in at a face.
@@ -34,6 +42,8 @@ class Submission(NamedTuple):
     sender: str = ""
     #: The name that the caller gives the message, repeated in status and events; empty for none.
     reference: str = ""
+    #: How many relays it has passed.
+    hops: int = 0
     #: 0 goes before 1, 1 before 2. No face offers it yet.
     priority: int = 1
 

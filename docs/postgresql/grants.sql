@@ -37,7 +37,7 @@ GRANT SELECT,
     DELETE
     ON old_key TO "sendsmsnow_web";
 GRANT SELECT,
-    INSERT (id, account_id, sender, text, encoding, parts, accepted_at, reference),
+    INSERT (id, account_id, sender, text, encoding, parts, accepted_at, reference, hops),
     UPDATE (sender, text, reference, erased_at)
     ON message TO "sendsmsnow_web";
 GRANT SELECT,
@@ -280,7 +280,7 @@ GRANT SELECT (id, name, key_hint, enabled, multi, test, rate_count, rate_period,
         created_at, deleted_at),
     UPDATE (next_free)
     ON account TO "sendsmsnow_mail";
-GRANT INSERT (id, account_id, sender, text, encoding, parts, accepted_at, reference)
+GRANT INSERT (id, account_id, sender, text, encoding, parts, accepted_at, reference, hops)
     ON message TO "sendsmsnow_mail";
 GRANT INSERT (id, message_id, recipient, route, parts, state, due_at, expires_at, attempts,
         possible_duplicate, binding, country)
@@ -331,7 +331,7 @@ GRANT SELECT,
     DELETE
     ON old_key TO "sendsmsnow_operator";
 GRANT SELECT,
-    INSERT (id, account_id, sender, text, encoding, parts, accepted_at, reference),
+    INSERT (id, account_id, sender, text, encoding, parts, accepted_at, reference, hops),
     UPDATE (sender, text, reference, erased_at)
     ON message TO "sendsmsnow_operator";
 GRANT SELECT,

@@ -41,5 +41,6 @@ class Request(NamedTuple):
     is_named: bool
     #: Unix milliseconds.
     now: int
-    #: See `Submission.priority`.
+    #: See `Submission`.
+    hops: int
     priority: int

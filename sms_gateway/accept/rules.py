@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from ..accounts import Account
-from ..backend import Reply, Submission
+from ..backend import IN_A_CIRCLE, MOST_HOPS, Reply, Submission
 from ..caps import OperatorCaps
 from ..codes import MAX_RECIPIENTS, Code
 from ..routing.conditions import Case
@@ -63,7 +63,9 @@ class Acceptance:
         if not account.enabled:
             raise RefusedError(Code.KEY_DISABLED, for_operator="the key is disabled")
         # Unpacked once, as reading a field by its name costs more.
-        recipients, message, _, key, wanted, reference, priority = submission
+        recipients, message, _, key, wanted, reference, hops, priority = submission
+        if hops > MOST_HOPS:
+            raise RefusedError(Code.NOT_SENT, IN_A_CIRCLE)
         message = plain(message)
         addresses, segments = self._read(account, recipients, self._region, message)
         if reference:
@@ -90,6 +92,7 @@ class Acceptance:
             repeat,
             bool(name),
             now,
+            hops,
             priority,
         )
 
@@ -257,6 +260,7 @@ class Acceptance:
             None,
             False,
             now,
+            0,
             queue.NORMAL,
         )
         # A queued delivery is counted already, and will be sent once.
@@ -310,6 +314,7 @@ class Acceptance:
                     r.parts,
                     r.now,
                     r.reference,
+                    r.hops,
                 )
                 for r in requests
             ],

@@ -83,8 +83,10 @@ class BatchedCalls:
 
         The earliest deadline in a batch is the deadline of the whole batch.
         """
-        # A request is under way that is worth waiting for, and the server takes batches.
-        if self.is_possible and self._latest is not None and self.now() < self._waited_for:
+        # A request is under way that is worth waiting for, and the server takes batches. The header
+        # of a relayed call would be for all calls of a batch.
+        is_worth_it = self._latest is not None and self.now() < self._waited_for
+        if self.is_possible and is_worth_it and not call.submission.hops:
             self._waiting.append((call, on_reply))
             if len(self._waiting) >= MOST_CALLS:
                 self._send_next()

@@ -10,7 +10,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 from .. import __version__
-from ..backend import ID_KEY, Backend, Inbox, MessageStatus, OnReply, Reply, Submission
+from ..backend import HOPS_HEADER, ID_KEY, Backend, Inbox, MessageStatus, OnReply, Reply, Submission
 from ..codes import Code
 from ..errors import GatewayError
 from ..moments import iso, now
@@ -86,6 +86,8 @@ class HttpBackend(Backend):
 
     async def _alone(self, call: Call) -> Reply:
         form, headers = parameters(call.submission), {"Idempotency-Key": call.key}
+        if call.submission.hops:
+            headers[HOPS_HEADER] = f"{call.submission.hops}"
 
         async def ask() -> Reply:
             answer, cut = await self._post("/sendsms/", _form(form), headers)

@@ -19,7 +19,9 @@ from .wakes import Topic, ring
 REMEMBERED = 24 * 3_600_000
 
 #: The columns of a message that accepting sets.
-MESSAGE = ("id", "account_id", "sender", "text", "encoding", "parts", "accepted_at", "reference")
+MESSAGE = (
+    "id", "account_id", "sender", "text", "encoding", "parts", "accepted_at", "reference", "hops",
+)  # fmt: skip
 #: The columns of a delivery, and those of its row in the queue besides, that accepting sets.
 DELIVERY = ("message_id", "recipient", "route", "parts", "due_at", "expires_at", "country")
 QUEUE = ("account_id", "lane", "priority")

@@ -127,7 +127,7 @@ _CHOSEN = """
         SELECT chosen.delivery_id, chosen.message_id, chosen.account_id, chosen.lane, chosen.route,
             chosen.parts, chosen.expires_at, chosen.attempts, chosen.possible_duplicate,
             delivery.state, delivery.recipient, delivery.binding,
-            message.sender, message.text, message.encoding,
+            message.sender, message.text, message.encoding, message.hops,
             chosen.priority, chosen.earlier, chosen.turn, chosen.due_at
         FROM (
             SELECT * FROM chosen WHERE of_lane < most
@@ -184,6 +184,7 @@ class _Entry(NamedTuple):
     sender: str
     text: str
     encoding: str
+    hops: int
 
 
 _TAKE = BulkRows(
@@ -512,7 +513,8 @@ def waiting(connection: Connection, route: str) -> int:
 
 _CLAIMED = f"""
     SELECT {", ".join(f"claim.{name}" for name in _Entry._fields[:9])}, delivery.state,
-        delivery.recipient, delivery.binding, message.sender, message.text, message.encoding
+        delivery.recipient, delivery.binding, message.sender, message.text, message.encoding,
+        message.hops
     FROM claim JOIN delivery ON delivery.id = claim.delivery_id
     JOIN message ON message.id = claim.message_id
     WHERE claim.claimed_by = ? AND claim.upstream = ? ORDER BY claim.delivery_id
@@ -558,6 +560,7 @@ def _deliveries(connection: Connection, entries: Sequence[tuple[_Entry, int]]) -
             route=entry.route,
             attempt=attempt,
             possible_duplicate=bool(entry.possible_duplicate),
+            hops=entry.hops,
         )
         for entry, attempt in entries
     ]

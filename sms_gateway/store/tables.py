@@ -23,7 +23,7 @@ from .sealed import Sealed, bound_to
 metadata = MetaData()
 
 #: The schema that this program needs: the newest in `migrations/versions`.
-SCHEMA = "0015"
+SCHEMA = "0016"
 
 # SQLite numbers rows only in a column of the type INTEGER.
 _Serial = BigInteger().with_variant(Integer, "sqlite")
@@ -109,6 +109,8 @@ message = Table(
     Column("accepted_at", BigInteger, nullable=False),
     # The name that the caller gave the message.
     Column("reference", Sealed("message.reference"), nullable=False, server_default=""),
+    # How many relays it has passed.
+    Column("hops", Integer, nullable=False, server_default="0"),
     # When text and numbers were deleted; the row stays for the counts and for late receipts.
     Column("erased_at", BigInteger),
     # Ids grow with time, so this is also the order of an account's history. The last column lets a

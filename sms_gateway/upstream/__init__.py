@@ -40,6 +40,8 @@ class Delivery:
     attempt: int = 1
     #: True when this may be the second copy of parts that an SMSC never answered for.
     possible_duplicate: bool = False
+    #: How many relays it has passed, this gateway's own not counted.
+    hops: int = 0
 
 
 class Outcome(StrEnum):

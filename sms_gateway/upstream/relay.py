@@ -7,7 +7,7 @@ The other end splits a text into parts by its own rules. It reports the states o
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..backend import Submission
+from ..backend import HOPS_HEADER, IN_A_CIRCLE, Submission
 from ..codes import Code
 from ..remote.answers import Answer, InvalidAnswerError, read_reply, read_status
 from ..remote.http_backend import parameters
@@ -69,9 +69,11 @@ class Relay:
         submission = Submission(
             delivery.recipient, delivery.text, self.options.apikey, sender=sender
         )
-        key = idempotency_key(delivery)
-        fields = parameters(submission)
-        return form_request("/sendsms/", fields, {**_ACCEPT, "Idempotency-Key": key})
+        headers = {
+            "Idempotency-Key": idempotency_key(delivery),
+            HOPS_HEADER: f"{delivery.hops + 1}",
+        }
+        return form_request("/sendsms/", parameters(submission), {**_ACCEPT, **headers})
 
     def judge(self, answer: Answer) -> Judgement:
         """See `Provider.judge`. After 3xx or 4xx without a reply in the body nothing was accepted,
@@ -84,10 +86,12 @@ class Relay:
             reason = f"HTTP status {answer.status}"
             return Judgement(outcome=Outcome.RETRY, reason=reason, is_locked_out=True)
         code, meaning = reply.error, MEANINGS[reply.error]
+        # Notes of others may have numbers and texts in them.
+        sentence = IN_A_CIRCLE if reply.note == IN_A_CIRCLE else code.sentence
         return Judgement(
             outcome=meaning.outcome,
             ids=(reply.id,),
-            reason="" if code is Code.SENT else f"{code:d} {code.sentence}",
+            reason="" if code is Code.SENT else f"{code:d} {sentence}",
             is_throttled=code is Code.TOO_FAST,
             is_locked_out=meaning.is_locked_out,
         )

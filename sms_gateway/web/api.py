@@ -10,7 +10,7 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import callers
-from ..backend import Backend, OnReply, Reply, Submission, awaited, call_back
+from ..backend import HOPS_HEADER, Backend, OnReply, Reply, Submission, awaited, call_back
 from ..codes import Code
 from ..moments import read_iso
 from ..network.asgi_body import UnusableError, receive_body
@@ -23,6 +23,7 @@ from .render import Answer, many, not_sent, response, wants_json
 Fields = Mapping[str, str]
 
 _IDEMPOTENCY_KEY = re.compile("[!-~]{1,255}")
+_HOPS = HOPS_HEADER.lower().encode()
 _CALLS = MEDIA_TYPE.encode()
 #: The media types that clients may post; it tells them that one request may carry many calls
 #: (Linked Data Platform 1.0, section 7.1).
@@ -34,7 +35,7 @@ _ACCEPT_POST = ((
 _OF_NAMES = frozenset({Code.NOT_SENT, Code.KEY_MISSING, Code.ID_MISSING})
 
 
-def _submission(fields: Fields, key: str) -> Submission:
+def _submission(fields: Fields, key: str, hops: int) -> Submission:
     get = fields.get
     return Submission(
         get("recipients", ""),
@@ -44,6 +45,7 @@ def _submission(fields: Fields, key: str) -> Submission:
         key,
         get("sender", ""),
         get("reference", ""),
+        hops,
     )
 
 
@@ -146,6 +148,7 @@ def _answer(
             return
         fields = params.read(method, query, headers, body)
         key = _idempotency_key(headers) if b"idempotency-key" in headers else ""
+        hops = _hops(headers) if _HOPS in headers else 0
         if operation.only is not None:
             _check_names(operation.only, fields)
     except UnusableError as error:
@@ -153,7 +156,7 @@ def _answer(
         return
     on_answer = partial(_respond, on_response, takes_calls, headers, fields)
     if operation.ask is None:
-        backend.submit(_submission(fields, key), on_answer)
+        backend.submit(_submission(fields, key, hops), on_answer)
     else:
         on_failure = partial(_fail, on_response, query, headers)
         call_back(operation.ask(backend, fields), on_answer, on_failure)
@@ -196,6 +199,7 @@ def _answer_many(
     """
     params.check_encoding(headers)
     calls = params.parse_calls(body)
+    hops = _hops(headers) if _HOPS in headers else 0
     replies: dict[int, Reply] = {}
     caller = callers.current()
     caller.calls = sum(isinstance(call, dict) and bool(call.get("apikey")) for call in calls)
@@ -208,10 +212,10 @@ def _answer_many(
     if not calls:
         on_response(many(()))
     for number, call in enumerate(calls):
-        _submit_call(backend, call, partial(on_reply, number))
+        _submit_call(backend, call, hops, partial(on_reply, number))
 
 
-def _submit_call(backend: Backend, call: object, on_reply: OnReply) -> None:
+def _submit_call(backend: Backend, call: object, hops: int, on_reply: OnReply) -> None:
     """Submit one of many calls."""
     try:
         fields, key = _call(call)
@@ -219,7 +223,7 @@ def _submit_call(backend: Backend, call: object, on_reply: OnReply) -> None:
         on_reply(not_sent(error.why))
         return
     try:
-        backend.submit(_submission(fields, key), on_reply)
+        backend.submit(_submission(fields, key, hops), on_reply)
     except Exception as error:  # the other calls are answered all the same
         on_reply(_unforeseen(report(error)))
 
@@ -282,6 +286,13 @@ def _json_asked_for(query: bytes, headers: Mapping[bytes, bytes]) -> bool:
     """Whether a request whose parameters could not be read wants its answer in JSON."""
     asked = re.search(rb"(?:^|&)format=(\w+)", query)
     return wants_json(headers, asked[1].decode() if asked else "")
+
+
+def _hops(headers: Mapping[bytes, bytes]) -> int:
+    """How many relays a request has passed, by these headers, which say it."""
+    if not re.fullmatch(rb"[0-9]{1,4}", headers[_HOPS]):
+        raise UnusableError(400, "The header Sendsmsnow-Hops is not a whole number")
+    return int(headers[_HOPS])
 
 
 def _idempotency_key(headers: Mapping[bytes, bytes]) -> str:

@@ -297,6 +297,8 @@ SENTENCES = (
     " one request, or try again shortly",
     "Too many requests from your network have not come whole: send the rest of them,"
     " or try again shortly",
+    "The message goes in a circle: it has passed more than 5 relays",
+    "The header Sendsmsnow-Hops is not a whole number",
     "This idempotency key was used before for another message",
     "The message cannot be decrypted",
     "The database was lost meanwhile; it is not known whether this was done",

@@ -48,7 +48,7 @@ def fill(store: Store, account: int) -> None:
             with store.write() as connection:
                 intake.add_messages(
                     connection,
-                    [(id, account, "", "Your parcel comes today", "gsm7", 1, at + number, "")],
+                    [(id, account, "", "Your parcel comes today", "gsm7", 1, at + number, "", 0)],
                 )
                 connection.execute(
                     tables.delivery.insert(),

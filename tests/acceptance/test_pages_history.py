@@ -88,7 +88,7 @@ def fill(store: Store, account_id: int, count: int) -> list[str]:
         with store.write() as connection:
             intake.add_messages(
                 connection,
-                [(ids[n], account_id, "", text, "gsm7", 1, BEGIN + 1_000 * n, "") for n in some],
+                [(ids[n], account_id, "", text, "gsm7", 1, BEGIN + 1_000 * n, "", 0) for n in some],
             )
             intake.add_deliveries(
                 connection,
@@ -157,7 +157,7 @@ def arrange(
     now = time.time_ns() // 1_000_000
     ids = [new_id(now) for _ in messages]
     with store.write() as connection:
-        rows = [(id, account_id, "", "Hello", "gsm7", 1, now, "") for id in ids]
+        rows = [(id, account_id, "", "Hello", "gsm7", 1, now, "", 0) for id in ids]
         intake.add_messages(connection, rows)
         for id, states in zip(ids, messages, strict=True):
             for number, state in enumerate(states):

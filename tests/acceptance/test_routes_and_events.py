@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 from support import accounts as support
 from support import running
+from support.asgi_server import free_port
 
+from sms_gateway.backend import IN_A_CIRCLE
 from sms_gateway.cli import main
 from sms_gateway.sms.message import State
 from sms_gateway.store import Store, accounts, events, history, inbox, stops
+from sms_gateway.store.tables import message, step
 
 ROUTES = """
 [upstreams]
@@ -302,6 +306,41 @@ def test_a_relay_between_two_gateways_brings_the_receipts_back(
     with contextlib.closing(Store(there_db)) as theirs, theirs.read() as connection:
         (account,) = accounts.everyone(connection)
     assert account.name == "acme"
+
+
+def test_relays_in_a_circle_end_with_the_reason(
+    tmp_path: Path, database: str, store: Store
+) -> None:
+    (tmp_path / "there").mkdir()
+    there_db = f"sqlite:///{tmp_path}/there/sms.sqlite3"
+    back = free_port()
+    key, _ = support.create(store, rate=None)
+    home = f"http://127.0.0.1:{back}/sendsms/?apikey={key}&idempotent=1"
+    with running.serve(tmp_path / "there", there_db, upstream=home) as there:
+        away = there.create_key("--rate", "none")
+        url = f"{there.url}/sendsms/?apikey={away}&idempotent=1"
+        with running.serve(tmp_path, database, port=f"{back}", upstream=url) as here:
+            here.run("send", "+32494000000", "Round and round", "--apikey", key)
+            with contextlib.closing(Store(there_db)) as theirs:
+
+                def failures() -> list[str]:
+                    return [detail for each in (store, theirs) for detail in _failed(each)]
+
+                running.wait_for(lambda: bool(failures()), 60)
+                assert failures() == [f"7 {IN_A_CIRCLE}"]
+                with store.read() as ours, theirs.read() as other:
+                    count = select(func.count()).select_from(message)
+                    counted = [each.execute(count).scalar_one() for each in (ours, other)]
+                # It was accepted with 0, 2 and 4 hops here, with 1, 3 and 5 there.
+                assert counted == [3, 3]
+
+
+def _failed(store: Store) -> list[str]:
+    """The reasons in the journal why deliveries failed."""
+    with store.read() as connection:
+        return list(
+            connection.execute(select(step.c.detail).where(step.c.event == "failed")).scalars()
+        )
 
 
 PUSHING = """

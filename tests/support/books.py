@@ -72,7 +72,7 @@ class Books:
             route = self.routes.find(number)
             assert route is not None
             text = "x" * 150 * parts
-            row = (id, self.account.id, "ACME", text, Encoding.GSM7.value, parts, at, "")
+            row = (id, self.account.id, "ACME", text, Encoding.GSM7.value, parts, at, "", 0)
             intake.add_messages(connection, [row])
             intake.add_deliveries(
                 connection,

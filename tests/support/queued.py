@@ -24,7 +24,7 @@ def accept(
 ) -> str:
     """Accept a message to a number; returns its id."""
     id = new_id(at)
-    intake.add_messages(connection, [(id, account_id, "ACME", text, "gsm7", parts, at, "")])
+    intake.add_messages(connection, [(id, account_id, "ACME", text, "gsm7", parts, at, "", 0)])
     intake.add_deliveries(
         connection,
         [(id, number, route, parts, at, at + validity, "BE")],

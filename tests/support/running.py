@@ -107,7 +107,7 @@ def sendsmsnow(env: dict[str, str], *arguments: str) -> str:
 @contextlib.contextmanager
 def serve(folder: Path, database: str, *options: str, **settings: str) -> Iterator[Running]:
     """`sendsmsnow serve`, ready to be used; stopped with SIGTERM at the end, which must work."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+    with socket.create_server(("127.0.0.1", int(settings.pop("port", "0")))) as probe:
         port = probe.getsockname()[1]
     env = environment(database, bind=f"127.0.0.1:{port}", **settings)
     with (folder / "serve.log").open("ab") as log:

@@ -16,6 +16,7 @@ from support.clock import Clock
 from support.http import Answer
 
 from sms_gateway.accept.gateway import Gateway
+from sms_gateway.backend import IN_A_CIRCLE
 from sms_gateway.codes import Code
 from sms_gateway.store import Store, inbox, tables
 from sms_gateway.web.api import OPERATIONS
@@ -207,6 +208,28 @@ async def test_calls_that_are_no_list_are_refused_whole(
     assert answer.status in (400, 413)
     assert answer.error == Code.NOT_SENT
     assert rows(store) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("hops", "code"), [("5", Code.SENT), ("6", Code.NOT_SENT), ("-1", Code.NOT_SENT)]
+)
+async def test_what_relays_passed_on_too_often_is_refused(
+    api: Api, store: Store, key: str, hops: str, code: Code
+) -> None:
+    relayed = {"Sendsmsnow-Hops": hops}
+    alone = await send(api, key, relayed)
+    calls = json.dumps([{"recipients": BELGIAN, "message": "Hello", "apikey": key}]).encode()
+    together = await api.ask("/sendsms/", calls, headers=CALLS | relayed)
+    assert alone.error == code
+    if hops == "-1":
+        assert together.status == 400
+        return
+    (reply,) = json.loads(together.body)
+    assert reply["error"] == code
+    assert (reply.get("note") == IN_A_CIRCLE) is (code is Code.NOT_SENT)
+    with store.read() as connection:
+        found = list(connection.execute(select(tables.message.c.hops)).scalars())
+    assert found == ([5, 5] if code is Code.SENT else [])
 
 
 # -- when it cannot be done --

@@ -123,7 +123,7 @@ def test_a_statement_is_part_of_the_transaction(store: Store) -> None:
 
 def test_what_may_come_later_is_there_after_the_commit_or_not_at_all(store: Store) -> None:
     _, account = support.create(store)
-    rows = [(f"m{n}", account.id, "", "x" * 1_000_000, "gsm7", 1, 0, "") for n in range(12)]
+    rows = [(f"m{n}", account.id, "", "x" * 1_000_000, "gsm7", 1, 0, "", 0) for n in range(12)]
     writer = Writer(store)
 
     def write(*batches: list[tuple[Any, ...]], end: Exception | None = None) -> None:

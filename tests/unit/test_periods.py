@@ -43,7 +43,7 @@ def accept(store: Store, account: int, at: int, *numbers: str, ahead: int = 0) -
     """Accept a message to these numbers at a time; its id is so much ahead of it."""
     id = first_id(at + ahead)[:20] + new_id(at)[20:]
     with store.write() as c:
-        intake.add_messages(c, [(id, account, "", TEXT, "gsm7", 1, at, "")])
+        intake.add_messages(c, [(id, account, "", TEXT, "gsm7", 1, at, "", 0)])
         rows = [(id, n, "", 1, at, at + DAY, "BE") for n in numbers or ("+32494000000",)]
         intake.add_deliveries(c, rows, [(account, "a", 1)] * len(rows))
     return id
