@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, Executable, text, update
+from sqlalchemy import ColumnElement, Executable, select, text, update
 from support import accounts
 from support.clock import LoopClock
 from support.smsc import Smsc, start_smsc
@@ -329,7 +329,9 @@ class Stage:
         return [entry for smsc in self.smscs.values() for entry in smsc.journal(event)]
 
     def let_expire(self, chosen: ColumnElement[bool]) -> None:
-        self.execute(update(tables.delivery).where(chosen).values(expires_at=0))
+        ids = select(tables.delivery.c.id).where(chosen)
+        for table in (tables.queue, tables.awaited):
+            self.execute(update(table).where(table.c.delivery_id.in_(ids)).values(expires_at=0))
 
     def execute(self, statement: Executable) -> None:
         with self.store.write() as connection:
