@@ -161,7 +161,9 @@ def whole(database: str) -> bytes:
     url = database_url(database)
     if url.get_backend_name() == "sqlite":
         file = Path(str(url.database))
-        return b"".join(each.read_bytes() for each in file.parent.glob(f"{file.name}*"))
+        # Beside the files there is the socket by which the worker is woken.
+        files = [each for each in file.parent.glob(f"{file.name}*") if each.is_file()]
+        return b"".join(each.read_bytes() for each in files)
     engine = create_engine(url)
     with closing(engine.raw_connection()) as connection:
         cursor = connection.cursor()
