@@ -37,7 +37,7 @@ def routes_of(text: str, folder: Path) -> Routes:
     """The routes of a file with three upstreams."""
     file = folder / "sendsmsnow.toml"
     file.write_text(UPSTREAMS + text)
-    return Routes(load(file, {}).all_routes())
+    return Routes(load(file, {}, {}).all_routes())
 
 
 def conditional(when: str, folder: Path) -> Routes:
