@@ -35,6 +35,7 @@ _FILES = (
     "smpp/*.py",
     "store/deletion.py",
     "store/erase.py",
+    "store/claims.py",
     "store/queue.py",
     "store/resend.py",
     "store/stops.py",

@@ -18,7 +18,7 @@ from ...sms.encoding import choose
 from ...sms.message import State
 from ...sms.receipt import id_key
 from ...sms.stop_words import StopWords
-from ...store import attempts, queue, workers
+from ...store import attempts, claims, queue, workers
 from ...upstream import Answer, Delivery, Outcome, ReceiptsOf, pending_parts
 from .events import Beat, Claim, Event, LateAnswer, MessageCame, ReceiptCame, Settled, Step
 from .housekeeping import Housekeeping
@@ -59,7 +59,7 @@ class Ledger:
         self._worker = worker
         self._lease = lease
         #: Whose turn it is in the claims of each upstream.
-        self._turns: dict[str, queue.Turns] = defaultdict(queue.Turns)
+        self._turns: dict[str, claims.Turns] = defaultdict(claims.Turns)
         # The order in which the kinds of events of a batch are written. Received messages may
         # change accounts, which accepting locks before deliveries.
         self._writers: tuple[tuple[type, Callable[[Connection, Sequence[Any]], object]], ...] = (
@@ -90,11 +90,11 @@ class Ledger:
     def _claim(self, connection: Connection, claim: Claim) -> list[Delivery]:
         forgotten: list[Delivery] = []
         if claim.held is not None:
-            forgotten = queue.claimed(
+            forgotten = claims.claimed(
                 connection, upstream=claim.upstream, worker=self._worker, but=claim.held
             )
         shares = claim.shares
-        fresh = queue.claim_due(
+        fresh = claims.claim_due(
             connection,
             shares=self._routes.shares(claim.upstream) if shares is None else shares,
             routes=self._routes,
