@@ -19,7 +19,6 @@ from .http import Judgement, Request, UnsendableError, by_status, message_id
 from .http_options import HttpOptions
 from .http_poll import NoReceiptError
 from .http_table import (
-    STATES,
     Asked,
     Auth,
     HttpTable,
@@ -31,7 +30,7 @@ from .http_table import (
 )
 from .locate import Condition, Format, Items, Place, UnreadableError, first_known, read
 from .oauth2 import OAuth2
-from .push import Heard, Push, PushError, receipt
+from .push import STATES, Heard, Push, PushError, receipt
 from .signing import Signature
 from .template import (
     PLACEHOLDERS,

@@ -11,27 +11,14 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from ..sms.message import State
 from .http_options import HttpOptions
 from .locate import Format
+from .push import STATES
 from .signing import Hash
 
 #: The words for what an error means.
 Meaning = Literal["refused", "retry", "throttled", "busy", "locked", "uncertain"]
 MEANINGS: tuple[str, ...] = ("refused", "retry", "throttled", "busy", "locked", "uncertain")
-
-#: The words for what became of a message.
-STATES = {
-    state.value: state
-    for state in (
-        State.SUBMITTED,
-        State.DELIVERED,
-        State.UNDELIVERABLE,
-        State.EXPIRED,
-        State.FAILED,
-        State.UNKNOWN,
-    )
-}
 
 #: One value, or several of which any will do.
 Some = str | tuple[str, ...]

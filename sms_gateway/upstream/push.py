@@ -15,6 +15,19 @@ from . import Incoming
 from .http_options import HttpOptions
 from .url_options import pairs_of
 
+#: The states that a receipt may tell of, by our words for them. "Uncertain" is missing, as that
+#: state may still change.
+STATES = {
+    state.value: state
+    for state in (
+        State.SUBMITTED,
+        State.DELIVERED,
+        State.UNDELIVERABLE,
+        State.EXPIRED,
+        State.FAILED,
+        State.UNKNOWN,
+    )
+}
 #: The most fields of a form.
 MOST_FIELDS = 100
 _LONGEST_ID = 255

@@ -15,7 +15,7 @@ from ..sms.message import State
 from . import Delivery, Incoming, Outcome
 from .http import Judgement, Request, form_request, idempotency_key, message_id
 from .http_poll import NoReceiptError
-from .push import Heard, Push, receipt
+from .push import STATES, Heard, Push, receipt
 from .relay_options import RelayOptions, options_from_url
 from .webhook import verify
 
@@ -111,18 +111,8 @@ class Relay:
         return Heard(receipts=[receipt(data["id"], state, data["recipient"])] if state else [])
 
 
-#: By the type of an event. "Uncertain" is missing, as this state may still change.
-_STATES = {
-    f"delivery.{state}": state
-    for state in (
-        State.SUBMITTED,
-        State.DELIVERED,
-        State.UNDELIVERABLE,
-        State.EXPIRED,
-        State.FAILED,
-        State.UNKNOWN,
-    )
-}
+#: By the type of an event.
+_STATES = {f"delivery.{word}": state for word, state in STATES.items()}
 
 
 class AskedRelay(Relay):
