@@ -4,6 +4,7 @@ import contextlib
 import pwd
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from support.smsc import Smsc, start_smsc
 from .network import Network
 
 
-class Part:
+class Part(ABC):
     """A program on a host."""
 
     def __init__(self, network: Network, host: str, name: str, log: Path) -> None:
@@ -41,8 +42,9 @@ class Part:
             )
         self.is_wanted = True
 
+    @abstractmethod
     def start(self) -> None:
-        raise NotImplementedError
+        """Start the process, and return when it is ready."""
 
     @property
     def is_alive(self) -> bool:
