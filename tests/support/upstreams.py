@@ -108,3 +108,12 @@ async def eventually(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def sent(upstream: Upstream, sink: RecordingSink, text: str) -> tuple[Outcome, str]:
+    """What became of one message of one part, and why."""
+    delivery = a_delivery(text)
+    await upstream.ready()
+    upstream.submit(delivery)
+    answer = (await sink.answers_to(delivery))[0]
+    return answer.outcome, answer.reason

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.courier import Courier, CourierOptions
 from support.courier_peer import TOKEN, Peer, courier_peer
-from support.upstreams import RecordingSink, a_delivery, eventually, running
+from support.upstreams import RecordingSink, a_delivery, eventually, running, sent
 
 from sms_gateway.remote.answers import Answer, InvalidAnswerError
 from sms_gateway.sms.message import State
@@ -43,15 +43,6 @@ def options(peer: Peer, **more: Any) -> CourierOptions:
     usual: dict[str, Any] = {"url": peer.url, "token": TOKEN, "response_timeout": 1}
     quick = {"reconnect_delay": 0.05, "locked_out_delay": 0.1, "stop_timeout": 0.1}
     return CourierOptions(**(usual | quick | more))
-
-
-async def sent(upstream: HttpUpstream, sink: RecordingSink, text: str) -> tuple[Outcome, str]:
-    """What became of one message."""
-    delivery = a_delivery(text)
-    await upstream.ready()
-    upstream.submit(delivery)
-    answer = (await sink.answers_to(delivery))[0]
-    return answer.outcome, answer.reason
 
 
 @pytest.mark.parametrize("status", range(100, 600))

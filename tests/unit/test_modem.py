@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.modem import dummy_modem
-from support.upstreams import RecordingSink, a_delivery, eventually, running
+from support.upstreams import RecordingSink, a_delivery, eventually, running, sent
 
 from sms_gateway.bootstrap.upstreams import upstreams
 from sms_gateway.settings import Settings, SettingsError
@@ -48,15 +48,6 @@ def sink() -> RecordingSink:
 def opened(folder: Path, options: str = "") -> ModemUpstream:
     found = options_from_url(f"modem:{folder}?{QUICK}&{options}")
     return ModemUpstream("modem", found, command=dummy_modem())
-
-
-async def sent(upstream: ModemUpstream, sink: RecordingSink, text: str) -> tuple[Outcome, str]:
-    """What became of one message."""
-    delivery = a_delivery(text)
-    await upstream.ready()
-    upstream.submit(delivery)
-    answer = (await sink.answers_to(delivery))[0]
-    return answer.outcome, answer.reason
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.parlayx_peer import MINE, PASSWORD, USER, Operator, parlayx_peer
-from support.upstreams import RecordingSink, a_delivery, eventually, running
+from support.upstreams import RecordingSink, a_delivery, eventually, running, sent
 
 from sms_gateway.bootstrap.upstreams import pushing, upstreams
 from sms_gateway.remote.answers import Answer, InvalidAnswerError
@@ -37,15 +37,6 @@ def opened(url: str, address: str = "") -> ParlayXUpstream:
     services = provider(url)
     services.address = address
     return ParlayXUpstream("parlayx", services)
-
-
-async def sent(upstream: ParlayXUpstream, sink: RecordingSink, text: str) -> tuple[Outcome, str]:
-    """What became of one message."""
-    delivery = a_delivery(text)
-    await upstream.ready()
-    upstream.submit(delivery)
-    answer = (await sink.answers_to(delivery))[0]
-    return answer.outcome, answer.reason
 
 
 @pytest.mark.parametrize(

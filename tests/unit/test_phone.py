@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.phone_peer import KEY, MINE, Phone, incoming, phone_peer
-from support.upstreams import RecordingSink, a_delivery, eventually, running
+from support.upstreams import RecordingSink, a_delivery, eventually, running, sent
 
 from sms_gateway.bootstrap.upstreams import pushing, upstreams
 from sms_gateway.deliver.worker import Worker
@@ -46,15 +46,6 @@ def sink() -> RecordingSink:
 
 def opened(url: str, address: str = "") -> PhoneUpstream:
     return PhoneUpstream("phone", provider(url), address)
-
-
-async def sent(upstream: PhoneUpstream, sink: RecordingSink, text: str) -> tuple[Outcome, str]:
-    """What became of one message."""
-    delivery = a_delivery(text)
-    await upstream.ready()
-    upstream.submit(delivery)
-    answer = (await sink.answers_to(delivery))[0]
-    return answer.outcome, answer.reason
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook
 from support.relay_peer import Peer, peer
-from support.upstreams import RecordingSink, a_delivery, running
+from support.upstreams import RecordingSink, a_delivery, running, sent
 
 from sms_gateway.codes import Code
 from sms_gateway.sms.message import State
@@ -37,14 +37,6 @@ def relay(other: Peer, options: str = "") -> HttpUpstream:
     return HttpUpstream("relay", provider(f"{other.url}&{quick}&{options}"))
 
 
-async def outcome(upstream, sink, text: str) -> tuple[Outcome, str]:
-    delivery = a_delivery(text)
-    await upstream.ready()
-    upstream.submit(delivery)
-    answer = (await sink.answers_to(delivery))[0]
-    return answer.outcome, answer.reason
-
-
 def test_every_code_has_a_meaning() -> None:
     assert MEANINGS.keys() == set(Code)
 
@@ -53,7 +45,7 @@ def test_every_code_has_a_meaning() -> None:
 async def test_a_code_means_what_the_table_says(other, sink, code) -> None:
     upstream = relay(other)
     async with running(upstream, sink):
-        told, reason = await outcome(upstream, sink, f"#code-{code:d} hello")
+        told, reason = await sent(upstream, sink, f"#code-{code:d} hello")
     assert told is MEANINGS[code].outcome
     assert reason == f"{code:d} {code.sentence}"
 
@@ -81,7 +73,7 @@ async def test_what_nobody_knows_is_unanswered_unless_it_may_be_said_again(
 ) -> None:
     upstream = relay(other, options)
     async with running(upstream, sink):
-        assert (await outcome(upstream, sink, text))[0] is expected
+        assert (await sent(upstream, sink, text))[0] is expected
 
 
 async def test_a_second_attempt_with_the_same_key_sends_nothing_twice(other, sink) -> None:
@@ -135,7 +127,7 @@ async def test_what_cannot_be_reached_takes_nothing_and_is_tried_again(other, si
     other.port = 1  # where nobody listens
     upstream = relay(other)
     async with running(upstream, sink):
-        told, reason = await outcome(upstream, sink, "hello")
+        told, reason = await sent(upstream, sink, "hello")
         assert (told, reason) == (Outcome.NOT_WRITTEN, "not reached")
         assert not upstream.is_bound()
         await upstream.ready()
@@ -190,7 +182,7 @@ async def test_after_a_restart_it_asks_about_what_was_submitted_before(other, si
 async def test_too_fast_slows_it_down(other, sink) -> None:
     upstream = relay(other)
     async with running(upstream, sink):
-        assert (await outcome(upstream, sink, "#code-100 hello"))[0] is Outcome.RETRY
+        assert (await sent(upstream, sink, "#code-100 hello"))[0] is Outcome.RETRY
         assert upstream.free() == 0
 
 
@@ -231,8 +223,8 @@ async def test_what_is_refused_for_now_to_one_recipient_slows_nobody(other, sink
     upstream = relay(other)
     async with running(upstream, sink):
         for _ in range(20):
-            assert (await outcome(upstream, sink, "#code-30 hello"))[0] is Outcome.RETRY
-            assert (await outcome(upstream, sink, "hello"))[0] is Outcome.ACCEPTED
+            assert (await sent(upstream, sink, "#code-30 hello"))[0] is Outcome.RETRY
+            assert (await sent(upstream, sink, "hello"))[0] is Outcome.ACCEPTED
         assert upstream.free() == 10
 
 
@@ -244,7 +236,7 @@ async def test_a_sender_is_passed_on_where_the_other_end_takes_it(
 ) -> None:
     upstream = relay(other, options)
     async with running(upstream, sink):
-        await outcome(upstream, sink, "hello")
+        await sent(upstream, sink, "hello")
     (request,) = other.requests
     assert request.get("sender") == sender
     assert "reference" not in request
