@@ -13,7 +13,7 @@ from ..upstream.push import TakesPushes
 from ..upstream.url_options import from_query_as_text
 
 if TYPE_CHECKING:
-    from ..upstream.http import Provider
+    from ..upstream.http_contract import Provider
     from ..upstream.http_provider import HttpProvider
 
 #: The schemes of Android telephones.

@@ -15,7 +15,7 @@ from ..remote.answers import Answer, InvalidAnswerError
 from ..sms.encoding import Encoding
 from ..sms.message import State
 from . import Delivery, Incoming, Outcome
-from .http import Judgement, Request, UnsendableError, by_status, message_id
+from .http_contract import Judgement, Request, UnsendableError, by_status, message_id
 from .http_options import HttpOptions
 from .http_poll import NoReceiptError
 from .http_table import (

@@ -22,7 +22,8 @@ from ..remote.answers import Answer, InvalidAnswerError
 from ..sms.message import State
 from ..sms.receipt import Receipt
 from . import Delivery, Incoming, Outcome, Sink
-from .http import HttpUpstream, Judgement, Request, by_status, idempotency_key, message_id
+from .http import HttpUpstream
+from .http_contract import Judgement, Request, by_status, idempotency_key, message_id
 from .http_poll import NoReceiptError
 from .parlayx_options import ParlayXOptions, options_from_url
 from .parlayx_xml import Header, Item, Read, envelope, local, read_envelope, response

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from ..moments import iso
-from .http import UnsendableError
+from .http_contract import UnsendableError
 from .parlayx_options import Auth
 
 _SOAP = "http://schemas.xmlsoap.org/soap/envelope/"

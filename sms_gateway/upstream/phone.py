@@ -27,15 +27,8 @@ from ..moments import now, read_iso
 from ..remote.answers import Answer, InvalidAnswerError
 from ..sms.message import State
 from . import Delivery, Incoming, Outcome, Sink
-from .http import (
-    HttpUpstream,
-    Judgement,
-    Request,
-    by_status,
-    idempotency_key,
-    json_request,
-    message_id,
-)
+from .http import HttpUpstream
+from .http_contract import Judgement, Request, by_status, idempotency_key, json_request, message_id
 from .http_poll import NoReceiptError
 from .phone_options import PhoneOptions, options_from_url
 from .push import Heard, Push, PushError, receipt

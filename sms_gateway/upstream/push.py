@@ -114,7 +114,7 @@ class TakesPushes(Protocol):
 
     @property
     def receipts_of(self) -> Literal["first", "each"]:
-        """See `Provider.receipts_of` of `sms_gateway/upstream/http.py`."""
+        """See `Provider.receipts_of` of `sms_gateway/upstream/http_contract.py`."""
         ...
 
     def hear(self, push: Push) -> Heard:

@@ -13,7 +13,7 @@ from ..remote.answers import Answer, InvalidAnswerError, read_reply, read_status
 from ..remote.http_backend import parameters
 from ..sms.message import State
 from . import Delivery, Incoming, Outcome
-from .http import Judgement, Request, form_request, idempotency_key, message_id
+from .http_contract import Judgement, Request, form_request, idempotency_key, message_id
 from .http_poll import NoReceiptError
 from .push import STATES, Heard, Push, receipt
 from .relay_options import RelayOptions, options_from_url

@@ -24,7 +24,7 @@ from ..moments import iso, now
 from ..sms.encoding import Encoding
 from ..sms.segments import segment, user_data
 from . import Delivery
-from .http import idempotency_key
+from .http_contract import idempotency_key
 
 #: Numbers of up to this many digits are short codes, which have no country code and no plus sign.
 SHORT_CODE = 6

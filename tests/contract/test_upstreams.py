@@ -13,7 +13,7 @@ from support.ways import LONG, RESPONSE, WAYS, WINDOW, Way
 
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import Delivery, Outcome, SaysReceipts, pending_parts
-from sms_gateway.upstream.http import IsAsked
+from sms_gateway.upstream.http_contract import IsAsked
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: way.__name__)

@@ -8,7 +8,7 @@ from typing import Literal
 from sms_gateway.remote.answers import Answer
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import Delivery, Incoming, Outcome
-from sms_gateway.upstream.http import Judgement, Request, by_status, json_request
+from sms_gateway.upstream.http_contract import Judgement, Request, by_status, json_request
 from sms_gateway.upstream.http_options import HttpOptions
 from sms_gateway.upstream.push import Heard, Push, PushError, receipt
 

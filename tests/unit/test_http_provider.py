@@ -16,7 +16,8 @@ from support.upstreams import RecordingSink, a_delivery, eventually, running
 from sms_gateway.remote.answers import Answer, InvalidAnswerError
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import Outcome
-from sms_gateway.upstream.http import HttpUpstream, IsAsked, SendsParts, UnsendableError
+from sms_gateway.upstream.http import HttpUpstream
+from sms_gateway.upstream.http_contract import IsAsked, SendsParts, UnsendableError
 from sms_gateway.upstream.http_kinds import provider
 from sms_gateway.upstream.http_poll import NoReceiptError
 from sms_gateway.upstream.http_provider import HttpProvider

@@ -13,8 +13,8 @@ from support.upstreams import RecordingSink, a_delivery, eventually, running, se
 from sms_gateway.remote.answers import Answer, InvalidAnswerError
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import Delivery, Outcome, part_id
-from sms_gateway.upstream.http import (
-    HttpUpstream,
+from sms_gateway.upstream.http import HttpUpstream
+from sms_gateway.upstream.http_contract import (
     Judgement,
     Request,
     by_status,

@@ -13,7 +13,8 @@ from support.upstreams import RecordingSink, a_delivery, running, sent
 from sms_gateway.codes import Code
 from sms_gateway.sms.message import State
 from sms_gateway.upstream import Outcome
-from sms_gateway.upstream.http import HttpUpstream, idempotency_key
+from sms_gateway.upstream.http import HttpUpstream
+from sms_gateway.upstream.http_contract import idempotency_key
 from sms_gateway.upstream.push import Heard, Push, PushError
 from sms_gateway.upstream.relay import MEANINGS, provider
 from sms_gateway.upstream.relay_options import options_from_url
