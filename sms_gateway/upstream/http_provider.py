@@ -1,10 +1,9 @@
 """A provider that a table describes (`http_table`), as a `Provider`."""
 
-import base64
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
@@ -16,11 +15,11 @@ from ..sms.encoding import Encoding
 from ..sms.message import State
 from . import Delivery, Incoming, Outcome
 from .http_contract import Judgement, Request, UnsendableError, by_status, message_id
+from .http_described import DescribedRequest, SignIn, within
 from .http_options import HttpOptions
 from .http_poll import NoReceiptError
 from .http_table import (
     Asked,
-    Auth,
     HttpTable,
     Messages,
     Named,
@@ -34,16 +33,8 @@ from .push import STATES, Heard, Push, PushError, receipt
 from .signing import Signature
 from .template import (
     PLACEHOLDERS,
-    Body,
-    Fields,
-    Fill,
-    Form,
-    Json,
-    Plain,
     Text,
     Told,
-    Xml,
-    path,
 )
 
 log = logging.getLogger(__name__)
@@ -68,117 +59,6 @@ def judged(words: str, code: str = "") -> Judgement:
     return replace(_JUDGEMENTS[meaning], reason=f"{code} {told}".strip() or meaning)
 
 
-class _Request:
-    """A request that is described."""
-
-    def __init__(
-        self, asked: Asked, names: Sequence[str], where: str, auth: "_Auth", url: str
-    ) -> None:
-        self._method, self._auth, self._url = asked.method, auth, url
-        with _within(f"{where}path"):
-            # A query in the path is one, too: what is filled in is percent-encoded everywhere.
-            self._path = Text(asked.path, names)
-        with _within(f"{where}query."):
-            self._query = Fields(asked.query, names)
-        with _within(f"{where}headers."):
-            self._headers = Fields(asked.headers, names)
-        self._body = _body(asked, names, where)
-
-    def request(self, fill: Fill, sign: Callable[[Request, str], Mapping[str, str]]) -> Request:
-        """The request filled in."""
-        target = path(self._path, fill)
-        query = "&".join(
-            part for part in (self._query.encoded(fill), self._auth.query(fill)) if part
-        )
-        if query:
-            target += ("&" if "?" in target else "?") + query
-        headers = {**self._auth.headers(fill), **self._headers.filled(fill)}
-        if any(_CONTROL.search(value) for value in headers.values()):
-            raise UnsendableError("its request could not be made")
-        body = b""
-        if self._body is not None:
-            headers = {"Content-Type": self._body.media_type, **headers}
-            body = self._body.body(fill)
-        made = Request(path=target, method=self._method, headers=headers, body=body)
-        more = sign(made, self._url + target)
-        return replace(made, headers={**headers, **more})
-
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def _body(asked: Asked, names: Sequence[str], where: str) -> Body | None:
-    if asked.form is not None:
-        with _within(f"{where}form."):
-            return Form(asked.form, names)
-    if asked.json_ is not None:
-        with _within(f"{where}json"):
-            return Json(asked.json_, names)
-    if asked.xml is not None:
-        with _within(f"{where}xml"):
-            return Xml(asked.xml, names, asked.media_type or "text/xml; charset=utf-8")
-    if asked.text is not None:
-        with _within(f"{where}text"):
-            return Plain(asked.text, names, asked.media_type or "text/plain; charset=utf-8")
-    return None
-
-
-class _within:
-    """Says of a ValueError which entry of the table it is about."""
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
-            glue = "" if self._where.endswith(".") else ": "
-            raise ValueError(f"{self._where}{glue}{error}") from None
-
-
-class _Auth:
-    """How we sign in."""
-
-    def __init__(self, auth: Auth | None, given: Mapping[str, str]) -> None:
-        auth = auth or Auth(bearer="")
-
-        def fill(text: str) -> str:
-            return Text(text, list(given)).text(given.__getitem__)
-
-        with _within("auth"):
-            self._headers: dict[str, str] = {}
-            self._query: dict[str, str] = {}
-            self.oauth2: OAuth2 | None = None
-            if auth.basic is not None:
-                pair = f"{fill(auth.basic)}:{fill(auth.password)}".encode()
-                told = base64.b64encode(pair).decode("ascii")
-                self._headers["Authorization"] = f"Basic {told}"
-            elif auth.bearer:
-                self._headers["Authorization"] = f"Bearer {fill(auth.bearer)}"
-            elif auth.header is not None:
-                self._headers[auth.header] = fill(auth.value)
-            elif auth.query is not None:
-                self._query[auth.query] = fill(auth.value)
-            elif auth.oauth2 is not None:
-                self.oauth2 = OAuth2(
-                    url=fill(auth.oauth2),
-                    client_id=fill(auth.client_id),
-                    client_secret=fill(auth.client_secret),
-                    scope=fill(auth.scope),
-                )
-                if urlsplit(self.oauth2.url).scheme not in ("http", "https"):
-                    raise ValueError("oauth2 is the http or https address of the tokens")
-
-    def headers(self, fill: Fill) -> Mapping[str, str]:
-        return self._headers
-
-    def query(self, fill: Fill) -> str:
-        return Fields(dict.fromkeys(self._query, "{v}"), ["v"]).encoded(
-            lambda _: next(iter(self._query.values()))
-        )
-
-
 class _Rule:
     """Where receipts or messages stand in a document."""
 
@@ -188,11 +68,11 @@ class _Rule:
         self.is_receipt = isinstance(rule, Receipts)
         self._places: dict[str, Place] = {}
         for name in set(type(rule).model_fields) - {"when", "each"}:
-            with _within(f"{where}.{name}"):
+            with within(f"{where}.{name}"):
                 self._places[name] = Place(format, getattr(rule, name), namespaces)
-        with _within(f"{where}.when"):
+        with within(f"{where}.when"):
             self._when = Condition(format, rule.when, namespaces)
-        with _within(f"{where}.each"):
+        with within(f"{where}.each"):
             self._items = Items(format, rule.each, namespaces)
 
     def items(self, document: Any) -> list[Any]:
@@ -241,7 +121,7 @@ class HttpProvider:
                     f"secrets.{name}: a name is lower-case letters, digits and _, and none of "
                     "the placeholders that there are"
                 )
-        self._auth = _Auth(table.auth, given)
+        self._auth = SignIn(table.auth, given)
         self._url = options.url.rstrip("/")
         self._request = self._described(table, self._names, "")
         self._sign = self._signature(table.sign, "sign")
@@ -249,7 +129,7 @@ class HttpProvider:
         self._read_answers(table)
         names = list(given)
         self._check = None if table.check is None else self._described(table.check, names, "check.")
-        with _within("check.show"):
+        with within("check.show"):
             show = table.check.show if table.check else ()
             self._shown = Place(table.answer, show, table.namespaces)
         format: Format = "form" if table.push.format == "query" else table.push.format
@@ -265,20 +145,20 @@ class HttpProvider:
         is_asked = table.poll is not None and not options.push_secret
         self.receipts_of: Literal["first", "each"] = "each" if is_each or is_asked else "first"
 
-    def _described(self, asked: Asked, names: Sequence[str], where: str) -> _Request:
-        return _Request(asked, names, where, self._auth, self._url)
+    def _described(self, asked: Asked, names: Sequence[str], where: str) -> DescribedRequest:
+        return DescribedRequest(asked, names, where, self._auth, self._url)
 
     def _read_answers(self, table: HttpTable) -> None:
         format, spaces = table.answer, table.namespaces
-        with _within("accepted.each"):
+        with within("accepted.each"):
             self._items = Items(format, table.accepted.each, spaces)
-        with _within("accepted.when"):
+        with within("accepted.when"):
             self._accepted = Condition(format, table.accepted.when, spaces)
-        with _within("accepted.id"):
+        with within("accepted.id"):
             self._id = Place(format, table.accepted.id, spaces)
-        with _within("refused"):
+        with within("refused"):
             self._refused = Condition(format, table.refused, spaces)
-        with _within("error"):
+        with within("error"):
             self._error = Place(format, table.error, spaces)
         self._errors = {code.lower(): words for code, words in table.errors.items()}
 
@@ -293,7 +173,7 @@ class HttpProvider:
     def _signature(self, signed: Signed | None, where: str) -> Signature | None:
         if signed is None:
             return None
-        with _within(where):
+        with within(where):
             key = Text(signed.key, list(self._given)).text(self._given.__getitem__)
             entries = signed.model_dump() | {"key": key, "secrets": self._given}
             entries |= {name: entries[name].lower() for name in ("time", "nonce")}
@@ -335,7 +215,7 @@ class HttpProvider:
         # A provider that gives no id knows the message by ours.
         return replace(made, message_id=told.key()[:32])
 
-    def _asking(self, request: _Request, **values: object) -> Request:
+    def _asking(self, request: DescribedRequest, **values: object) -> Request:
         return request.request(lambda name: values.get(name, self._given.get(name)), self._signed)
 
     def _signed(self, request: Request, url: str) -> Mapping[str, str]:
@@ -524,7 +404,7 @@ class _Asked(HttpProvider):
         assert poll is not None
         names = ["id", "recipient", "recipient:digits", *self._given]
         self._question = self._described(poll, names, "poll.")
-        with _within("poll.status"):
+        with within("poll.status"):
             self._status = Place(self.table.answer, poll.status, self.table.namespaces)
         self._gone = poll.gone
 
