@@ -216,10 +216,3 @@ def _resolve(written: str, region: str | None) -> Address | None:
     else:
         found = numbering.international(digits) or dialling.abroad(written, region)
     return None if found is None else Address(*found, written)
-
-
-def mask(number: str) -> str:
-    """A number as it may stand in a log: its calling code and its last two digits (`+32…00`)."""
-    digits = number.removeprefix("+")
-    code = numbering.calling_code(digits) if digits.isascii() and digits.isdigit() else ""
-    return f"+{code}…{digits[-2:]}" if code and len(digits) > len(code) + 2 else "…"

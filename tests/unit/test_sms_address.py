@@ -12,7 +12,6 @@ from sms_gateway.sms.address import (
     Address,
     AddressError,
     TooManyNumbersError,
-    mask,
     parse_recipients,
 )
 
@@ -423,23 +422,3 @@ def test_the_international_form_of_each_country_is_read():
         e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
         assert _numbers(written) == [e164]
         assert _numbers("00" + written.removeprefix("+")) == [e164]
-
-
-@pytest.mark.parametrize(
-    ("number", "shown"),
-    [
-        ("+32494123456", "+32…56"),
-        ("+12025550123", "+1…23"),
-        ("+35312345678", "+353…78"),
-        ("32494123456", "+32…56"),
-        ("+3245", "…"),
-        ("+99912345678", "…"),
-        ("0494123456", "…"),
-        ("+٣٢٤٩٤٠٠٠٠٠٠", "…"),
-        ("MyShop", "…"),
-        ("+", "…"),
-        ("", "…"),
-    ],
-)
-def test_a_log_shows_the_calling_code_and_two_digits(number: str, shown: str):
-    assert mask(number) == shown
